@@ -1,0 +1,100 @@
+"""Invocation of a deployed function over HTTPS, in the name of the VM's service account."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import requests
+
+from shared.config import SettingsInvalid
+
+_FUNCTIONS = "https://functions.yandexcloud.net"
+_CONNECT_SECONDS = 5
+_UNAUTHORIZED = (requests.codes.unauthorized, requests.codes.forbidden)
+
+
+class InvocationFailed(RuntimeError):
+    """The function was not invoked, or did not succeed."""
+
+
+class MetadataToken:
+    """The IAM token that the VM's metadata service issues to its service account.
+
+    yandexcloud hands out the token but not when it ends, and itself asks anew every 20 seconds.
+    So a token is kept for a minute, and forgotten at once when a service refuses it.
+    """
+
+    KEPT_SECONDS = 60.0
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._token = ""
+        self._asked_at = 0.0
+
+    def get(self) -> str:
+        """A token, from memory or from the metadata service; raises InvocationFailed."""
+        if not self._token or self._clock() - self._asked_at >= self.KEPT_SECONDS:
+            self._asked_at = self._clock()
+            self._token = _ask_for_token()
+        return self._token
+
+    def forget(self) -> None:
+        """Ask for another token next time."""
+        self._token = ""
+
+
+class FunctionUrl:
+    """Invokes one function as the platform's triggers do: `integration=raw`, event as the body."""
+
+    def __init__(
+        self, function_id: str, *, timeout_seconds: float, token: MetadataToken | None = None
+    ) -> None:
+        if not function_id:
+            raise SettingsInvalid("settings are wrong: BRIDGE_FUNCTION_ID: it is required")
+        self._url = f"{_FUNCTIONS}/{function_id}"
+        self._timeout = (_CONNECT_SECONDS, timeout_seconds)
+        self._token = token or MetadataToken()
+        self._session = requests.Session()
+
+    def __call__(self, event: dict[str, Any]) -> None:
+        """Return when the function has succeeded; anything else raises InvocationFailed."""
+        try:
+            response = self._session.post(
+                self._url,
+                params={"integration": "raw"},
+                json=event,
+                headers={"Authorization": f"Bearer {self._token.get()}"},
+                timeout=self._timeout,
+                allow_redirects=False,
+            )
+        except requests.RequestException as error:
+            raise InvocationFailed(f"{self._url} cannot be reached: {error}") from error
+        if response.status_code in _UNAUTHORIZED:
+            self._token.forget()
+        if not 200 <= response.status_code < 300 or "X-Function-Error" in response.headers:  # noqa: PLR2004
+            raise InvocationFailed(_explain(response))
+
+    def close(self) -> None:
+        """Close the connections kept open between invocations."""
+        self._session.close()
+
+
+def _ask_for_token() -> str:
+    from yandexcloud.auth import (  # noqa: PLC0415 - slow, and the local cloud goes without it
+        get_auth_token,
+    )
+
+    try:
+        return str(get_auth_token())
+    except requests.RequestException as error:
+        raise InvocationFailed(
+            f"no IAM token from the metadata service ({error}): the bridge must run on a VM "
+            "that has a service account"
+        ) from error
+
+
+def _explain(response: requests.Response) -> str:
+    hint = ""
+    if response.status_code in _UNAUTHORIZED:
+        hint = "; the VM's service account needs the role functions.functionInvoker"
+    return f"{response.url} answered {response.status_code}{hint}: {response.text[:300]}"

@@ -1,0 +1,241 @@
+"""One connection to the broker and what came over it; a new connection is a new Subscription.
+
+So an acknowledgement cannot reach another connection than its message came on, where the broker
+may have given the same packet id to another message.
+"""
+
+import socket
+import time
+from collections import deque
+from collections.abc import Callable
+from threading import Condition, Event
+from typing import Any, NamedTuple
+
+from paho.mqtt import client as paho
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+from bridge import event
+from bridge.settings import Settings
+from shared import log
+
+TOPIC = "$devices/+/events"
+_KEEPALIVE_SECONDS = 20
+_CONNECT_SECONDS = 3.0
+_FAREWELL_SECONDS = 0.5
+_BATCH_BYTES = 2 * 1024 * 1024  # as base64 in JSON still less than the 3.5 MB a function takes
+
+
+class Delivery(NamedTuple):
+    """A message as it came over this connection, and as the function will get it."""
+
+    packet_id: int
+    qos: int
+    size: int
+    received_at: float
+    message: dict[str, Any]
+
+
+class Subscription:
+    """Takes in messages while its connection lasts, and hands them out in batches, in order.
+
+    When the connection ends, or the inbox has overflowed, nothing more is taken in; what is in the
+    inbox is still handed out, then `take` returns nothing for ever. Whatever was not acknowledged
+    by then the broker sends again over the next connection.
+    """
+
+    def __init__(self, settings: Settings, stopping: Event) -> None:
+        self.granted = False
+        """Whether the broker has ever accepted this subscription."""
+        self._settings = settings
+        self._stopping = stopping
+        self._answered: int | None = None
+        self._changed = Condition()
+        self._inbox: deque[Delivery] = deque()
+        self._ended = False
+        self._client = _Client(settings)
+        self._client.on_connect = self._connected
+        self._client.on_subscribe = self._granted
+        self._client.on_message = self._arrived
+        self._client.on_finished = self._finished
+
+    @property
+    def live(self) -> bool:
+        """Whether messages are being taken in."""
+        return self.granted and not self._ended
+
+    @property
+    def waiting(self) -> int:
+        """How many messages are in the inbox."""
+        return len(self._inbox)
+
+    def open(self) -> None:
+        """Connect and begin to take messages in; raises OSError when the broker is not there."""
+        self._client.connect(
+            self._settings.mqtt_host, self._settings.mqtt_port, keepalive=_KEEPALIVE_SECONDS
+        )
+        self._client.loop_start()
+
+    def take(self, *, not_before: float) -> list[Delivery]:
+        """Wait for messages and take a batch; none: this subscription is over, or to be stopped.
+
+        A batch that is not full waits until `not_before`, by the monotonic clock.
+        """
+        with self._changed:
+            while not self._stopping.is_set() and (self._inbox or not self._ended):
+                wait = not_before - time.monotonic() if self._inbox else None
+                full = len(self._inbox) >= self._settings.bridge_batch_size
+                if wait is not None and (wait <= 0 or full):
+                    return self._take_batch()
+                self._changed.wait(wait)
+        return []
+
+    def acknowledge(self, deliveries: list[Delivery]) -> None:
+        """Tell the broker that these are done with; without effect once the connection is over."""
+        for delivery in deliveries:
+            self._client.ack(delivery.packet_id, delivery.qos)
+
+    def wake(self) -> None:
+        """Let `take` see that it is to stop."""
+        with self._changed:
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Disconnect, but not before the broker has our acknowledgements or a moment has passed.
+
+        It has, when it answers what was sent after them: a subscription that changes nothing.
+        Closing at once would reset the connection if the broker is sending, and lose them.
+        """
+        _, packet_id = self._client.subscribe(TOPIC, qos=1)
+        with self._changed:
+            self._changed.wait_for(
+                lambda: self._answered == packet_id or self._client.finished.is_set(),
+                _FAREWELL_SECONDS,
+            )
+        self._client.disconnect()
+        self._client.finished.wait(_FAREWELL_SECONDS)
+        self._client.forget_callbacks()
+
+    def _connected(
+        self,
+        client: paho.Client,
+        _userdata: object,
+        flags: paho.ConnectFlags,
+        reason: ReasonCode,
+        _properties: Properties | None,
+    ) -> None:
+        if reason.is_failure:
+            log.error("the broker refuses the bridge: check its login", reason=str(reason))
+            return
+        log.info("connected to the broker", session_present=flags.session_present)
+        client.subscribe(TOPIC, qos=1)  # also into a session: it may have been made without
+
+    def _granted(
+        self,
+        client: paho.Client,
+        _userdata: object,
+        packet_id: int,
+        reasons: list[ReasonCode],
+        _properties: Properties | None,
+    ) -> None:
+        self.granted = not reasons[0].is_failure
+        with self._changed:
+            self._answered = packet_id
+            self._changed.notify_all()
+        if not self.granted:
+            log.error("the broker refuses the subscription: check its access list", topic=TOPIC)
+            client.disconnect()
+
+    def _arrived(
+        self, client: paho.Client, _userdata: object, message: paho.MQTTMessage
+    ) -> None:  # on the network thread, which must neither wait nor die
+        try:
+            entry = event.message(
+                message.topic, bytes(message.payload), registry_id=self._settings.registry_id
+            )
+        except ValueError as error:  # UnexpectedTopic, or a topic that is not UTF-8
+            log.error("not a message of a device: dropped", topic=str(error))
+            client.ack(message.mid, message.qos)
+            return
+        size = len(message.payload)
+        if size > event.PAYLOAD_BYTES:
+            log.warning("payload too large: cut", topic=message.topic, bytes=size)
+        self._put(Delivery(message.mid, message.qos, size, time.monotonic(), entry))
+
+    def _put(self, delivery: Delivery) -> None:
+        with self._changed:
+            if self._ended or self._stopping.is_set():
+                return
+            if len(self._inbox) < self._settings.bridge_buffer_messages:
+                self._inbox.append(delivery)
+            else:
+                self._ended = True
+                log.warning(
+                    "the buffer is full: the broker keeps the rest until a new connection asks",
+                    messages=len(self._inbox),
+                    hint="the broker's inflight window should not exceed BRIDGE_BUFFER_MESSAGES",
+                )
+            self._changed.notify_all()
+
+    def _finished(self, result: MQTTErrorCode) -> None:
+        if not self._stopping.is_set():
+            log.warning("the connection to the broker is over", reason=paho.error_string(result))
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+
+    def _take_batch(self) -> list[Delivery]:
+        batch: list[Delivery] = []
+        size = 0
+        while self._inbox and len(batch) < self._settings.bridge_batch_size:
+            size += min(self._inbox[0].size, event.PAYLOAD_BYTES)
+            if size > _BATCH_BYTES:
+                break
+            batch.append(self._inbox.popleft())
+        return batch
+
+
+class _Client(paho.Client):
+    """paho's client for one connection: it does not reconnect, and tells when it is finished."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(
+            CallbackAPIVersion.VERSION2,
+            settings.bridge_client_id,
+            clean_session=False,
+            manual_ack=True,
+            reconnect_on_failure=False,
+        )
+        self.finished = Event()
+        self.on_finished: Callable[[MQTTErrorCode], None] | None = None
+        self.connect_timeout = _CONNECT_SECONDS
+        self.on_socket_open = _send_at_once
+        if settings.mqtt_username:
+            self.username_pw_set(settings.mqtt_username, settings.mqtt_password)
+        if settings.mqtt_tls:
+            self.tls_set(ca_certs=str(settings.mqtt_ca_file) if settings.mqtt_ca_file else None)
+
+    def loop_forever(
+        self,
+        timeout: float = 1.0,
+        retry_first_connection: bool = False,  # noqa: FBT001, FBT002 - paho's signature
+    ) -> MQTTErrorCode:
+        """All that the network thread does: however this ends, the connection is over."""
+        result = MQTTErrorCode.MQTT_ERR_UNKNOWN
+        try:
+            result = super().loop_forever(timeout, retry_first_connection)
+        finally:
+            self.finished.set()
+            if self.on_finished:
+                self.on_finished(result)
+        return result
+
+    def forget_callbacks(self) -> None:
+        """Break the reference cycles, so that paho's sockets are closed without waiting for gc."""
+        self.on_connect = self.on_subscribe = self.on_message = self.on_finished = None
+
+
+def _send_at_once(_client: paho.Client, _userdata: object, sock: object) -> None:
+    if isinstance(sock, socket.socket):  # many small acknowledgements: Nagle would hold them back
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -1,0 +1,90 @@
+"""Accumulators: register, look up, correct, retire; their chain of custody."""
+
+from shared import api, db, errors
+from shared.models import (
+    Accumulator,
+    AccumulatorChange,
+    AccumulatorPage,
+    AccumulatorQuery,
+    AccumulatorRequest,
+    MovementPage,
+    Page,
+)
+from shared.services import accumulators
+from shared.values import Id
+
+handler = api.handler_of(__name__)
+
+
+@api.route("GET", "/v1/accumulators", scope="read")
+def list_accumulators(query: AccumulatorQuery) -> AccumulatorPage:
+    """Accumulators by id."""
+    with db.transaction() as tx:
+        return accumulators.listing(tx, query)
+
+
+@api.route(
+    "POST",
+    "/v1/accumulators",
+    scope="operator",
+    status=201,
+    raises=(errors.AccumulatorExists,),
+)
+def register_accumulator(request: AccumulatorRequest) -> Accumulator:
+    """Make an accumulator known: with a contractor, in a scooter, or nowhere known."""
+    with db.transaction() as tx:
+        return accumulators.register(tx, request)
+
+
+@api.route(
+    "GET",
+    "/v1/accumulators/{accumulator_id}",
+    scope="read",
+    raises=(errors.AccumulatorNotFound,),
+)
+def get_accumulator(accumulator_id: Id) -> Accumulator:
+    """One accumulator and where it is."""
+    with db.transaction() as tx:
+        return accumulators.get(tx, accumulator_id)
+
+
+@api.route(
+    "PATCH",
+    "/v1/accumulators/{accumulator_id}",
+    scope="operator",
+    raises=(
+        errors.AccumulatorNotFound,
+        errors.CellNotFound,
+        errors.AccumulatorInUse,
+        errors.PlaceTaken,
+    ),
+)
+def correct_accumulator(accumulator_id: Id, request: AccumulatorChange) -> Accumulator:
+    """Record what a person knows better; the ledger says why."""
+    with db.transaction() as tx:
+        return accumulators.correct(tx, accumulator_id, request)
+
+
+@api.route(
+    "DELETE",
+    "/v1/accumulators/{accumulator_id}",
+    scope="operator",
+    status=204,
+    raises=(errors.AccumulatorNotFound, errors.AccumulatorInUse),
+)
+def retire_accumulator(accumulator_id: Id) -> None:
+    """Take an accumulator out of the system; its ledger stays."""
+    with db.transaction() as tx:
+        accumulators.retire(tx, accumulator_id)
+
+
+@api.route(
+    "GET",
+    "/v1/accumulators/{accumulator_id}/movements",
+    scope="read",
+    raises=(errors.AccumulatorNotFound,),
+)
+def list_movements(accumulator_id: Id, query: Page) -> MovementPage:
+    """The chain of custody, newest first."""
+    with db.transaction() as tx:
+        return accumulators.movements(tx, accumulator_id, query)

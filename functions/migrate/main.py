@@ -1,0 +1,40 @@
+"""Bring the database's schema up to date: invoked by hand and at deployment, not by HTTP."""
+
+from pathlib import Path
+from typing import Any
+
+from yoyo import get_backend, read_migrations
+from yoyo.exceptions import LockTimeout
+
+from shared import config, log
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+class MigrationRunning(RuntimeError):
+    """Another migration holds the lock; if it died, invoke with {"break_lock": true}."""
+
+
+def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
+    """Apply the migrations that are missing, each in its own transaction, in order.
+
+    `event`: {"break_lock": true} removes the lock that a killed run left behind; else {}.
+    Answer: {"applied": [names], "version": name of the last}. A failing migration raises, with
+    its name and the server's message; those before it stay applied.
+    """
+    log.configure(config.settings().log_level)
+    backend = get_backend(config.settings().database_url)
+    try:
+        if event.get("break_lock"):
+            backend.break_lock()
+        migrations = read_migrations(str(MIGRATIONS))
+        with backend.lock():
+            missing = backend.to_apply(migrations)
+            for migration in missing:
+                log.info("applying migration", migration=migration.id)
+                backend.apply_one(migration)
+        return {"applied": [m.id for m in missing], "version": migrations[-1].id}
+    except LockTimeout as error:
+        raise MigrationRunning(MigrationRunning.__doc__) from error
+    finally:
+        backend.connection.close()

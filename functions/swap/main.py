@@ -1,0 +1,19 @@
+"""Swaps at a scooter."""
+
+from shared import api, db, errors
+from shared.models import Swap, SwapRequest
+from shared.services import swap
+
+handler = api.handler_of(__name__)
+
+
+@api.route(
+    "POST",
+    "/v1/swaps",
+    scope="backend",
+    raises=(errors.AccumulatorNotHeld, errors.AccumulatorNotInScooter),
+)
+def create_swap(request: SwapRequest, caller: api.Caller) -> Swap:
+    """Record that a contractor put the charged accumulator in and took the flat one out."""
+    with db.transaction() as tx:
+        return swap.record(tx, caller.new_id, request)

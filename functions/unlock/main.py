@@ -1,0 +1,62 @@
+"""Commands to cabinets: unlock a booking's cells, send any command, look up what became of it."""
+
+from shared import api, config, db, errors, mqtt
+from shared.api.commands import CommandRequest
+from shared.models import Command, Unlock
+from shared.services import dispatch, unlock
+from shared.services.unlock import Asker
+from shared.values import Id, OwnId
+
+handler = api.handler_of(__name__)
+
+
+@api.route(
+    "POST",
+    "/v1/bookings/{booking_id}/unlock",
+    scope="backend",
+    raises=(
+        errors.BookingNotFound,
+        errors.BookingExpired,
+        errors.BookingNotActive,
+        errors.CabinetInactive,
+        errors.CabinetRejected,
+        errors.QueueUnavailable,
+        errors.CabinetNoAnswer,
+    ),
+)
+def unlock_booking(booking_id: OwnId, caller: api.Caller) -> Unlock:
+    """Open the cells of a booking, wait for the cabinet, and tell what it did."""
+    asker = Asker(mqtt.Publisher(), config.settings(), requested_by=caller.name)
+    return unlock.open_cells(booking_id, asker)
+
+
+@api.route(
+    "POST",
+    "/v1/cabinets/{cabinet_id}/commands",
+    scope="backend",
+    raises=(
+        errors.CabinetNotFound,
+        errors.CabinetRejected,
+        errors.QueueUnavailable,
+        errors.CabinetNoAnswer,
+    ),
+)
+def send_command(cabinet_id: Id, request: CommandRequest, caller: api.Caller) -> Command:
+    """Send any registered command and wait; needs `operator`, or the command's own scope."""
+    caller.require(request.scope)
+    return dispatch.send(
+        request.command(),
+        cabinet_id,
+        publisher=mqtt.Publisher(),
+        settings=config.settings(),
+        requested_by=caller.name,
+        command_id=caller.new_id,
+        reason=request.reason,
+    )
+
+
+@api.route("GET", "/v1/commands/{command_id}", scope="read", raises=(errors.CommandNotFound,))
+def get_command(command_id: OwnId) -> Command:
+    """What became of a command, also after a 504."""
+    with db.transaction() as tx:
+        return dispatch.record(dispatch.get(tx, command_id))

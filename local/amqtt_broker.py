@@ -1,0 +1,196 @@
+"""The broker where Mosquitto is not installed: amqtt 0.12.1, mended for the local cloud.
+
+As it comes, amqtt refuses topics that begin with $, forgets what a client has not acknowledged
+within five seconds or before it left, loses what it has acknowledged to a client that then leaves,
+lets a refused login disturb the session of another, and leaves a session deaf that was taken over.
+The version is pinned: the methods overridden here are its private ones.
+"""
+
+import asyncio
+import logging
+import sys
+from typing import Any
+
+from amqtt.adapters import ReaderAdapter, StreamReaderAdapter, StreamWriterAdapter, WriterAdapter
+from amqtt.broker import Broker
+from amqtt.contexts import Action
+from amqtt.errors import AMQTTError, MQTTError, NoDataError
+from amqtt.mqtt.connack import NOT_AUTHORIZED, ConnackPacket
+from amqtt.mqtt.constants import QOS_1, QOS_2
+from amqtt.mqtt.protocol.broker_handler import BrokerProtocolHandler
+from amqtt.mqtt.protocol.handler import ProtocolHandler
+from amqtt.mqtt.puback import PubackPacket
+from amqtt.session import (
+    ApplicationMessage,
+    IncomingApplicationMessage,
+    OutgoingApplicationMessage,
+    Session,
+)
+from amqtt.utils import gen_client_id
+
+from local.broker import BRIDGE_LOGIN, DEVICE_PASSWORD, SERVICE_LOGIN, is_device_id, rights_of
+from local.children import HOST
+
+_WILL = ("will_flag", "will_message", "will_qos", "will_retain", "will_topic")
+_RENEWED = (*_WILL, "keep_alive", "username", "password")  # by a CONNECT to a session that exists
+
+
+class _Reader(StreamReaderAdapter):  # type: ignore[misc]  # amqtt is not typed for us
+    async def read(self, n: int = -1) -> bytes:
+        await asyncio.sleep(0)  # the last packet's task must begin: at the end all are cancelled
+        return bytes(await super().read(n))
+
+
+class _Connection(BrokerProtocolHandler):  # type: ignore[misc]  # amqtt is not typed for us
+    """One client's connection. What it is sent at QoS 1 stays in its session until acknowledged."""
+
+    def __init__(self, broker: "_Broker") -> None:
+        super().__init__(broker.plugins_manager)
+        self._broker = broker
+        self._disconnect_waiter = asyncio.get_running_loop().create_future()
+        self.gone = asyncio.Event()
+
+    async def start(self) -> None:
+        await ProtocolHandler.start(self)  # not super's: it forgets a client that left already
+
+    async def _retry_deliveries(self) -> None:
+        """Nothing: the broker has begun that before, so that nothing new gets ahead of it."""
+
+    async def _handle_message_flow(
+        self, app_message: IncomingApplicationMessage | OutgoingApplicationMessage
+    ) -> None:
+        if app_message.qos == QOS_2 or self.session is None:
+            await super()._handle_message_flow(app_message)
+        elif isinstance(app_message, IncomingApplicationMessage):
+            await self._broker.distribute(self.session, app_message)
+            if app_message.qos == QOS_1:
+                await self._send_packet(PubackPacket.build(app_message.packet_id))
+        else:
+            if app_message.qos == QOS_1:
+                self.session.inflight_out[app_message.packet_id] = app_message
+            await self.send(app_message)
+
+    async def send(self, message: OutgoingApplicationMessage) -> None:
+        """Send a message, marked as a duplicate if it was sent before."""
+        again = message.publish_packet is not None
+        message.publish_packet = message.build_publish_packet(dup=again)
+        await self._send_packet(message.publish_packet)
+
+    async def handle_puback(self, puback: PubackPacket) -> None:
+        if self.session is not None and puback.variable_header is not None:
+            self.session.inflight_out.pop(puback.variable_header.packet_id, None)
+
+
+class _Broker(Broker):  # type: ignore[misc]  # amqtt is not typed for us
+    async def stream_connected(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, listener_name: str
+    ) -> None:
+        await self._client_connected(listener_name, _Reader(reader), StreamWriterAdapter(writer))
+
+    async def distribute(self, session: Session, message: ApplicationMessage) -> None:
+        """Hand a client's message on to those who may read it, if the client may write it."""
+        if await self._topic_filtering(session, message.topic, Action.PUBLISH):
+            await self._broadcast_message(session, message.topic, message.data)
+            if message.retain:
+                await self.retain_message(session, message.topic, message.data, message.qos)
+
+    async def _topic_filtering(self, session: Session, topic: str, action: Action) -> bool:
+        rights = rights_of(session.username)
+        if action is Action.PUBLISH:
+            is_name = "+" not in topic and "#" not in topic
+            return is_name and any(self._matches(topic, allowed) for allowed in rights.writes)
+        return any(self._matches(topic, allowed) for allowed in rights.reads)
+
+    async def add_subscription(self, subscription: tuple[str, int], session: Session) -> int:
+        topic_filter, qos = subscription
+        return int(await super().add_subscription((topic_filter, min(qos, QOS_1)), session))
+
+    async def _initialize_client_session(
+        self, reader: ReaderAdapter, writer: WriterAdapter, *_address: Any
+    ) -> tuple[_Connection, Session]:
+        try:
+            _, session = await BrokerProtocolHandler.init_from_connect(
+                reader, writer, self.plugins_manager
+            )
+            if not _may_log_in(session):
+                await ConnackPacket.build(0, NOT_AUTHORIZED).to_stream(writer)
+                raise MQTTError(f"login of {session.username!r} refused")  # noqa: TRY301 - closes too
+        except (AMQTTError, MQTTError, NoDataError):
+            await writer.close()
+            raise
+        session.client_id = session.client_id or gen_client_id()
+        await self._end_connection_of(session.client_id)
+        return _Connection(self), await self._resume(session)
+
+    async def _end_connection_of(self, client_id: str) -> None:
+        while (known := self._sessions.get(client_id)) and not known[1].gone.is_set():
+            await known[1].handle_connection_closed()
+            await known[1].gone.wait()
+
+    async def _resume(self, session: Session) -> Session:
+        """The client's session: the one it left, unless it asks for a clean one."""
+        if session.clean_session or session.client_id not in self._sessions:
+            await self._delete_session(session.client_id)
+            return session
+        known, _ = self._sessions[session.client_id]
+        for name in _RENEWED:
+            setattr(known, name, getattr(session, name))
+        known.parent = 1
+        return known
+
+    async def _handle_client_session(
+        self,
+        reader: ReaderAdapter,
+        writer: WriterAdapter,
+        client_session: Session,
+        handler: _Connection,
+        *_listener: Any,
+    ) -> None:
+        handler.attach(client_session, reader, writer)
+        self._sessions[client_session.client_id] = (client_session, handler)
+        try:
+            await handler.mqtt_connack_authorize(True)  # noqa: FBT003 - amqtt's signature
+            client_session.transitions.connect()
+            for message in client_session.inflight_out.values():
+                self._tasks_queue.append(asyncio.create_task(handler.send(message)))
+            await handler.start()
+            await self._client_message_loop(client_session, handler)
+        finally:
+            if client_session.clean_session:
+                await self._delete_session(client_session.client_id)
+            handler.gone.set()
+
+    async def _handle_message_delivery(
+        self, session: Session, _handler: _Connection, arrived: asyncio.Future[Any]
+    ) -> bool:
+        """Distribute what amqtt itself has queued: messages of QoS 2."""
+        if arrived.result() is not None:
+            await self.distribute(session, arrived.result())
+        return True
+
+    async def _retain_broadcast_message(
+        self, broadcast: dict[str, Any], qos: int, target_session: Session
+    ) -> None:
+        """Keep a message for a client that is away, after those that it has not acknowledged."""
+        number = target_session.next_packet_id
+        target_session.inflight_out[number] = OutgoingApplicationMessage(
+            number, broadcast["topic"], qos, broadcast["data"], retain=False
+        )
+
+
+def _may_log_in(session: Session) -> bool:
+    login = (session.username, session.password)
+    is_device = session.password == DEVICE_PASSWORD and is_device_id(session.username or "")
+    return is_device or login in (SERVICE_LOGIN, BRIDGE_LOGIN)
+
+
+async def _serve(port: int) -> None:
+    listener = {"type": "tcp", "bind": f"{HOST}:{port}"}
+    broker = _Broker({"listeners": {"default": listener}, "plugins": {}})
+    await broker.start()
+    await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
+    asyncio.run(_serve(int(sys.argv[1])))

@@ -1,0 +1,181 @@
+"""The local Cloud Functions: they run the deployed handlers, in this process."""
+
+import importlib
+import json
+import threading
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from queue import SimpleQueue
+from typing import Any
+from uuid import uuid4
+
+Handler = Callable[[Any, Any], Any]
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a handler learns about its invocation: the attributes that the cloud documents."""
+
+    aws_request_id: str
+    deadline_ms: int
+    function_name: str
+    function_version: str
+    invoked_function_arn: str
+    log_group_name: str
+    log_stream_name: str
+    memory_limit_in_mb: int
+    request_id: str
+    token: dict[str, Any] | None
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Milliseconds until the invocation times out."""
+        return max(0, self.deadline_ms - time.time_ns() // 1_000_000)
+
+
+class FunctionTimedOut(Exception):
+    """The function did not return in time; its instance is abandoned."""
+
+
+@dataclass(eq=False)
+class FunctionFailed(Exception):
+    """The handler raised, could not be loaded, or returned what is no JSON."""
+
+    error_type: str
+    error_message: str
+    stack_trace: list[str] = field(repr=False)
+
+    def __str__(self) -> str:
+        return f"{self.error_type}: {self.error_message}"
+
+    def report(self) -> dict[str, Any]:
+        """The platform's description of the error."""
+        return {
+            "errorMessage": self.error_message,
+            "errorType": self.error_type,
+            "stackTrace": self.stack_trace,
+        }
+
+
+class FunctionPool:
+    """Every function's instances: a thread each, one request at a time, started when needed."""
+
+    def __init__(
+        self,
+        handlers: Mapping[str, Handler] | None = None,
+        *,
+        token: dict[str, Any] | None = None,
+    ) -> None:
+        """Call `functions.<name>.main.handler`, or what `handlers` has under the name.
+
+        `token` is given to the handlers as `context.token`.
+        """
+        self._load = _import_handler if handlers is None else handlers.__getitem__
+        self._token = token
+        self._lock = threading.Lock()
+        self._idle: dict[str, list[_Instance]] = {}
+        self._closed = False
+
+    def invoke(self, name: str, event: Any, *, timeout: float) -> Any:
+        """Return what the function returns for `event`, both as JSON would carry them.
+
+        Raises FunctionTimedOut after `timeout` seconds, and FunctionFailed.
+        """
+        body = json.dumps(event)
+        context = _context(name, timeout, self._token)
+        instance = self._take(name)
+        answer = instance.call(body, context)
+        try:
+            result = answer.result(timeout)
+        except TimeoutError:
+            raise FunctionTimedOut(f"{name} did not return within {timeout:g} s") from None
+        finally:
+            if answer.done():
+                self._give_back(name, instance)
+            else:
+                instance.end()
+        return json.loads(result)
+
+    def close(self) -> None:
+        """End the idle instances; a busy one ends after its request."""
+        with self._lock:
+            self._closed = True
+            idle = [instance for instances in self._idle.values() for instance in instances]
+            self._idle.clear()
+        for instance in idle:
+            instance.end()
+        deadline = time.monotonic() + 1
+        for instance in idle:
+            instance.thread.join(max(0, deadline - time.monotonic()))
+
+    def _take(self, name: str) -> "_Instance":
+        with self._lock:
+            if self._closed:
+                raise RuntimeError("the function pool is closed")
+            idle = self._idle.get(name)
+            return idle.pop() if idle else _Instance(name, self._load)
+
+    def _give_back(self, name: str, instance: "_Instance") -> None:
+        with self._lock:
+            if not self._closed:
+                self._idle.setdefault(name, []).append(instance)
+                return
+        instance.end()
+
+
+class _Instance:
+    """One thread that serves one call after another until it is told to end."""
+
+    def __init__(self, name: str, load: Callable[[str], Handler]) -> None:
+        self._name = name
+        self._load = load
+        self._calls: SimpleQueue[tuple[str, Context, Future[str]] | None] = SimpleQueue()
+        self.thread = threading.Thread(target=self._serve, name=f"function {name}", daemon=True)
+        self.thread.start()
+
+    def call(self, event: str, context: Context) -> Future[str]:
+        """Ask for the JSON of the handler's result."""
+        answer: Future[str] = Future()
+        self._calls.put((event, context, answer))
+        return answer
+
+    def end(self) -> None:
+        """Let the thread finish, after the call it is in."""
+        self._calls.put(None)
+
+    def _serve(self) -> None:
+        while call := self._calls.get():
+            event, context, answer = call
+            try:
+                result = self._load(self._name)(json.loads(event), context)
+                answer.set_result(json.dumps(result, allow_nan=False))
+            except BaseException as error:  # noqa: BLE001 - whatever it is, it is the answer
+                answer.set_exception(_failure(error))
+
+
+def _context(name: str, timeout: float, token: dict[str, Any] | None) -> Context:
+    request_id = str(uuid4())
+    return Context(
+        aws_request_id=request_id,
+        deadline_ms=int((time.time() + timeout) * 1000),
+        function_name=name,
+        function_version="local",
+        invoked_function_arn=name,
+        log_group_name="local",
+        log_stream_name="local",
+        memory_limit_in_mb=128,
+        request_id=request_id,
+        token=token,
+    )
+
+
+def _import_handler(name: str) -> Handler:
+    handler: Handler = importlib.import_module(f"functions.{name}.main").handler
+    return handler
+
+
+def _failure(error: BaseException) -> FunctionFailed:
+    stack = traceback.extract_tb(error.__traceback__)[1:]  # without this file's own frame
+    return FunctionFailed(type(error).__name__, str(error), traceback.format_list(stack))

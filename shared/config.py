@@ -1,0 +1,78 @@
+"""Settings: the environment variables of a function, named and checked in one place."""
+
+import os
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class SettingsInvalid(RuntimeError):
+    """An environment variable is missing or malformed."""
+
+
+class Settings(BaseModel):
+    """What the functions read from their environment. docs/settings.md lists it from here."""
+
+    model_config = ConfigDict(frozen=True)
+
+    unlock_wait_seconds: Seconds = Field(15, description="How long an unlock waits for the cabinet")
+    command_ttl_seconds: Seconds = Field(15, description="How old a command a cabinet may execute")
+    booking_seconds: Seconds = Field(1800, description="How long a booking holds its cells")
+    reconcile_seconds: Seconds = Field(
+        600, description="How long evidence may settle a command that had no answer"
+    )
+    offline_after_seconds: Seconds = Field(
+        180, description="Silence after which a cabinet counts as offline"
+    )
+    min_issue_charge: int = Field(
+        80, ge=0, le=100, description="Lowest charge that is issued, percent, unless a booking asks"
+    )
+    poll_spread_seconds: int = Field(
+        20, ge=0, le=600, description="Cabinets spread their answers to a poll over so long"
+    )
+    stop_alarms: str = Field(
+        "smoke,fire,water",
+        description="Alarms that stop bookings and unlocks at their cabinet, comma-separated",
+    )
+    registry_id: str = Field("local", description="Names the topic that all cabinets read")
+    database_url: str = Field(
+        "postgresql://", description="PostgreSQL; the password may come in PGPASSWORD instead"
+    )
+    mqtt_host: str = Field("localhost", description="The MQTT broker's host name")
+    mqtt_port: int = Field(8883, ge=1, le=65535, description="Its port")
+    mqtt_username: str = Field("", description="The service's login at the broker")
+    mqtt_password: str = Field("", repr=False, description="Its password")
+    mqtt_tls: bool = Field(default=True, description="Speak TLS to the broker, and verify it")
+    mqtt_ca_file: str = Field("", description="CA of the broker; empty: the system's")
+    api_keys: str = Field(
+        "",
+        repr=False,
+        description="name:scope:sha256-of-the-key, comma-separated; scope: read, backend, operator",
+    )
+    monitoring_folder_id: str = Field(
+        "", description="Folder that product metrics are written to; empty: none are"
+    )
+    log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR")
+
+
+def read(environment: Mapping[str, str]) -> Settings:
+    """Settings from variables named as the fields in capitals; others are ignored.
+
+    Raises SettingsInvalid, which names each variable that is wrong but never its value.
+    """
+    names = {name: environment.get(name.upper()) for name in Settings.model_fields}
+    try:
+        return Settings.model_validate({k: v for k, v in names.items() if v is not None})
+    except ValidationError as error:
+        faults = "; ".join(f"{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors())
+        raise SettingsInvalid(f"settings are wrong: {faults}") from None
+
+
+@lru_cache(maxsize=1)
+def settings() -> Settings:
+    """The process's settings, read at first use."""
+    return read(os.environ)  # noqa: TID251 - this is the one place

@@ -1,0 +1,44 @@
+"""The trigger edge: the events of the IoT trigger (or the bridge) and of the timer."""
+
+import base64
+import hashlib
+import json
+from typing import Any
+
+from shared.services.ingest import Envelope
+
+TIMER = "yandex.cloud.events.serverless.triggers.TimerMessage"
+
+
+def envelopes(event: dict[str, Any]) -> list[Envelope]:
+    """The messages of an IoT trigger event, in order.
+
+    A record that is not of the documented shape becomes an envelope of nobody, so that it is kept.
+    Raises ValueError when there are no records at all.
+    """
+    messages = event.get("messages")
+    if not isinstance(messages, list):
+        raise ValueError("the event has no list of messages")  # noqa: TRY004 - it is a value
+    return [_envelope(record) for record in messages]
+
+
+def is_timer(event: dict[str, Any]) -> bool:
+    """Whether this is the timer's event."""
+    try:
+        return all(m["event_metadata"]["event_type"] == TIMER for m in event["messages"])
+    except (KeyError, TypeError):
+        return False
+
+
+def _envelope(record: Any) -> Envelope:
+    try:
+        return Envelope(
+            event_id=str(record["event_metadata"]["event_id"]),
+            device_id=str(record["details"]["device_id"]),
+            payload=base64.b64decode(record["details"]["payload"], validate=True),
+        )
+    except (KeyError, TypeError, ValueError):
+        raw = json.dumps(record, sort_keys=True, default=str).encode()
+        return Envelope(
+            event_id=f"malformed-{hashlib.sha256(raw).hexdigest()}", device_id="", payload=raw
+        )

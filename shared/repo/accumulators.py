@@ -1,0 +1,244 @@
+"""Accumulators and the ledger of their movements."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+from uuid import UUID
+
+from shared.db import Row, Tx
+from shared.models import Cause
+
+_COLUMNS = """accumulator_id, cabinet_id, cell_number, contractor_id, scooter_id, battery_charge,
+       charge_at, state_of_health, status"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Location:
+    """A place as columns; all None is nowhere known."""
+
+    cabinet_id: str | None = None
+    cell_number: int | None = None
+    contractor_id: str | None = None
+    scooter_id: str | None = None
+
+
+NOWHERE = Location()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Move:
+    """An accumulator's change of place, and why."""
+
+    accumulator_id: str
+    to: Location
+    cause: Cause
+    booking_id: UUID | None = None
+    command_id: UUID | None = None
+    swap_id: UUID | None = None
+    discrepancy: bool = False
+    reason: str | None = None
+
+
+def get(tx: Tx, accumulator_id: str) -> Row | None:
+    """One accumulator."""
+    return tx.first(
+        f"SELECT {_COLUMNS} FROM accumulators WHERE accumulator_id = %(id)s",  # noqa: S608 - constant
+        {"id": accumulator_id},
+    )
+
+
+def lock(tx: Tx, accumulator_ids: Collection[str]) -> dict[str, Row]:
+    """Lock accumulators in id order; those that exist, by id."""
+    sql = f"""
+        SELECT {_COLUMNS} FROM accumulators
+         WHERE accumulator_id = ANY (%(ids)s)
+         ORDER BY accumulator_id
+           FOR UPDATE"""  # noqa: S608 - the columns are a constant
+    return {row["accumulator_id"]: row for row in tx.all(sql, {"ids": [*accumulator_ids]})}
+
+
+def in_cells(tx: Tx, cabinet_ids: Collection[str], accumulator_ids: Collection[str]) -> list[Row]:
+    """Accumulators in these cabinets, and those named that are in any cell.
+
+    Their cabinets' locks protect them: they are not locked one by one.
+    """
+    sql = """
+        SELECT accumulator_id, cabinet_id, cell_number, battery_charge, state_of_health, status
+          FROM accumulators
+         WHERE cabinet_id = ANY (%(cabinet_ids)s)
+            OR (accumulator_id = ANY (%(ids)s) AND cabinet_id IS NOT NULL)"""
+    return tx.all(sql, {"cabinet_ids": [*cabinet_ids], "ids": [*accumulator_ids]})
+
+
+def lock_outside(tx: Tx, accumulator_ids: Collection[str]) -> list[Row]:
+    """Lock those of the named that are in no cell, in id order, with their last movement."""
+    sql = """
+        WITH locked AS MATERIALIZED (
+            SELECT accumulator_id, contractor_id, scooter_id, battery_charge, state_of_health,
+                   status
+              FROM accumulators
+             WHERE accumulator_id = ANY (%(ids)s) AND cabinet_id IS NULL
+             ORDER BY accumulator_id
+               FOR UPDATE)
+        SELECT locked.*, m.cause, m.command_id, m.from_cabinet_id, m.from_cell_number
+          FROM locked
+          LEFT JOIN LATERAL (
+               SELECT cause, command_id, from_cabinet_id, from_cell_number
+                 FROM movements
+                WHERE movements.accumulator_id = locked.accumulator_id
+                ORDER BY movement_id DESC
+                LIMIT 1) m ON true"""
+    return tx.all(sql, {"ids": [*accumulator_ids]})
+
+
+def register(tx: Tx, rows: Sequence[Mapping[str, Any]]) -> set[str]:
+    """Register accumulators with their first movement; the ids that were new.
+
+    `rows`: accumulator_id; battery_charge, state_of_health, status and a place where known.
+    """
+    sql = """
+        WITH fresh AS (
+            INSERT INTO accumulators
+                   (accumulator_id, cabinet_id, cell_number, contractor_id, scooter_id,
+                    battery_charge, charge_at, state_of_health, status)
+            SELECT accumulator_id, cabinet_id, cell_number, contractor_id, scooter_id,
+                   battery_charge, CASE WHEN battery_charge IS NOT NULL THEN now() END,
+                   state_of_health, coalesce(status, 'in_service')
+              FROM jsonb_to_recordset(%(rows)s::jsonb)
+                   AS t (accumulator_id text, cabinet_id text, cell_number smallint,
+                         contractor_id text, scooter_id text, battery_charge smallint,
+                         state_of_health smallint, status text)
+             ORDER BY accumulator_id
+            ON CONFLICT (accumulator_id) DO NOTHING
+            RETURNING *)
+        INSERT INTO movements (accumulator_id, cause, to_cabinet_id, to_cell_number,
+                               to_contractor_id, to_scooter_id, battery_charge)
+        SELECT accumulator_id, 'registered', cabinet_id, cell_number, contractor_id, scooter_id,
+               battery_charge
+          FROM fresh
+        RETURNING accumulator_id"""
+    return {row["accumulator_id"] for row in tx.batch(sql, rows)}
+
+
+def move(tx: Tx, moves: Sequence[Move]) -> None:
+    """Change places and write the ledger, in one statement a round.
+
+    The accumulators are locked: by their cabinet's row, or themselves. One that moves twice moves
+    in two rounds, in the order given.
+    """
+    sql = """
+        WITH target AS (
+            SELECT * FROM jsonb_to_recordset(%(rows)s::jsonb)
+                AS t (accumulator_id text, cabinet_id text, cell_number smallint,
+                      contractor_id text, scooter_id text, cause text, booking_id uuid,
+                      command_id uuid, swap_id uuid, discrepancy boolean, reason text, n integer)),
+        before AS (
+            SELECT a.* FROM accumulators a JOIN target USING (accumulator_id)),
+        moved AS (
+            UPDATE accumulators a
+               SET cabinet_id = t.cabinet_id, cell_number = t.cell_number,
+                   contractor_id = t.contractor_id, scooter_id = t.scooter_id
+              FROM target t
+             WHERE a.accumulator_id = t.accumulator_id
+            RETURNING a.accumulator_id, a.battery_charge)
+        INSERT INTO movements (accumulator_id, cause, from_cabinet_id, from_cell_number,
+                               from_contractor_id, from_scooter_id, to_cabinet_id, to_cell_number,
+                               to_contractor_id, to_scooter_id, battery_charge, booking_id,
+                               command_id, swap_id, discrepancy, reason)
+        SELECT t.accumulator_id, t.cause, b.cabinet_id, b.cell_number, b.contractor_id,
+               b.scooter_id, t.cabinet_id, t.cell_number, t.contractor_id, t.scooter_id,
+               moved.battery_charge, t.booking_id, t.command_id, t.swap_id, t.discrepancy, t.reason
+          FROM target t
+          JOIN before b USING (accumulator_id)
+          JOIN moved USING (accumulator_id)
+         ORDER BY t.n
+        RETURNING movement_id"""
+    for moves_of_round in _rounds(moves):
+        rows = [
+            {**asdict(m), **asdict(m.to), "n": n} for n, m in enumerate(moves_of_round.values())
+        ]
+        if len(tx.batch(sql, rows)) != len(rows):
+            raise LookupError("an accumulator that was to be moved does not exist")
+
+
+def _rounds(moves: Sequence[Move]) -> list[dict[str, Move]]:
+    """Split so that no accumulator is twice in a round, in order."""
+    rounds: list[dict[str, Move]] = [{}]
+    for change in moves:
+        if change.accumulator_id in rounds[-1]:
+            rounds.append({})
+        rounds[-1][change.accumulator_id] = change
+    return rounds
+
+
+def save_readings(tx: Tx, rows: list[Row]) -> None:
+    """Charge, state of health and status of many accumulators."""
+    sql = """
+        UPDATE accumulators a
+           SET battery_charge = t.battery_charge, state_of_health = t.state_of_health,
+               status = t.status,
+               charge_at = CASE WHEN a.battery_charge IS DISTINCT FROM t.battery_charge THEN now()
+                                ELSE a.charge_at END
+          FROM jsonb_to_recordset(%(rows)s::jsonb)
+               AS t (accumulator_id text, battery_charge smallint, state_of_health smallint,
+                     status text)
+         WHERE a.accumulator_id = t.accumulator_id
+        RETURNING a.accumulator_id"""
+    tx.batch(sql, rows)
+
+
+def listing(tx: Tx, query: Mapping[str, Any]) -> list[Row]:
+    """Accumulators by id that match; one row more than `limit`."""
+    sql = f"""
+        SELECT {_COLUMNS} FROM accumulators
+         WHERE (%(contractor_id)s::text IS NULL OR contractor_id = %(contractor_id)s)
+           AND (%(cabinet_id)s::text IS NULL OR cabinet_id = %(cabinet_id)s)
+           AND (%(scooter_id)s::text IS NULL OR scooter_id = %(scooter_id)s)
+           AND (%(status)s::text IS NULL OR status = %(status)s)
+           AND (%(min_charge)s::integer IS NULL OR battery_charge >= %(min_charge)s)
+           AND (%(after)s::text IS NULL OR accumulator_id > %(after)s)
+         ORDER BY accumulator_id
+         LIMIT %(limit)s + 1"""  # noqa: S608 - the columns are a constant
+    return tx.all(sql, query)
+
+
+def movements(tx: Tx, accumulator_id: str, *, before: int | None, limit: int) -> list[Row]:
+    """The chain of custody, newest first; one row more than `limit`."""
+    sql = """
+        SELECT * FROM movements
+         WHERE accumulator_id = %(accumulator_id)s
+           AND (%(before)s::bigint IS NULL OR movement_id < %(before)s)
+         ORDER BY movement_id DESC
+         LIMIT %(limit)s + 1"""
+    return tx.all(sql, {"accumulator_id": accumulator_id, "before": before, "limit": limit})
+
+
+def last_movement(tx: Tx, accumulator_id: str) -> Row | None:
+    """How it came where it is."""
+    sql = """
+        SELECT * FROM movements
+         WHERE accumulator_id = %(accumulator_id)s
+         ORDER BY movement_id DESC
+         LIMIT 1"""
+    return tx.first(sql, {"accumulator_id": accumulator_id})
+
+
+def taken_by_swap(tx: Tx, swap_id: UUID, contractor_id: str) -> list[str]:
+    """What a swap gave to its contractor."""
+    sql = """
+        SELECT accumulator_id FROM movements
+         WHERE swap_id = %(swap_id)s AND to_contractor_id = %(contractor_id)s"""
+    rows = tx.all(sql, {"swap_id": swap_id, "contractor_id": contractor_id})
+    return [row["accumulator_id"] for row in rows]
+
+
+def in_scooter(tx: Tx, scooter_id: str) -> list[str]:
+    """The accumulators recorded in a scooter."""
+    sql = "SELECT accumulator_id FROM accumulators WHERE scooter_id = %(scooter_id)s"
+    return [row["accumulator_id"] for row in tx.all(sql, {"scooter_id": scooter_id})]
+
+
+def booked(tx: Tx, accumulator_id: str) -> bool:
+    """Whether an unfinished booking holds it."""
+    sql = "SELECT EXISTS (SELECT FROM holds WHERE accumulator_id = %(id)s) AS booked"
+    return bool(tx.one(sql, {"id": accumulator_id})["booked"])

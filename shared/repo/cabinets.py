@@ -1,0 +1,186 @@
+"""Cabinets: register, lock, find, describe."""
+
+from collections.abc import Collection
+from typing import Any
+
+from shared.db import Row, Tx
+from shared.models import CabinetChange, CabinetRequest
+
+
+def insert(tx: Tx, request: CabinetRequest) -> bool:
+    """Register a cabinet with its cells; False if its id or its device's is taken."""
+    sql = """
+        WITH cabinet AS (
+            INSERT INTO cabinets (cabinet_id, device_id, lat, lon, address, protocol, cells_total)
+            VALUES (%(cabinet_id)s, %(device_id)s, %(lat)s, %(lon)s, %(address)s, %(protocol)s,
+                    %(cells_total)s)
+            ON CONFLICT DO NOTHING
+            RETURNING cabinet_id, cells_total)
+        INSERT INTO cells (cabinet_id, cell_number)
+        SELECT cabinet_id, generate_series(1, cells_total) FROM cabinet"""
+    params = {
+        **request.model_dump(exclude={"coords", "device_id"}),
+        "device_id": request.device_id or request.cabinet_id,
+        "lat": request.coords.lat,
+        "lon": request.coords.lon,
+    }
+    return tx.execute(sql, params) > 0
+
+
+def lock(tx: Tx, cabinet_ids: Collection[str]) -> list[Row]:
+    """Lock cabinets' rows in id order: the right to change their cells, bookings, accumulators."""
+    sql = """
+        SELECT cabinet_id, device_id, protocol, status, alarms, firmware, cells_total, boot_no,
+               report_boot_no, report_seq, now() AS now
+          FROM cabinets
+         WHERE cabinet_id = ANY (%(cabinet_ids)s)
+         ORDER BY cabinet_id
+           FOR UPDATE"""
+    return tx.all(sql, {"cabinet_ids": [*cabinet_ids]})
+
+
+def lock_one(tx: Tx, cabinet_id: str, *, offline_after: float) -> Row | None:
+    """Lock one cabinet's row; `online` says whether it was heard within so many seconds."""
+    sql = """
+        SELECT cabinet_id, device_id, protocol, status, alarms, cells_total,
+               coalesce(last_seen_at > now() - make_interval(secs => %(offline_after)s), false)
+               AS online
+          FROM cabinets
+         WHERE cabinet_id = %(cabinet_id)s
+           FOR UPDATE"""
+    return tx.first(sql, {"cabinet_id": cabinet_id, "offline_after": offline_after})
+
+
+def of_devices(tx: Tx, device_ids: Collection[str]) -> list[Row]:
+    """Which cabinets these devices are, and what they speak."""
+    sql = """
+        SELECT device_id, cabinet_id, protocol FROM cabinets
+         WHERE device_id = ANY (%(device_ids)s)"""
+    return tx.all(sql, {"device_ids": [*device_ids]})
+
+
+def of_accumulators(tx: Tx, accumulator_ids: Collection[str]) -> set[str]:
+    """The cabinets that these accumulators are in now, by the records."""
+    sql = """
+        SELECT DISTINCT cabinet_id FROM accumulators
+         WHERE accumulator_id = ANY (%(ids)s) AND cabinet_id IS NOT NULL"""
+    return {row["cabinet_id"] for row in tx.all(sql, {"ids": [*accumulator_ids]})}
+
+
+def describe(tx: Tx, query: dict[str, Any]) -> list[Row]:
+    """Cabinets with their stock, nearest first, then by id; one row more than `limit`.
+
+    `query`: lat, lon, radius_m, min_charge, min_available, min_free_cells, online, cabinet_id,
+    after_distance, after_id, limit, offline_after (None where nothing is asked), metres, seconds.
+    """
+    sql = """
+        WITH placed AS MATERIALIZED (
+            SELECT *, coalesce(last_seen_at > now() - make_interval(secs => %(offline_after)s),
+                               false) AS is_online,
+                   CASE WHEN %(lat)s::float8 IS NULL THEN NULL ELSE round(12742017.6 * asin(least(1,
+                       sqrt(power(sind((lat - %(lat)s) / 2), 2) + cosd(%(lat)s) * cosd(lat)
+                            * power(sind((lon - %(lon)s) / 2), 2)))))::integer END AS distance_m
+              FROM cabinets
+             WHERE %(cabinet_id)s::text IS NULL OR cabinet_id = %(cabinet_id)s),
+        near AS (
+            SELECT * FROM placed
+             WHERE (%(online)s::boolean IS NULL OR is_online = %(online)s)
+               AND (%(radius_m)s::integer IS NULL OR distance_m <= %(radius_m)s)
+               AND (%(after_id)s::text IS NULL
+                    OR (coalesce(distance_m, 0), cabinet_id)
+                       > (coalesce(%(after_distance)s::integer, 0), %(after_id)s))
+             ORDER BY coalesce(distance_m, 0), cabinet_id)
+        SELECT near.cabinet_id, device_id, lat, lon, address, protocol, status, status_reason,
+               alarms, is_online AS online, last_seen_at, cells_total, distance_m, s.*
+          FROM near
+         CROSS JOIN LATERAL (
+               SELECT count(accumulator_id) AS total,
+                      count(*) FILTER (WHERE issuable AND battery_charge >= %(min_charge)s)
+                      AS available,
+                      count(accumulator_id) FILTER (WHERE booking_id IS NOT NULL) AS held,
+                      coalesce(array_agg(battery_charge::integer ORDER BY battery_charge DESC)
+                               FILTER (WHERE battery_charge IS NOT NULL), '{}') AS charges,
+                      count(*) FILTER (WHERE free) AS free_cells,
+                      count(*) FILTER (WHERE health <> 'ok') AS faulty_cells
+                 FROM stock
+                WHERE stock.cabinet_id = near.cabinet_id) s
+         WHERE available >= %(min_available)s AND free_cells >= %(min_free_cells)s
+         ORDER BY coalesce(distance_m, 0), near.cabinet_id
+         LIMIT %(limit)s + 1"""
+    return tx.all(sql, query)
+
+
+def update(tx: Tx, cabinet_id: str, change: CabinetChange) -> bool:
+    """Change what the request names; False if there is no such cabinet."""
+    sql = """
+        UPDATE cabinets
+           SET lat = coalesce(%(lat)s, lat), lon = coalesce(%(lon)s, lon),
+               address = CASE WHEN %(has_address)s THEN %(address)s ELSE address END,
+               status = coalesce(%(status)s, status),
+               status_reason = CASE WHEN %(has_reason)s THEN %(status_reason)s
+                                    WHEN %(status)s = 'active' THEN NULL
+                                    ELSE status_reason END
+         WHERE cabinet_id = %(cabinet_id)s"""
+    named = change.model_fields_set
+    params = {
+        **change.model_dump(exclude={"coords"}),
+        "cabinet_id": cabinet_id,
+        "lat": change.coords.lat if change.coords else None,
+        "lon": change.coords.lon if change.coords else None,
+        "has_address": "address" in named,
+        "has_reason": "status_reason" in named,
+    }
+    return tx.execute(sql, params) > 0
+
+
+def busy(tx: Tx, cabinet_id: str) -> bool:
+    """Whether accumulators, unfinished bookings or commands in doubt tie the cabinet down."""
+    sql = """
+        SELECT EXISTS (SELECT FROM accumulators WHERE cabinet_id = %(cabinet_id)s)
+            OR EXISTS (SELECT FROM current_bookings
+                        WHERE cabinet_id = %(cabinet_id)s
+                          AND status IN ('active', 'unlocking', 'returning'))
+            OR EXISTS (SELECT FROM commands
+                        WHERE cabinet_id = %(cabinet_id)s
+                          AND status IN ('pending', 'published', 'no_answer')) AS busy"""
+    return bool(tx.one(sql, {"cabinet_id": cabinet_id})["busy"])
+
+
+def delete(tx: Tx, cabinet_id: str) -> None:
+    """Remove a cabinet with its cells, bookings and commands; the ledger stays."""
+    tx.execute("DELETE FROM cabinets WHERE cabinet_id = %(cabinet_id)s", {"cabinet_id": cabinet_id})
+
+
+def boots(tx: Tx, cabinet_ids: Collection[str], boot_ids: Collection[str]) -> list[Row]:
+    """The known generations among these."""
+    sql = """
+        SELECT cabinet_id, boot_id, boot_no FROM boots
+         WHERE cabinet_id = ANY (%(cabinet_ids)s) AND boot_id = ANY (%(boot_ids)s)"""
+    return tx.all(sql, {"cabinet_ids": [*cabinet_ids], "boot_ids": [*boot_ids]})
+
+
+def insert_boots(tx: Tx, rows: list[Row]) -> None:
+    """Generations heard of for the first time: cabinet_id, boot_id, boot_no."""
+    sql = """
+        INSERT INTO boots (cabinet_id, boot_id, boot_no)
+        SELECT cabinet_id, boot_id, boot_no
+          FROM jsonb_to_recordset(%(rows)s::jsonb)
+               AS t (cabinet_id text, boot_id text, boot_no integer)
+        RETURNING cabinet_id"""
+    tx.batch(sql, rows)
+
+
+def save(tx: Tx, rows: list[Row]) -> None:
+    """What messages said of their cabinets as a whole."""
+    sql = """
+        UPDATE cabinets c
+           SET last_seen_at = now(), boot_no = t.boot_no,
+               report_boot_no = t.report_boot_no, report_seq = t.report_seq,
+               reported_at = CASE WHEN t.reported THEN now() ELSE c.reported_at END,
+               alarms = t.alarms, firmware = t.firmware
+          FROM jsonb_to_recordset(%(rows)s::jsonb)
+               AS t (cabinet_id text, boot_no integer, report_boot_no integer, report_seq bigint,
+                     reported boolean, alarms text[], firmware text)
+         WHERE c.cabinet_id = t.cabinet_id
+        RETURNING c.cabinet_id"""
+    tx.batch(sql, rows)

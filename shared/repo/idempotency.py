@@ -1,0 +1,65 @@
+"""Idempotency keys: requests that must not run twice, and their stored answers."""
+
+from uuid import UUID
+
+from shared.db import Row, Tx
+
+KEPT_HOURS = 24
+
+
+def claim(tx: Tx, key: Row, *, claim_seconds: float) -> UUID | None:
+    """Take the key for this request: it is new, out of date, or its holder has died.
+
+    `key`: caller, route, key, fingerprint. The id of what the request is to make; None if another
+    has the key.
+    """
+    sql = """
+        INSERT INTO idempotency_keys AS k
+               (caller, route, key, fingerprint, request_id, claimed_until)
+        VALUES (%(caller)s, %(route)s, %(key)s, %(fingerprint)s, gen_random_uuid(),
+                now() + make_interval(secs => %(seconds)s))
+        ON CONFLICT (caller, route, key) DO UPDATE
+           SET fingerprint = excluded.fingerprint, claimed_until = excluded.claimed_until,
+               request_id = CASE WHEN k.created_at < now() - make_interval(hours => %(hours)s)
+                                 THEN excluded.request_id ELSE k.request_id END,
+               created_at = CASE WHEN k.created_at < now() - make_interval(hours => %(hours)s)
+                                 THEN now() ELSE k.created_at END,
+               status = NULL, body = NULL
+         WHERE k.created_at < now() - make_interval(hours => %(hours)s)
+            OR (k.status IS NULL AND k.claimed_until < now()
+                AND k.fingerprint = excluded.fingerprint)
+        RETURNING request_id"""
+    row = tx.first(sql, {**key, "seconds": claim_seconds, "hours": KEPT_HOURS})
+    return row["request_id"] if row else None
+
+
+def find(tx: Tx, key: Row) -> Row | None:
+    """Who has it: fingerprint, and status and body once the answer is there."""
+    sql = """
+        SELECT fingerprint, status, body FROM idempotency_keys
+         WHERE caller = %(caller)s AND route = %(route)s AND key = %(key)s"""
+    return tx.first(sql, key)
+
+
+def store(tx: Tx, key: Row, *, status: int, body: str) -> None:
+    """Keep the final answer."""
+    sql = """
+        UPDATE idempotency_keys SET status = %(status)s, body = %(body)s
+         WHERE caller = %(caller)s AND route = %(route)s AND key = %(key)s"""
+    tx.execute(sql, {**key, "status": status, "body": body})
+
+
+def release(tx: Tx, key: Row) -> None:
+    """Let the next request have the key at once: there is no final answer to keep."""
+    sql = """
+        UPDATE idempotency_keys SET claimed_until = '-infinity'
+         WHERE caller = %(caller)s AND route = %(route)s AND key = %(key)s AND status IS NULL"""
+    tx.execute(sql, key)
+
+
+def prune(tx: Tx) -> int:
+    """Forget what is out of date; how many."""
+    sql = (
+        "DELETE FROM idempotency_keys WHERE created_at < now() - make_interval(hours => %(hours)s)"
+    )
+    return tx.execute(sql, {"hours": KEPT_HOURS})

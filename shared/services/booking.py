@@ -1,0 +1,102 @@
+"""Bookings: hold accumulators or free cells in one cabinet, or say that it cannot."""
+
+from collections.abc import Collection
+from datetime import datetime
+from uuid import UUID
+
+from shared import cursor
+from shared.config import Settings
+from shared.db import Row, Tx
+from shared.errors import (
+    BookingNotActive,
+    BookingNotFound,
+    CabinetInactive,
+    CabinetNotFound,
+    CabinetOffline,
+    NotEnoughAccumulators,
+    NotEnoughFreeCells,
+)
+from shared.models import Booking, BookingPage, BookingQuery, BookingRequest
+from shared.repo import bookings, cabinets
+
+
+def reserve(tx: Tx, booking_id: UUID, request: BookingRequest, settings: Settings) -> Booking:
+    """Hold what the contractor will come for; all of it, or with `allow_partial` what there is.
+
+    The same `booking_id` again gives the booking that was made for it.
+    """
+    cabinet = usable_cabinet(tx, request.cabinet_id, settings)
+    if not cabinet["online"]:
+        raise CabinetOffline
+    bookings.expire_due(tx, [request.cabinet_id])
+    charge = settings.min_issue_charge if request.min_charge is None else request.min_charge
+    seconds = settings.booking_seconds
+    if bookings.insert(tx, booking_id, request, min_charge=charge, seconds=seconds):
+        held = bookings.hold(tx, booking_id, request.count)
+        if held < (1 if request.allow_partial else request.count):
+            short = NotEnoughAccumulators if request.kind == "issue" else NotEnoughFreeCells
+            raise short(requested=request.count, available=held)
+    return get(tx, booking_id)
+
+
+def usable_cabinet(tx: Tx, cabinet_id: str, settings: Settings) -> Row:
+    """Lock a cabinet that is in service."""
+    cabinet = cabinets.lock_one(tx, cabinet_id, offline_after=settings.offline_after_seconds)
+    if cabinet is None:
+        raise CabinetNotFound
+    alarms = set(cabinet["alarms"]) & set(settings.stop_alarms.split(","))
+    if alarms:
+        raise CabinetInactive(detail=f"The cabinet gives alarm: {', '.join(sorted(alarms))}.")
+    if cabinet["status"] != "active":
+        raise CabinetInactive
+    return cabinet
+
+
+def cancel(tx: Tx, booking_id: UUID) -> Booking:
+    """Give back what is held. Not while the cells are being opened, nor afterwards."""
+    cabinet_id = get(tx, booking_id).cabinet_id
+    cabinets.lock(tx, [cabinet_id])
+    bookings.expire_due(tx, [cabinet_id])
+    found = get(tx, booking_id)
+    if found.status != "active":
+        raise BookingNotActive(detail=f"The booking is {found.status}.")
+    bookings.finish(tx, booking_id, status="cancelled", state="released", reason="cancelled")
+    return get(tx, booking_id)
+
+
+def get(tx: Tx, booking_id: UUID) -> Booking:
+    """A booking as it is now."""
+    row = bookings.get(tx, booking_id)
+    if row is None:
+        raise BookingNotFound
+    return Booking.model_validate(row)
+
+
+def listing(tx: Tx, query: BookingQuery) -> BookingPage:
+    """Bookings, newest first."""
+    before_at, before_id = cursor.decode(query.cursor, datetime, UUID)
+    asked = {**query.model_dump(), "before_at": before_at, "before_id": before_id}
+    rows = bookings.listing(tx, asked)
+    last = rows[query.limit - 1] if len(rows) > query.limit else None
+    return BookingPage(
+        bookings=[Booking.model_validate(row) for row in rows[: query.limit]],
+        next_cursor=cursor.encode(last["created_at"], last["booking_id"]) if last else None,
+    )
+
+
+def refill(tx: Tx, booking_id: UUID) -> int:
+    """Hold others for what an active booking has lost; how many it holds. None: it has failed."""
+    found = get(tx, booking_id)
+    if found.status != "active":
+        return 0
+    held = sum(cell.state == "held" for cell in found.cells)
+    held += bookings.hold(tx, booking_id, found.requested - held)
+    if not held:
+        bookings.finish(tx, booking_id, status="failed", state="released", reason="nothing_left")
+    return held
+
+
+def write_expiry(tx: Tx, cabinet_ids: Collection[str]) -> None:
+    """Write down what has expired in these locked cabinets."""
+    if cabinet_ids:
+        bookings.expire_due(tx, cabinet_ids)

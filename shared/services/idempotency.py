@@ -1,0 +1,61 @@
+"""Idempotency keys: the same request again gives the stored answer."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from shared.db import Row, Tx
+from shared.errors import IdempotencyKeyReused, RequestInProgress
+from shared.repo import idempotency
+
+CLAIM_SECONDS = 60
+"""Longer than any request runs: after it, a claim's holder has died."""
+
+
+@dataclass(frozen=True)
+class Key:
+    """One client's key for one intent."""
+
+    caller: str
+    route: str
+    key: str
+    fingerprint: str
+    """What the request asked for: another fingerprint under the same key is a mistake."""
+
+    def row(self) -> Row:
+        """As the repository takes it."""
+        return dict(vars(self))
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A final answer."""
+
+    status: int
+    body: str
+
+
+def begin(tx: Tx, key: Key) -> Stored | UUID:
+    """Claim the key, or give the answer that is stored under it.
+
+    A claim is the id of what the request makes: the same again if its first holder died, so that
+    what was made is found and not made twice.
+
+    Raises IdempotencyKeyReused for another request, RequestInProgress while the first one runs.
+    """
+    claim = idempotency.claim(tx, key.row(), claim_seconds=CLAIM_SECONDS)
+    if claim is not None:
+        return claim
+    found = idempotency.find(tx, key.row())
+    if found is None or found["fingerprint"] == key.fingerprint:
+        if found is None or found["status"] is None:
+            raise RequestInProgress
+        return Stored(status=found["status"], body=found["body"])
+    raise IdempotencyKeyReused
+
+
+def finish(tx: Tx, key: Key, answer: Stored) -> None:
+    """Keep a final answer; one that is not final gives the key back."""
+    if answer.status < 500:  # noqa: PLR2004 - the border of HTTP's server errors
+        idempotency.store(tx, key.row(), status=answer.status, body=answer.body)
+    else:
+        idempotency.release(tx, key.row())

@@ -1,0 +1,212 @@
+"""What cabinets say, in batches: from bytes to effects, in one transaction.
+
+A message that cannot be understood is kept as an anomaly and changes nothing. A database that
+fails is raised, so that the whole batch is delivered again: everything here may come twice.
+"""
+
+import base64
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from shared import log
+from shared.db import Row, Tx
+from shared.messages import AnyMessage, CellEvent, CellState, CommandResult, Hello, StateReport
+from shared.protocols import Undecodable, codecs
+from shared.repo import cabinets
+from shared.services import booking, evidence, settlement
+from shared.services.world import Cabinet, Command, World
+
+
+@dataclass(frozen=True)
+class Envelope:
+    """A message as it came: who sent it, and bytes that nobody has looked at."""
+
+    event_id: str
+    device_id: str
+    payload: bytes
+
+
+@dataclass(frozen=True)
+class Letter:
+    """A message that was understood, and whose it is."""
+
+    envelope: Envelope
+    cabinet_id: str
+    message: AnyMessage
+
+
+def apply(tx: Tx, envelopes: Sequence[Envelope]) -> int:
+    """Apply messages in order with all their effects; how many anomalies were kept.
+
+    A handful of statements, whatever the number of messages and of cabinets.
+    """
+    world = World(tx)
+    letters = list(_open(tx, world, envelopes))
+    _load(tx, world, letters)
+    for letter in letters:
+        if letter.cabinet_id in world.cabinets:
+            world.read(_record(letter.envelope, letter.cabinet_id))
+            _take(world, world.cabinets[letter.cabinet_id], letter.message)
+    heard = {letter.cabinet_id for letter in letters} & world.cabinets.keys()
+    for short in world.save(heard):
+        booking.refill(tx, short.booking_id)
+    for anomaly in world.anomalies:
+        log.warning("anomaly", **{name: anomaly[name] for name in anomaly.keys() - {"payload"}})
+    return len(world.anomalies)
+
+
+def _open(tx: Tx, world: World, envelopes: Sequence[Envelope]) -> Iterator[Letter]:
+    """The messages that can be understood; the others become anomalies."""
+    devices = {
+        row["device_id"]: row
+        for row in cabinets.of_devices(tx, {envelope.device_id for envelope in envelopes})
+    }
+    for envelope in envelopes:
+        device = devices.get(envelope.device_id)
+        world.read(_record(envelope, device["cabinet_id"] if device else None))
+        if device is None:
+            world.note("unknown_device", envelope.device_id)
+            continue
+        codec = codecs().get(device["protocol"])
+        if codec is None:
+            world.note("unknown_protocol", device["protocol"])
+            continue
+        try:
+            yield Letter(envelope, device["cabinet_id"], codec.decode(envelope.payload))
+        except Undecodable as error:
+            world.note("malformed", str(error))
+
+
+def _load(tx: Tx, world: World, letters: list[Letter]) -> None:
+    """Lock the cabinets that speak, and those whose accumulators they name; read them all."""
+    named = {id_ for letter in letters for id_ in _accumulator_ids(letter.message)}
+    wanted = {letter.cabinet_id for letter in letters} | cabinets.of_accumulators(tx, named)
+    locked: dict[str, Row] = {}
+    while wanted:
+        locked |= {row["cabinet_id"]: row for row in cabinets.lock(tx, wanted)}
+        # An accumulator may have come into yet another cabinet before the locks were there.
+        wanted = cabinets.of_accumulators(tx, named) - locked.keys()
+    booking.write_expiry(tx, locked)
+    world.load(
+        list(locked.values()),
+        accumulator_ids=named,
+        boot_ids={letter.message.boot_id for letter in letters},
+        command_ids={id_ for letter in letters if (id_ := _command_id(letter.message))},
+    )
+
+
+def _take(world: World, cabinet: Cabinet, message: AnyMessage) -> None:
+    boot_no = world.boot(cabinet, message.boot_id)
+    position = (boot_no, message.seq)
+    match message:
+        case CommandResult():
+            _settle(world, cabinet, message, position)
+        case Hello():
+            if boot_no == cabinet.boot_no:
+                cabinet.firmware = message.firmware
+            if message.cells_total not in {None, cabinet.cells_total}:
+                world.note("cells_total_differs", f"{message.cells_total} by the cabinet")
+        case StateReport() | CellEvent() if boot_no < cabinet.boot_no:
+            world.note("older_generation", message.boot_id)
+        case StateReport():
+            _take_report(world, cabinet, message, position)
+        case CellEvent():
+            _take_event(world, cabinet, message, position)
+
+
+def _settle(
+    world: World, cabinet: Cabinet, message: CommandResult, position: tuple[int, int]
+) -> None:
+    command = _known(world, message.command_id)
+    if command is None:
+        world.note("unknown_command", message.command_id)
+    elif command.cabinet_id != cabinet.cabinet_id:
+        world.note("foreign_command", message.command_id)
+    else:
+        outcome = settlement.outcome_of(message, position, cabinet)
+        settlement.settle(world, cabinet, command, outcome)
+
+
+def _take_report(
+    world: World, cabinet: Cabinet, message: StateReport, position: tuple[int, int]
+) -> None:
+    if position <= (cabinet.report_boot_no, cabinet.report_seq):
+        return  # a duplicate, or overtaken by a newer one
+    numbers = [state.cell_number for state in message.cells]
+    if not _in_range(world, cabinet, message.cells):
+        return
+    if len(numbers) != len(set(numbers)):
+        world.note("malformed", "a cell is reported twice")
+        return
+    whole = not any(state.doubt() for state in message.cells)
+    sights = evidence.look(world, cabinet, message.cells, position=position, whole=whole)
+    evidence.forget(cabinet, set(numbers), position=position, whole=whole)
+    asked_at = _asked_at(world, cabinet, message)
+    settlement.infer(world, cabinet, position=position, asked_at=asked_at)
+    evidence.judge(world, cabinet, sights)
+    if message.alarms != cabinet.alarms and message.alarms:
+        world.note("alarm", ", ".join(message.alarms))
+    cabinet.alarms = list(message.alarms)
+    if whole:
+        cabinet.report_boot_no, cabinet.report_seq, cabinet.reported = *position, True
+
+
+def _take_event(
+    world: World, cabinet: Cabinet, message: CellEvent, position: tuple[int, int]
+) -> None:
+    if _in_range(world, cabinet, [message.cell]):
+        sights = evidence.look(world, cabinet, [message.cell], position=position, whole=False)
+        settlement.infer(world, cabinet, position=position, asked_at=None)
+        evidence.judge(world, cabinet, sights)
+
+
+def _in_range(world: World, cabinet: Cabinet, states: list[CellState]) -> bool:
+    strange = [s.cell_number for s in states if s.cell_number not in cabinet.cells]
+    if strange:
+        world.note("cell_out_of_range", f"{strange[:10]} of {cabinet.cells_total}")
+    return not strange
+
+
+def _asked_at(world: World, cabinet: Cabinet, message: StateReport) -> datetime | None:
+    """When the command that this report answers was made; it is settled by that."""
+    command = _known(world, message.command_id or "")
+    if command is None or not command.answered_by_report:
+        return None
+    if command.cabinet_id not in {None, cabinet.cabinet_id}:
+        return None
+    if command.cabinet_id is not None:
+        command.settle_by_report()
+    asked: datetime = command.created_at
+    return asked
+
+
+def _known(world: World, command_id: str) -> Command | None:
+    with suppress(ValueError):
+        return world.commands.get(UUID(command_id))
+    return None
+
+
+def _command_id(message: AnyMessage) -> UUID | None:
+    if isinstance(message, CommandResult | StateReport) and message.command_id:
+        with suppress(ValueError):
+            return UUID(message.command_id)
+    return None
+
+
+def _accumulator_ids(message: AnyMessage) -> Iterator[str]:
+    cells = message.cells if isinstance(message, CommandResult | StateReport) else []
+    for cell in [message.cell] if isinstance(message, CellEvent) else cells:
+        if isinstance(cell.accumulator_id, str) and cell.accumulator_id != "?":
+            yield cell.accumulator_id
+
+
+def _record(envelope: Envelope, cabinet_id: str | None) -> Row:
+    return {
+        "event_id": envelope.event_id,
+        "device_id": envelope.device_id,
+        "cabinet_id": cabinet_id,
+        "payload": base64.b64encode(envelope.payload).decode(),
+    }

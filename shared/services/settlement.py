@@ -1,0 +1,289 @@
+"""What became of a command: its effects, exactly once, from an answer or from evidence.
+
+Rules: docs/how-it-works.md, "Unlock". Nothing here reads or writes the database.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from shared.commands import registry
+from shared.messages import CommandCell, CommandResult
+from shared.repo.accumulators import NOWHERE, Location
+from shared.services.evidence import finish_return
+from shared.services.world import (
+    IN_DOUBT,
+    Accumulator,
+    Booking,
+    Cabinet,
+    Cell,
+    Command,
+    Hold,
+    World,
+)
+
+_DOORS = {"opened": "open", "locked": "closed"}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What is known of a command's execution, from the cabinet or by inference."""
+
+    cells: dict[int, CommandCell]
+    position: tuple[int, int]
+    """(boot_no, seq) of the message that it was learned from."""
+    is_present: bool
+    """Whether that message is of the cabinet's present generation."""
+    refusal: str | None = None
+    inferred: bool = False
+
+
+def settle(world: World, cabinet: Cabinet, command: Command, outcome: Outcome) -> None:
+    """Apply a command's outcome with all its effects. A command that is settled stays as it is."""
+    if command.status not in {*IN_DOUBT, "not_executed", "not_published"}:
+        return
+    command.late = not outcome.inferred and command.status not in {"pending", "published"}
+    command.inferred = outcome.inferred
+    command.changed = True
+    booking = world.bookings.get(command.booking_id) if command.booking_id else None
+    if outcome.refusal is not None:
+        command.status, command.reason = "rejected", outcome.refusal
+        if booking is not None and booking.command_id == command.command_id:
+            _go_back(booking)
+        return
+    command.status = _status(command, outcome)
+    for number in command.cells:
+        result = outcome.cells.setdefault(number, _no_result(number))
+        _apply(world, cabinet, command, result, outcome)
+    for number in sorted(outcome.cells.keys() - set(command.cells)):
+        _unasked(world, cabinet, command, outcome.cells[number], outcome)
+    command.result = [_row(outcome.cells[number]) for number in sorted(outcome.cells)]
+    if booking is not None:
+        _advance(booking, command)
+
+
+def outcome_of(message: CommandResult, position: tuple[int, int], cabinet: Cabinet) -> Outcome:
+    """What a cabinet's answer says."""
+    refusal = message.reason or "invalid" if message.status == "rejected" else None
+    return Outcome(
+        cells={cell.cell_number: cell for cell in message.cells},
+        position=position,
+        is_present=position[0] == cabinet.boot_no,
+        refusal="expired" if message.status == "expired" else refusal,
+    )
+
+
+def infer(
+    world: World, cabinet: Cabinet, *, position: tuple[int, int], asked_at: datetime | None
+) -> None:
+    """Settle commands without an answer by what the cells show now.
+
+    `asked_at`: when the report was asked for by a command of ours; None if it came by itself.
+    A door that opened, or an accumulator that is gone, shows that the command was executed. That
+    it was not is proved only by a report that was asked for after the command: the cabinet reads
+    its commands in order, so that the command can no longer be on its way.
+    """
+    for command in world.in_doubt(cabinet.cabinet_id):
+        if command.status not in {"no_answer", "unresolved"}:
+            continue
+        sent_by = command.published_at or command.deadline
+        proof = asked_at is not None and asked_at > sent_by
+        opened = {n: _was_opened(world, cabinet.cells[n]) for n in command.cells}
+        if None in opened.values() or not (proof or all(opened.values())):
+            continue
+        if not any(opened.values()):
+            _not_executed(world, command)
+            continue
+        cells = {
+            n: CommandCell(cell_number=n, result="opened" if was else "not_executed")
+            for n, was in opened.items()
+        }
+        outcome = Outcome(cells=cells, position=position, is_present=True, inferred=True)
+        settle(world, cabinet, command, outcome)
+
+
+def _was_opened(world: World, cell: Cell) -> bool | None:
+    """Whether the cell was opened since its command: None where it cannot be told."""
+    if cell.door == "open":
+        return True
+    if cell.door == "unknown" or cell.content in {"unknown", "unidentified"}:
+        return None
+    occupant = world.occupant(cell)
+    return cell.reported_id != (occupant.accumulator_id if occupant else None)
+
+
+def _not_executed(world: World, command: Command) -> None:
+    command.status, command.inferred, command.changed = "not_executed", True, True
+    booking = world.bookings.get(command.booking_id) if command.booking_id else None
+    if booking is not None and booking.command_id == command.command_id:
+        _go_back(booking)
+
+
+def _status(command: Command, outcome: Outcome) -> str:
+    """The command's status by its cells; a command without cells has simply been done."""
+    success = registry()[command.kind].cell_result if command.kind in registry() else None
+    if success is None or not command.cells:
+        return "succeeded"
+    done = sum(outcome.cells[n].result == success for n in command.cells if n in outcome.cells)
+    if done == len(command.cells):
+        return "succeeded"
+    return "partially_succeeded" if done else "failed"
+
+
+def _apply(
+    world: World, cabinet: Cabinet, command: Command, result: CommandCell, outcome: Outcome
+) -> None:
+    """One cell that was asked for."""
+    cell = cabinet.cells[result.cell_number]
+    booking = world.bookings.get(command.booking_id) if command.booking_id else None
+    hold = booking.holds.get(cell.cell_number) if booking else None
+    if result.result in _DOORS:
+        newer = outcome.inferred or cabinet.position(cell) > outcome.position
+        if result.result == "opened" and booking and hold and _open_hold(hold):
+            _opened(world, cell, booking, hold, (command, result, newer))
+        _move_door(cell, command, result, outcome, newer=newer)
+        if booking and booking.kind == "issue":
+            _leave_open(cell)
+        return
+    if result.result != "not_executed":
+        cell.fail(result.result)
+    if booking and hold and hold.state == "held" and booking.command_id == command.command_id:
+        state = "released" if result.result == "not_executed" else "failed"
+        hold.become(state, finished=True, reason=result.result)
+
+
+def _open_hold(hold: Hold) -> bool:
+    """Held still, or given up only because nobody knew whether the cell had opened."""
+    return hold.state == "held" or (hold.state == "failed" and hold.reason == "unresolved")
+
+
+def _opened(
+    world: World,
+    cell: Cell,
+    booking: Booking,
+    hold: Hold,
+    learned: tuple[Command, CommandCell, bool],
+) -> None:
+    """A held cell opened: an issue hands its accumulator over, a return waits for one."""
+    command, result, newer = learned
+    if booking.kind == "return":
+        if not hold.finished:
+            hold.become("opened", finished=False)
+        return
+    left = _what_left(world, cell, hold, result)
+    back = newer and cell.door == "closed" and cell.reported_id == left.accumulator_id
+    hold.become("opened", finished=True, reason="not_collected" if back else None)
+    if back or world.occupant(cell) is not left:
+        return  # newer evidence says where it is
+    world.move(
+        left,
+        Location(contractor_id=booking.contractor_id),
+        "issued",
+        booking_id=booking.booking_id,
+        command_id=command.command_id,
+        discrepancy=left.accumulator_id != hold.accumulator_id,
+    )
+
+
+def _what_left(world: World, cell: Cell, hold: Hold, result: CommandCell) -> Accumulator:
+    """The accumulator that was in the opened cell: the answer is the truth, if it says."""
+    held = world.accumulators[hold.accumulator_id or ""]
+    said = result.accumulator_id
+    if not isinstance(said, str) or said in {"?", held.accumulator_id}:
+        return held
+    other = world.accumulators.get(said) or world.register(said)
+    if world.occupant(cell) is held:
+        world.move(held, NOWHERE, "reported", discrepancy=True)
+    here = Location(cabinet_id=cell.cabinet_id, cell_number=cell.cell_number)
+    if other.place != here:
+        world.move(other, here, "reported", discrepancy=True)
+    detail = f"cell {cell.cell_number}: {said} instead of {held.accumulator_id}"
+    world.note("other_accumulator", detail)
+    return other
+
+
+def _move_door(
+    cell: Cell, command: Command, result: CommandCell, outcome: Outcome, *, newer: bool
+) -> None:
+    """What the result says of the door, unless newer evidence has spoken."""
+    if not newer:
+        cell.set(door=_DOORS[result.result] if outcome.is_present else "unknown")
+        if outcome.is_present:
+            cell.set(boot_no=outcome.position[0], seq=outcome.position[1])
+    if result.result == "opened" and cell.door != "closed":
+        cell.set(opened_by=command.command_id)
+
+
+def _leave_open(cell: Cell) -> None:
+    """What is still in an open cell has been handed over: it is about to be taken."""
+    if cell.door != "closed" and cell.content == "occupied":
+        cell.set(content="unknown", reported_id=None)
+
+
+def _unasked(
+    world: World, cabinet: Cabinet, command: Command, result: CommandCell, outcome: Outcome
+) -> None:
+    """A cell that nobody asked for: if it opened, what was in it left with the contractor."""
+    world.note("cell_not_asked", f"cell {result.cell_number}: {result.result}")
+    cell = cabinet.cells.get(result.cell_number)
+    booking = world.bookings.get(command.booking_id) if command.booking_id else None
+    if cell is None or result.result != "opened":
+        return
+    newer = cabinet.position(cell) > outcome.position
+    occupant = world.occupant(cell)
+    if booking is not None and occupant is not None and not newer:
+        world.move(
+            occupant,
+            Location(contractor_id=booking.contractor_id),
+            "issued",
+            booking_id=booking.booking_id,
+            command_id=command.command_id,
+            discrepancy=True,
+        )
+        for other, hold in world.held(cabinet.cabinet_id):
+            if hold.cell_number == cell.cell_number and other is not booking:
+                hold.become("released", finished=True, reason="moved")
+                other.wants_more = other.status == "active"
+    _move_door(cell, command, result, outcome, newer=newer)
+    if booking is not None:
+        _leave_open(cell)
+
+
+def _advance(booking: Booking, command: Command) -> None:
+    """Move the booking on by what its cells have become."""
+    holds = booking.holds.values()
+    if booking.status == "failed" and any(hold.state == "opened" for hold in holds):
+        whole = all(hold.state == "opened" for hold in holds)
+        booking.become("completed" if whole else "partially_completed")
+    if booking.status != "unlocking" or booking.command_id != command.command_id:
+        return
+    opened = any(hold.state in {"opened", "inserted"} for hold in holds)
+    if not opened:
+        booking.become("active")
+        booking.wants_more = True
+    elif booking.kind == "return":
+        booking.become("returning")
+        finish_return(booking)
+    else:
+        short = any(hold.state != "opened" for hold in holds)
+        booking.become("partially_completed" if short else "completed")
+
+
+def _go_back(booking: Booking) -> None:
+    """Nothing was opened: the booking is as it was."""
+    if booking.status == "unlocking":
+        booking.become("active")
+
+
+def _no_result(cell_number: int) -> CommandCell:
+    return CommandCell(cell_number=cell_number, result="no_result")
+
+
+def _row(cell: CommandCell) -> dict[str, Any]:
+    charge, id_ = cell.battery_charge, cell.accumulator_id
+    return {
+        "cell_number": cell.cell_number,
+        "accumulator_id": id_ if isinstance(id_, str) else None,
+        "battery_charge": charge if isinstance(charge, int) else None,
+        "result": cell.result,
+    }

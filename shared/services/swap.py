@@ -1,0 +1,113 @@
+"""Swaps: the charged accumulator goes into the scooter, the flat one to the contractor."""
+
+from uuid import UUID
+
+from shared.db import Row, Tx
+from shared.errors import AccumulatorNotHeld, AccumulatorNotInScooter
+from shared.models import Accumulator, Swap, SwapRequest
+from shared.repo import accumulators, bookings, cabinets
+from shared.repo.accumulators import NOWHERE, Location, Move
+from shared.services import booking, place
+
+
+def record(tx: Tx, swap_id: UUID, request: SwapRequest) -> Swap:
+    """Record a swap; the same report again is the same swap.
+
+    Raises AccumulatorNotHeld or AccumulatorNotInScooter, which say where the accumulator is,
+    unless the request says `reconcile`: then it is recorded as the fact it is.
+    """
+    rows = _lock(tx, request)
+    if not _is_recorded(tx, request):
+        rows = _checked(tx, request, rows)
+        removed = rows.get(request.removed_accumulator_id or "")
+        if removed is not None and request.removed_battery_charge is not None:
+            reading = {**removed, "battery_charge": request.removed_battery_charge}
+            accumulators.save_readings(tx, [reading])
+        accumulators.move(tx, _moves(swap_id, request, rows))
+        for id_ in rows:
+            for booking_id in bookings.release_accumulator(tx, id_):
+                booking.refill(tx, booking_id)
+    return _answer(tx, request)
+
+
+def _lock(tx: Tx, request: SwapRequest) -> dict[str, Row]:
+    """Lock the two accumulators, and whatever else the records put into the scooter."""
+    wanted = {request.installed_accumulator_id, *accumulators.in_scooter(tx, request.scooter_id)}
+    if request.removed_accumulator_id is not None:
+        wanted.add(request.removed_accumulator_id)
+    # To be recorded as taken from a cabinet nobody knew of, its cabinet must be locked before it.
+    if request.reconcile and (cabinet_ids := cabinets.of_accumulators(tx, wanted)):
+        cabinets.lock(tx, cabinet_ids)
+        bookings.expire_due(tx, cabinet_ids)
+    return accumulators.lock(tx, wanted)
+
+
+def _is_recorded(tx: Tx, request: SwapRequest) -> bool:
+    last = accumulators.last_movement(tx, request.installed_accumulator_id)
+    if last is None or last["swap_id"] is None or last["to_scooter_id"] != request.scooter_id:
+        return False
+    to_bag = accumulators.taken_by_swap(tx, last["swap_id"], request.contractor_id)
+    wanted = [request.removed_accumulator_id] if request.removed_accumulator_id else []
+    return last["from_contractor_id"] == request.contractor_id and to_bag == wanted
+
+
+def _checked(tx: Tx, request: SwapRequest, rows: dict[str, Row]) -> dict[str, Row]:
+    """The accumulators by id, once the swap is possible; one seen for the first time is known."""
+    installed_id, removed_id = request.installed_accumulator_id, request.removed_accumulator_id
+    installed = rows.get(installed_id)
+    if not request.reconcile and not (
+        installed and installed["contractor_id"] == request.contractor_id
+    ):
+        raise AccumulatorNotHeld(accumulator_id=installed_id, place=_told(installed))
+    removed = rows.get(removed_id) if removed_id else None
+    if not request.reconcile and removed and removed["scooter_id"] != request.scooter_id:
+        raise AccumulatorNotInScooter(
+            accumulator_id=removed["accumulator_id"], place=_told(removed)
+        )
+    new = [{"accumulator_id": installed_id}] if installed is None else []
+    if removed_id is not None and removed is None:
+        new.append({"accumulator_id": removed_id, "scooter_id": request.scooter_id})
+    accumulators.register(tx, new)
+    return rows | accumulators.lock(tx, [row["accumulator_id"] for row in new])
+
+
+def _moves(swap_id: UUID, request: SwapRequest, rows: dict[str, Row]) -> list[Move]:
+    bag = Location(contractor_id=request.contractor_id)
+    scooter = Location(scooter_id=request.scooter_id)
+    ways = {request.installed_accumulator_id: (bag, scooter)}
+    if request.removed_accumulator_id is not None:
+        ways[request.removed_accumulator_id] = (scooter, bag)
+    # A scooter takes one: what else the records put into it is not there, and nobody knows where.
+    ways = {id_: ways.get(id_, (NOWHERE, NOWHERE)) for id_ in rows}
+    return [
+        Move(
+            accumulator_id=id_,
+            to=to,
+            cause="swapped",
+            swap_id=swap_id,
+            discrepancy=place.of(rows[id_]) != expected,
+        )
+        for id_, (expected, to) in ways.items()
+    ]
+
+
+def _told(row: Row | None) -> dict[str, str | int] | None:
+    where = place.place(row) if row is not None else None
+    return None if where is None else where.model_dump()
+
+
+def _answer(tx: Tx, request: SwapRequest) -> Swap:
+    last = accumulators.last_movement(tx, request.installed_accumulator_id) or {}
+    removed_id = request.removed_accumulator_id
+    return Swap(
+        swap_id=last["swap_id"],
+        scooter_id=request.scooter_id,
+        contractor_id=request.contractor_id,
+        installed=_shown(tx, request.installed_accumulator_id),
+        removed=_shown(tx, removed_id) if removed_id else None,
+        at=last["at"],
+    )
+
+
+def _shown(tx: Tx, accumulator_id: str) -> Accumulator:
+    return place.accumulator(accumulators.get(tx, accumulator_id) or {})

@@ -1,0 +1,344 @@
+"""What is known of some locked cabinets: read at once, changed by messages, written at once.
+
+The statements are a handful whatever the number of messages. The cabinets' row locks protect all
+of it; accumulators outside cells are locked one by one (a swap may want them, too).
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from shared.commands import registry
+from shared.db import Row, Tx
+from shared.models import Cause
+from shared.repo import accumulators, anomalies, bookings, cabinets, cells, commands
+from shared.repo.accumulators import NOWHERE, Location, Move
+
+IN_DOUBT = {"pending", "published", "no_answer", "unresolved"}
+UNFINISHED = {"active", "unlocking", "returning"}
+
+
+@dataclass(kw_only=True)
+class Cell:
+    """A cell; `position` is (boot_no, seq) of the last message that was applied to it."""
+
+    cabinet_id: str
+    cell_number: int
+    door: str
+    content: str
+    reported_id: str | None
+    fault: str | None
+    health: str
+    health_reason: str | None
+    boot_no: int
+    seq: int
+    opened_by: UUID | None
+    changed: bool = False
+
+    def set(self, **values: Any) -> None:
+        """Change fields, and remember whether any is new."""
+        for name, value in values.items():
+            if getattr(self, name) != value:
+                setattr(self, name, value)
+                self.changed = True
+
+    def fail(self, reason: str) -> None:
+        """Evidence says that it does not work; a person's word stands above that."""
+        if self.health == "ok":
+            self.set(health="faulty", health_reason=reason)
+
+
+@dataclass(kw_only=True)
+class Accumulator:
+    """An accumulator; `issued_by` is the unlock that was its last movement, if one was."""
+
+    accumulator_id: str
+    place: Location
+    battery_charge: int | None
+    state_of_health: int | None
+    status: str
+    issued_by: UUID | None = None
+    changed: bool = False
+
+    def read(self, **values: Any) -> None:
+        """Take readings, and remember whether any is new."""
+        for name, value in values.items():
+            if getattr(self, name) != value:
+                setattr(self, name, value)
+                self.changed = True
+
+
+@dataclass(kw_only=True)
+class Hold:
+    """A cell of a booking."""
+
+    booking_id: UUID
+    cabinet_id: str
+    cell_number: int
+    accumulator_id: str | None
+    battery_charge: int | None
+    state: str
+    reason: str | None
+    finished: bool
+    changed: bool = False
+
+    def become(self, state: str, *, finished: bool, reason: str | None = None) -> None:
+        """Move on to another state."""
+        self.state, self.finished, self.reason, self.changed = state, finished, reason, True
+
+
+@dataclass(kw_only=True)
+class Booking:
+    """A booking, unfinished or named by a command."""
+
+    booking_id: UUID
+    cabinet_id: str
+    contractor_id: str
+    kind: str
+    status: str
+    requested: int
+    command_id: UUID | None
+    holds: dict[int, Hold] = field(default_factory=dict)
+    changed: bool = False
+    wants_more: bool = False
+
+    def become(self, status: str) -> None:
+        """Move on to another status."""
+        self.changed = self.changed or self.status != status
+        self.status = status
+
+
+@dataclass(kw_only=True)
+class Command:
+    """A command that evidence or an answer may settle."""
+
+    command_id: UUID
+    cabinet_id: str | None
+    kind: str
+    payload: dict[str, Any]
+    booking_id: UUID | None
+    status: str
+    reason: str | None
+    result: list[Row]
+    created_at: Any
+    deadline: Any
+    published_at: Any
+    finished_at: Any
+    late: bool
+    inferred: bool
+    changed: bool = False
+
+    @property
+    def cells(self) -> list[int]:
+        """The cells it names."""
+        return list(self.payload.get("cells", []))
+
+    @property
+    def answered_by_report(self) -> bool:
+        """Whether a state report that names it is its answer."""
+        return self.kind in registry() and registry()[self.kind].answered_by_report
+
+    def settle_by_report(self) -> None:
+        """The report that it asked for has come."""
+        if self.status in IN_DOUBT:
+            self.late = self.status not in {"pending", "published"}
+            self.status, self.changed = "succeeded", True
+
+    @property
+    def opens(self) -> bool:
+        """Whether it opens doors."""
+        return self.kind in registry() and registry()[self.kind].cell_result == "opened"
+
+
+@dataclass(kw_only=True)
+class Cabinet:
+    """A cabinet; `report_…` name the last state report that was applied to all its cells."""
+
+    cabinet_id: str
+    device_id: str
+    protocol: str
+    status: str
+    alarms: list[str]
+    firmware: str | None
+    cells_total: int
+    boot_no: int
+    report_boot_no: int
+    report_seq: int
+    boots: dict[str, int] = field(default_factory=dict)
+    cells: dict[int, Cell] = field(default_factory=dict)
+    reported: bool = False
+
+    def position(self, cell: Cell) -> tuple[int, int]:
+        """(boot_no, seq) of the last message that was applied to this cell."""
+        return max((cell.boot_no, cell.seq), (self.report_boot_no, self.report_seq))
+
+
+class World:
+    """Everything that messages of some cabinets can change."""
+
+    def __init__(self, tx: Tx) -> None:
+        self._tx = tx
+        self.cabinets: dict[str, Cabinet] = {}
+        self.accumulators: dict[str, Accumulator] = {}
+        self.bookings: dict[UUID, Booking] = {}
+        self.commands: dict[UUID, Command] = {}
+        self._at: dict[tuple[str, int], Accumulator] = {}
+        self.anomalies: list[Row] = []
+        self._message: Row = {}
+        self._moves: list[Move] = []
+        self._registered: list[Row] = []
+        self._boots: list[Row] = []
+
+    def load(
+        self,
+        locked: list[Row],
+        *,
+        accumulator_ids: Collection[str],
+        boot_ids: Collection[str],
+        command_ids: Collection[UUID],
+    ) -> None:
+        """Read all there is of the `locked` cabinets, and what the messages name besides."""
+        tx, ids = self._tx, [row["cabinet_id"] for row in locked]
+        for row in locked:
+            fields = {name: row[name] for name in Cabinet.__dataclass_fields__ if name in row}
+            self.cabinets[row["cabinet_id"]] = Cabinet(**fields)
+        for row in cabinets.boots(tx, ids, boot_ids):
+            self.cabinets[row["cabinet_id"]].boots[row["boot_id"]] = row["boot_no"]
+        openers = set()
+        for row in cells.of_cabinets(tx, ids):
+            self.cabinets[row["cabinet_id"]].cells[row["cell_number"]] = Cell(**row)
+            openers |= {row["opened_by"]} - {None}
+        self._load_accumulators(ids, accumulator_ids)
+        for row in commands.in_doubt(tx, ids, {*command_ids, *openers}):
+            self.commands[row["command_id"]] = Command(**row)
+        self._load_bookings(ids)
+
+    def _load_accumulators(self, cabinet_ids: list[str], named: Collection[str]) -> None:
+        for row in accumulators.in_cells(self._tx, cabinet_ids, named):
+            place = Location(cabinet_id=row.pop("cabinet_id"), cell_number=row.pop("cell_number"))
+            self._know(Accumulator(**row, place=place))
+        outside = [i for i in named if i not in self.accumulators]
+        for row in accumulators.lock_outside(self._tx, outside) if outside else []:
+            place = Location(
+                contractor_id=row.pop("contractor_id"), scooter_id=row.pop("scooter_id")
+            )
+            issued_by = row["command_id"] if row["cause"] == "issued" else None
+            known = {k: row[k] for k in Accumulator.__dataclass_fields__ if k in row}
+            self._know(Accumulator(**known, place=place, issued_by=issued_by))
+
+    def _load_bookings(self, cabinet_ids: list[str]) -> None:
+        named = {c.booking_id for c in self.commands.values() if c.booking_id}
+        for row in bookings.unfinished(self._tx, cabinet_ids, named):
+            self.bookings[row["booking_id"]] = Booking(**row)
+        for row in bookings.cells_of(self._tx, self.bookings) if self.bookings else []:
+            self.bookings[row["booking_id"]].holds[row["cell_number"]] = Hold(**row)
+
+    # --- questions ----------------------------------------------------------------------------
+
+    def occupant(self, cell: Cell) -> Accumulator | None:
+        """The accumulator that is in the cell by the records."""
+        return self._at.get((cell.cabinet_id, cell.cell_number))
+
+    def in_doubt(self, cabinet_id: str, cell_number: int | None = None) -> list[Command]:
+        """Unanswered commands that may have opened cells here, or this cell; oldest first."""
+        return [
+            command
+            for command in self.commands.values()
+            if command.cabinet_id == cabinet_id
+            and command.status in IN_DOUBT
+            and command.opens
+            and (cell_number is None or cell_number in command.cells)
+        ]
+
+    def held(self, cabinet_id: str) -> list[tuple[Booking, Hold]]:
+        """Unfinished holds of this cabinet, with their bookings."""
+        return [
+            (booking, hold)
+            for booking in self.bookings.values()
+            if booking.cabinet_id == cabinet_id
+            for hold in booking.holds.values()
+            if not hold.finished
+        ]
+
+    def opener(self, cell: Cell) -> Booking | None:
+        """The booking whose unlock opened the cell's door, which has not been closed since."""
+        command = self.commands.get(cell.opened_by) if cell.opened_by else None
+        return self.bookings.get(command.booking_id) if command and command.booking_id else None
+
+    # --- changes ------------------------------------------------------------------------------
+
+    def read(self, message: Row) -> None:
+        """Begin with a message (device_id, cabinet_id, event_id, payload): notes are about it."""
+        self._message = message
+
+    def note(self, reason: str, detail: str = "") -> None:
+        """Keep the message that is being read as an anomaly: a stable reason, and words for it."""
+        self.anomalies.append({**self._message, "reason": reason, "detail": detail})
+
+    def boot(self, cabinet: Cabinet, boot_id: str) -> int:
+        """The number of this generation; one heard of for the first time becomes the present."""
+        if boot_id not in cabinet.boots:
+            cabinet.boot_no += 1
+            cabinet.boots[boot_id] = cabinet.boot_no
+            self._boots.append(
+                {
+                    "cabinet_id": cabinet.cabinet_id,
+                    "boot_id": boot_id,
+                    "boot_no": cabinet.boot_no,
+                }
+            )
+        return cabinet.boots[boot_id]
+
+    def register(self, accumulator_id: str) -> Accumulator:
+        """An accumulator that nobody knew: quarantined, and nowhere until it is moved."""
+        new = Accumulator(
+            accumulator_id=accumulator_id,
+            place=NOWHERE,
+            battery_charge=None,
+            state_of_health=None,
+            status="quarantined",
+        )
+        self._registered.append({"accumulator_id": accumulator_id, "status": new.status})
+        self._know(new)
+        return new
+
+    def move(self, accumulator: Accumulator, to: Location, cause: Cause, **why: Any) -> None:
+        """Change an accumulator's place; `why`: booking_id, command_id, discrepancy, reason."""
+        at = (accumulator.place.cabinet_id or "", accumulator.place.cell_number or 0)
+        if self._at.get(at) is accumulator:
+            del self._at[at]
+        accumulator.place = to
+        accumulator.issued_by = why.get("command_id") if cause == "issued" else None
+        self._moves.append(
+            Move(accumulator_id=accumulator.accumulator_id, to=to, cause=cause, **why)
+        )
+        self._know(accumulator)
+
+    def _know(self, accumulator: Accumulator) -> None:
+        self.accumulators[accumulator.accumulator_id] = accumulator
+        place = accumulator.place
+        if place.cabinet_id and place.cell_number:
+            self._at[place.cabinet_id, place.cell_number] = accumulator
+
+    def save(self, heard: Collection[str]) -> list[Booking]:
+        """Write every change; `heard`: cabinets that sent something. Bookings that want more."""
+        tx, all_bookings = self._tx, self.bookings.values()
+        all_cells = [cell for cabinet in self.cabinets.values() for cell in cabinet.cells.values()]
+        cabinets.insert_boots(tx, self._boots)
+        cabinets.save(tx, [_row(self.cabinets[i], "boots", "cells") for i in sorted(heard)])
+        cells.save(tx, [_row(cell) for cell in all_cells if cell.changed])
+        accumulators.register(tx, self._registered)
+        readings = [_row(a, "place") for a in self.accumulators.values() if a.changed]
+        accumulators.save_readings(tx, readings)
+        accumulators.move(tx, self._moves)
+        holds = [hold for booking in all_bookings for hold in booking.holds.values()]
+        bookings.save_cells(tx, [_row(hold) for hold in holds if hold.changed])
+        bookings.save(tx, [_row(b, "holds") for b in all_bookings if b.changed])
+        commands.save(tx, [_row(c) for c in self.commands.values() if c.changed])
+        anomalies.insert(tx, self.anomalies)
+        return [booking for booking in all_bookings if booking.wants_more]
+
+
+def _row(record: Any, *without: str) -> Row:
+    return {name: value for name, value in vars(record).items() if name not in without}

@@ -1,0 +1,249 @@
+"""The local Cloud Functions treat a handler as the cloud does."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from local.functions import Context, FunctionFailed, FunctionPool, FunctionTimedOut, Handler
+
+Pools = Callable[..., FunctionPool]
+
+
+@pytest.fixture
+def pool_of() -> Iterator[Pools]:
+    pools: list[FunctionPool] = []
+
+    def make(token: dict[str, Any] | None = None, **handlers: Handler) -> FunctionPool:
+        pools.append(FunctionPool(handlers, token=token))
+        return pools[-1]
+
+    yield make
+    for pool in pools:
+        pool.close()
+
+
+def thread_id(event: Any, context: Context) -> int:
+    return threading.get_ident()
+
+
+def instances(name: str) -> list[threading.Thread]:
+    return [t for t in threading.enumerate() if t.name == f"function {name}"]
+
+
+def wait_until(condition: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + 5
+    while not condition() and time.monotonic() < deadline:
+        threading.Event().wait(0.01)
+    return condition()
+
+
+def test_a_result_comes_back(pool_of: Pools) -> None:
+    pool = pool_of(double=lambda event, _: {"twice": event["n"] * 2})
+    assert pool.invoke("double", {"n": 4}, timeout=5) == {"twice": 8}
+
+
+def test_event_and_result_pass_through_json(pool_of: Pools) -> None:
+    seen = []
+
+    def handler(event: Any, context: Context) -> Any:
+        seen.append(event)
+        return {1: (2, 3)}
+
+    result = pool_of(f=handler).invoke("f", {"cells": (1, 2)}, timeout=5)
+    assert seen == [{"cells": [1, 2]}]
+    assert result == {"1": [2, 3]}
+
+
+@pytest.mark.parametrize("value", [object(), {1, 2}, float("nan")])
+def test_a_result_that_is_no_json_is_a_failure(pool_of: Pools, value: Any) -> None:
+    with pytest.raises(FunctionFailed, match="JSON"):
+        pool_of(f=lambda *_: value).invoke("f", {}, timeout=5)
+
+
+def test_the_context_has_exactly_the_documented_attributes(pool_of: Pools) -> None:
+    pool = pool_of(f=lambda _, context: vars(context))
+    assert set(pool.invoke("f", {}, timeout=5)) == {
+        "aws_request_id",
+        "deadline_ms",
+        "function_name",
+        "function_version",
+        "invoked_function_arn",
+        "log_group_name",
+        "log_stream_name",
+        "memory_limit_in_mb",
+        "request_id",
+        "token",
+    }
+
+
+def test_the_context_names_the_function_and_a_new_request_each_time(pool_of: Pools) -> None:
+    pool = pool_of(f=lambda _, context: vars(context))
+    first, second = (pool.invoke("f", {}, timeout=5) for _ in range(2))
+    assert first["function_name"] == first["invoked_function_arn"] == "f"
+    assert first["aws_request_id"] == first["request_id"] == str(UUID(first["request_id"]))
+    assert first["request_id"] != second["request_id"]
+
+
+def test_the_context_tells_the_remaining_time(pool_of: Pools) -> None:
+    pool = pool_of(f=lambda _, context: context.get_remaining_time_in_millis())
+    assert 25_000 < pool.invoke("f", {}, timeout=30) <= 30_000
+
+
+def test_a_token_is_given_only_when_configured(pool_of: Pools) -> None:
+    token = {"access_token": "t", "expires_in": 1, "token_type": "Bearer"}
+
+    def handler(event: Any, context: Context) -> Any:
+        return context.token
+
+    assert pool_of(f=handler).invoke("f", {}, timeout=5) is None
+    assert pool_of(token, f=handler).invoke("f", {}, timeout=5) == token
+
+
+def test_one_instance_serves_requests_that_come_one_after_another(pool_of: Pools) -> None:
+    pool = pool_of(f=thread_id)
+    assert len({pool.invoke("f", {}, timeout=5) for _ in range(5)}) == 1
+
+
+def test_requests_at_the_same_time_get_an_instance_each(pool_of: Pools) -> None:
+    all_here = threading.Barrier(4)
+
+    def handler(event: Any, context: Context) -> int:
+        all_here.wait(5)
+        return threading.get_ident()
+
+    pool = pool_of(f=handler)
+    with ThreadPoolExecutor(4) as callers:
+        idents = list(callers.map(lambda n: pool.invoke("f", n, timeout=10), range(4)))
+    assert len(set(idents)) == 4
+
+
+def test_the_instance_that_became_idle_last_is_used_first(pool_of: Pools) -> None:
+    go_on = {"early": threading.Event(), "late": threading.Event()}
+    started = threading.Barrier(3)
+
+    def handler(event: str, context: Context) -> int:
+        if event in go_on:
+            started.wait(5)
+            go_on[event].wait(5)
+        return threading.get_ident()
+
+    pool = pool_of(f=handler)
+    with ThreadPoolExecutor(2) as callers:
+        early = callers.submit(pool.invoke, "f", "early", timeout=10)
+        late = callers.submit(pool.invoke, "f", "late", timeout=10)
+        started.wait(5)
+        go_on["early"].set()
+        early.result(5)
+        go_on["late"].set()
+        late.result(5)
+        assert pool.invoke("f", "next", timeout=5) == late.result(5)
+
+
+def test_two_functions_never_share_an_instance(pool_of: Pools) -> None:
+    pool = pool_of(a=thread_id, b=thread_id)
+    assert pool.invoke("a", {}, timeout=5) != pool.invoke("b", {}, timeout=5)
+
+
+def test_an_exception_is_reported_as_the_platform_does(pool_of: Pools) -> None:
+    def explode(event: Any, context: Context) -> None:
+        raise LookupError("no such cell")
+
+    with pytest.raises(FunctionFailed) as caught:
+        pool_of(f=explode).invoke("f", {}, timeout=5)
+    report = caught.value.report()
+    assert report["errorType"] == "LookupError"
+    assert report["errorMessage"] == "no such cell"
+    assert len(report["stackTrace"]) == 1
+    assert "explode" in report["stackTrace"][0]
+
+
+@pytest.mark.parametrize("error", [SystemExit(1), TimeoutError("the broker")])
+def test_no_exception_of_a_handler_is_taken_for_another_thing(
+    pool_of: Pools, error: BaseException
+) -> None:
+    def explode(event: Any, context: Context) -> None:
+        raise error
+
+    with pytest.raises(FunctionFailed) as caught:
+        pool_of(f=explode).invoke("f", {}, timeout=5)
+    assert caught.value.error_type == type(error).__name__
+
+
+def test_an_instance_lives_on_after_an_exception(pool_of: Pools) -> None:
+    def handler(event: int, context: Context) -> int:
+        return threading.get_ident() // event
+
+    pool = pool_of(f=handler)
+    before = pool.invoke("f", 1, timeout=5)
+    with pytest.raises(FunctionFailed):
+        pool.invoke("f", 0, timeout=5)
+    assert pool.invoke("f", 1, timeout=5) == before
+
+
+def test_a_function_that_does_not_exist_is_a_failure() -> None:
+    pool = FunctionPool()
+    with pytest.raises(FunctionFailed, match=r"functions\.no_such_function"):
+        pool.invoke("no_such_function", {}, timeout=30)
+    pool.close()
+
+
+def test_an_instance_that_timed_out_is_not_used_again(pool_of: Pools) -> None:
+    release = threading.Event()
+
+    def handler(event: str, context: Context) -> int:
+        if event == "hang":
+            release.wait(10)
+        return threading.get_ident()
+
+    pool = pool_of(hanging=handler)
+    before = pool.invoke("hanging", "", timeout=5)
+    with pytest.raises(FunctionTimedOut, match=r"hanging did not return within 0\.05 s"):
+        pool.invoke("hanging", "hang", timeout=0.05)
+    assert pool.invoke("hanging", "", timeout=5) != before
+    release.set()
+    assert wait_until(lambda: len(instances("hanging")) == 1), "it ends when its handler returns"
+
+
+def test_an_event_that_is_no_json_takes_no_instance(pool_of: Pools) -> None:
+    pool = pool_of(untouched=thread_id)
+    with pytest.raises(TypeError, match="JSON"):
+        pool.invoke("untouched", object(), timeout=5)
+    assert instances("untouched") == []
+
+
+def test_closing_ends_the_idle_instances(pool_of: Pools) -> None:
+    pool = pool_of(closing=thread_id)
+    pool.invoke("closing", {}, timeout=5)
+    assert len(instances("closing")) == 1
+    pool.close()
+    assert instances("closing") == []
+
+
+def test_a_busy_instance_ends_after_its_request_when_the_pool_is_closed(pool_of: Pools) -> None:
+    started, release = threading.Event(), threading.Event()
+
+    def handler(event: Any, context: Context) -> str:
+        started.set()
+        release.wait(10)
+        return "done"
+
+    pool = pool_of(busy=handler)
+    with ThreadPoolExecutor(1) as callers:
+        answer = callers.submit(pool.invoke, "busy", {}, timeout=10)
+        started.wait(5)
+        pool.close()
+        release.set()
+        assert answer.result(5) == "done"
+    assert wait_until(lambda: instances("busy") == [])
+
+
+def test_a_closed_pool_says_so(pool_of: Pools) -> None:
+    pool = pool_of(f=thread_id)
+    pool.close()
+    with pytest.raises(RuntimeError, match="closed"):
+        pool.invoke("f", {}, timeout=5)
