@@ -3,9 +3,10 @@
 import os
 from collections.abc import Mapping
 
-from pydantic import BaseModel, ConfigDict, Field, FilePath, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, FilePath
 
-from shared.config import Seconds, SettingsInvalid
+from shared import config
+from shared.config import Seconds
 
 
 class Settings(BaseModel):
@@ -52,13 +53,5 @@ class Settings(BaseModel):
 
 
 def read(environment: Mapping[str, str] = os.environ) -> Settings:  # noqa: TID251 - the one place
-    """Settings from variables named as the fields in capitals; empty ones and others are ignored.
-
-    Raises SettingsInvalid, which names each variable that is wrong but never its value.
-    """
-    names = {name: environment.get(name.upper()) for name in Settings.model_fields}
-    try:
-        return Settings.model_validate({k: v for k, v in names.items() if v})
-    except ValidationError as error:
-        faults = "; ".join(f"{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors())
-        raise SettingsInvalid(f"settings are wrong: {faults}") from None
+    """The bridge's settings. Raises SettingsInvalid, which names each variable that is wrong."""
+    return config.read(Settings, environment)

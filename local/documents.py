@@ -1,4 +1,4 @@
-"""`python -m local documents`: the committed descriptions of the API and of the cabinet protocol."""
+"""`python -m local documents`: the committed descriptions of the API and the cabinet protocol."""
 
 import argparse
 import json
@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from local import openapi
+from local import asyncapi, openapi
 
 DIRECTORY = Path(__file__).parents[1] / "docs"
 _DOCUMENTS: dict[str, Callable[[], dict[str, Any]]] = {
     "openapi.json": openapi.document,
+    "asyncapi.json": asyncapi.document,
 }
 
 

@@ -5,19 +5,18 @@ import inspect
 import pkgutil
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import fields
 from http import HTTPStatus
 from itertools import groupby
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, get_args, get_origin
 
-from pydantic import BaseModel, Field, TypeAdapter, create_model
+from pydantic import TypeAdapter
 
 import functions
 from local import examples, schemas
+from local.openapi_errors import Error, errors_of, example_of, model_of, order_of
 from local.schemas import Schema
-from shared import api, errors, models
-from shared.api.problems import problem, status_of
-from shared.errors import ServiceError
+from shared import api, errors
+from shared.api.problems import status_of
 
 _ABOUT = """\
 Where the accumulators of the battery cabinets are, who holds them, and the opening of their cells.
@@ -68,35 +67,12 @@ _API_KEY = {
 }
 
 
-Error = type[ServiceError]
-
-
-class BadGateway(errors.BadGateway):
-    """The function gave no answer that can be passed on."""
-
-
-class GatewayTimeout(errors.NoAnswer):
-    """The function did not answer in time."""
-
-
-class Fault(BaseModel):
-    """A field that is wrong."""
-
-    field: str
-    message: str
-
-
-_FIELD_TYPES: dict[str, Any] = {"errors": list[Fault], "place": models.Place | None}
-"""Fields of errors whose Python type says less than is known."""
-
-
 def document() -> Schema:
     """The OpenAPI document of all functions' routes."""
     routes = _routes()
     problems = {error for route in routes for error in errors_of(route)} | {errors.RouteNotFound}
-    common = problems - {error for route in routes for error in route.raises}
-    inputs = [entry for route in routes for entry in _models(route)]
-    inputs += [(e.code(), "serialization", TypeAdapter(_problem_model(e))) for e in problems]
+    inputs = [model for route in routes for model in _models(route)]
+    inputs += [(e.code(), "serialization", TypeAdapter(model_of(e))) for e in problems]
     by_name, definitions = schemas.of_models(inputs, "#/components/schemas/{model}")
     paths: Schema = {}
     for route in routes:
@@ -108,27 +84,14 @@ def document() -> Schema:
         "paths": paths,
         "components": {
             "schemas": {
-                name: schemas.in_openapi(definitions[name]) for name in sorted(definitions)
+                name: schemas.in_openapi(schema) for name, schema in sorted(definitions.items())
             },
-            "responses": {e.__name__: _problems([e]) for e in sorted(common, key=_order)},
+            "responses": {error.__name__: _problems([error]) for error in _common(routes)},
             "parameters": {"Idempotency-Key": _IDEMPOTENCY_KEY},
             "headers": _HEADERS,
             "securitySchemes": {"api_key": _API_KEY},
         },
     }
-
-
-def errors_of(route: api.Route) -> list[Error]:
-    """Every error that a route can answer with, the gateway's included, by status and code."""
-    found: set[Error] = {errors.InvalidRequest, errors.Internal, BadGateway, GatewayTimeout}
-    found |= set(route.raises)
-    if route.scope is not None:
-        found |= {errors.Unauthenticated, errors.Forbidden, errors.DatabaseUnavailable}
-    if route.method in ("POST", "PATCH"):
-        found.add(errors.RequestTooLarge)
-    if route.method == "POST":
-        found |= {errors.RequestInProgress, errors.IdempotencyKeyReused}
-    return sorted(found, key=_order)
 
 
 # --- What the code says -----------------------------------------------------------------------
@@ -137,7 +100,8 @@ def errors_of(route: api.Route) -> list[Error]:
 def _routes() -> list[api.Route]:
     for function in pkgutil.iter_modules(functions.__path__):
         importlib.import_module(f"functions.{function.name}.main")
-    return sorted(api.routes(), key=lambda route: (route.path, _METHODS.index(route.method)))
+    own = [route for route in api.routes() if route.module.startswith("functions.")]
+    return sorted(own, key=lambda route: (route.path, _METHODS.index(route.method)))
 
 
 def _function(route: api.Route) -> str:
@@ -147,6 +111,12 @@ def _function(route: api.Route) -> str:
 def _tags(routes: Iterable[api.Route]) -> list[Schema]:
     modules = {_function(route): sys.modules[route.module] for route in routes}
     return [{"name": name, "description": modules[name].__doc__} for name in sorted(modules)]
+
+
+def _common(routes: Iterable[api.Route]) -> list[Error]:
+    """The errors that routes have without saying so."""
+    found = {e for route in routes for e in errors_of(route) if e not in route.raises}
+    return sorted(found | {errors.RouteNotFound}, key=order_of)
 
 
 def _answer_type(route: api.Route) -> tuple[Any, list[int]]:
@@ -165,34 +135,6 @@ def _models(route: api.Route) -> Iterator[schemas.Input]:
         yield f"{route.operation_id} answer", "serialization", TypeAdapter(answer)
 
 
-def _order(error: Error) -> tuple[int, str]:
-    return status_of(error), error.code()
-
-
-def _own_fields(error: Error) -> list[str]:
-    return [field.name for field in fields(error) if field.name != "detail"]
-
-
-def _problem_model(error: Error) -> type[BaseModel]:
-    """What `shared.api.problems.problem` makes of an error."""
-    hints = get_type_hints(error)
-    given: dict[str, Any] = {
-        "type": _fixed(f"urn:scooter-accumulator:{error.code()}"),
-        "title": _fixed(error.title()),
-        "status": _fixed(status_of(error)),
-        "detail": (str, ...),
-        "code": _fixed(error.code()),
-        "request_id": (str, ...),
-        **{name: (_FIELD_TYPES.get(name, hints[name]), ...) for name in _own_fields(error)},
-    }
-    model: type[BaseModel] = create_model(error.__name__, __doc__=error.title(), **given)
-    return model
-
-
-def _fixed(value: str | int) -> tuple[type, Any]:
-    return type(value), Field(json_schema_extra={"enum": [value]})
-
-
 # --- Operations -------------------------------------------------------------------------------
 
 
@@ -208,8 +150,7 @@ def _operation(route: api.Route, by_name: Schema) -> Schema:
         "parameters": [*_parameters(route)],
     }
     if route.body is not None:
-        bodies = examples.REQUESTS.get(name, {})
-        content = _content(by_name[f"{name} request"], bodies)
+        content = _content(by_name[f"{name} request"], examples.REQUESTS.get(name, {}))
         operation["requestBody"] = {"required": True, "content": {"application/json": content}}
     operation["responses"] = _responses(route, by_name.get(f"{name} answer"))
     if route.scope is not None:
@@ -237,26 +178,46 @@ def _parameters(route: api.Route) -> Iterator[Schema]:
 
 
 def _responses(route: api.Route, answer: Schema | None) -> Schema:
+    found = {**_successes(route, answer), **_failures(route)}
+    return {str(status): found[status] for status in sorted(found)}
+
+
+def _successes(route: api.Route, answer: Schema | None) -> dict[int, Schema]:
     kind, statuses = _answer_type(route)
-    replayed = ["Idempotency-Replayed"] if route.method == "POST" else []
-    found: Schema = {}
-    for status in statuses:
-        found[str(status)] = {"description": "Done.", "headers": _headers(*replayed)}
-        if answer:
-            key = route.operation_id if status == route.status else f"{route.operation_id} {status}"
-            found[str(status)]["description"] = inspect.getdoc(kind)
-            found[str(status)]["content"] = {
-                "application/json": _content(answer, examples.ANSWERS.get(key, {}))
-            }
+    headers = _headers(*_replayed(route))
+    if answer is None:
+        return {status: {"description": "Done.", "headers": headers} for status in statuses}
+    return {
+        status: {
+            "description": inspect.getdoc(kind),
+            "headers": headers,
+            "content": {
+                "application/json": _content(answer, _told(f"{route.operation_id} {status}"))
+            },
+        }
+        for status in statuses
+    }
+
+
+def _failures(route: api.Route) -> dict[int, Schema]:
+    found: dict[int, Schema] = {}
     for status, group in groupby(errors_of(route), status_of):
         possible = list(group)
-        own = set(possible) & set(route.raises)
+        own = any(error in route.raises for error in possible)
+        stored = own and status < HTTPStatus.INTERNAL_SERVER_ERROR
         if own or len(possible) > 1:
-            stored = own and status < HTTPStatus.INTERNAL_SERVER_ERROR
-            found[str(status)] = _problems(possible, *(replayed if stored else []))
+            found[status] = _problems(possible, *(_replayed(route) if stored else ()))
         else:
-            found[str(status)] = {"$ref": f"#/components/responses/{possible[0].__name__}"}
-    return dict(sorted(found.items()))
+            found[status] = {"$ref": f"#/components/responses/{possible[0].__name__}"}
+    return found
+
+
+def _told(answer: str) -> Schema:
+    return {answer: examples.ANSWERS[answer]} if answer in examples.ANSWERS else {}
+
+
+def _replayed(route: api.Route) -> tuple[str, ...]:
+    return ("Idempotency-Replayed",) if route.method == "POST" else ()
 
 
 def _problems(possible: list[Error], *headers: str) -> Schema:
@@ -273,7 +234,9 @@ def _problems(possible: list[Error], *headers: str) -> Schema:
         "description": "\n\n".join(f"`{error.code()}`: {error.title()}" for error in possible),
         "headers": _headers(*headers, *retry),
         "content": {
-            "application/problem+json": _content(schema, {e.code(): _example(e) for e in possible})
+            "application/problem+json": _content(
+                schema, {e.code(): example_of(e) for e in possible}
+            )
         },
     }
 
@@ -282,17 +245,11 @@ def _headers(*names: str) -> Schema:
     return {name: {"$ref": f"#/components/headers/{name}"} for name in ("X-Request-Id", *names)}
 
 
-def _example(error: Error) -> Schema:
-    own = {name: examples.ERROR_FIELDS[name] for name in _own_fields(error)}
-    return problem(error(**own), examples.REQUEST_ID)
-
-
 def _content(schema: Schema, bodies: Schema) -> Schema:
     """A schema with its one example, or its named examples."""
     content = {"schema": schemas.in_openapi(schema)}
-    match list(bodies.items()):
-        case []:
-            return content
-        case [(_, body)]:
-            return {**content, "example": body}
-    return {**content, "examples": {name: {"value": body} for name, body in bodies.items()}}
+    if len(bodies) == 1:
+        return {**content, "example": next(iter(bodies.values()))}
+    if bodies:
+        content["examples"] = {name: {"value": body} for name, body in bodies.items()}
+    return content

@@ -3,11 +3,14 @@
 import os
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Annotated
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-Seconds = Annotated[float, Field(gt=0)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+Model = TypeVar("Model", bound=BaseModel)
 
 
 class SettingsInvalid(RuntimeError):
@@ -40,7 +43,9 @@ class Settings(BaseModel):
     )
     registry_id: str = Field("local", description="Names the topic that all cabinets read")
     database_url: str = Field(
-        "postgresql://", description="PostgreSQL; the password may come in PGPASSWORD instead"
+        "postgresql://",
+        repr=False,
+        description="PostgreSQL; the password may come in PGPASSWORD instead",
     )
     mqtt_host: str = Field("localhost", description="The MQTT broker's host name")
     mqtt_port: int = Field(8883, ge=1, le=65535, description="Its port")
@@ -56,17 +61,21 @@ class Settings(BaseModel):
     monitoring_folder_id: str = Field(
         "", description="Folder that product metrics are written to; empty: none are"
     )
-    log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", description="DEBUG, INFO, WARNING or ERROR"
+    )
 
 
-def read(environment: Mapping[str, str]) -> Settings:
-    """Settings from variables named as the fields in capitals; others are ignored.
+def read(model: type[Model], environment: Mapping[str, str]) -> Model:
+    """Settings from variables named as the model's fields in capitals; others are ignored.
+
+    An empty variable is one that is not set.
 
     Raises SettingsInvalid, which names each variable that is wrong but never its value.
     """
-    names = {name: environment.get(name.upper()) for name in Settings.model_fields}
+    given = {name: environment.get(name.upper()) for name in model.model_fields}
     try:
-        return Settings.model_validate({k: v for k, v in names.items() if v is not None})
+        return model.model_validate({name: value for name, value in given.items() if value})
     except ValidationError as error:
         faults = "; ".join(f"{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors())
         raise SettingsInvalid(f"settings are wrong: {faults}") from None
@@ -75,4 +84,4 @@ def read(environment: Mapping[str, str]) -> Settings:
 @lru_cache(maxsize=1)
 def settings() -> Settings:
     """The process's settings, read at first use."""
-    return read(os.environ)  # noqa: TID251 - this is the one place
+    return read(Settings, os.environ)  # noqa: TID251 - this is the one place

@@ -35,24 +35,22 @@ class Tx:
     """An open transaction."""
 
     def __init__(self, connection: Connection) -> None:
-        self._cursor = connection.cursor(cursor_factory=psycopg2.extras.RealDictCursor)
+        self._cursor = connection.cursor()
 
     def all(self, sql: str, params: Params | None = None) -> list[Row]:
         """Every row of the answer, in order."""
         self._cursor.execute(sql, params or {})
-        return [dict(row) for row in self._cursor.fetchall()]
+        names = [column.name for column in self._cursor.description or ()]
+        return [dict(zip(names, row, strict=True)) for row in self._cursor.fetchall()]
 
     def first(self, sql: str, params: Params | None = None) -> Row | None:
         """The first row, if there is one."""
-        self._cursor.execute(sql, params or {})
-        row = self._cursor.fetchone()
-        return None if row is None else dict(row)
+        rows = self.all(sql, params)
+        return rows[0] if rows else None
 
     def one(self, sql: str, params: Params | None = None) -> Row:
         """The row that is there."""
-        row = self.first(sql, params)
-        if row is None:
-            raise LookupError("a statement that always has a row had none")
+        [row] = self.all(sql, params)
         return row
 
     def execute(self, sql: str, params: Params | None = None) -> int:

@@ -36,9 +36,15 @@ def configure(level: str, stream: TextIO | None = None) -> None:
     _logger.propagate = False
 
 
+def begin(level: str, **fields: Any) -> None:
+    """A function's invocation begins: `fields` are added to all its records."""
+    configure(level)
+    _context.set(fields)
+
+
 def bind(**fields: Any) -> None:
-    """Add `fields` to every later record of this request; called empty, forget them."""
-    _context.set({**(_context.get() or {}), **fields} if fields else None)
+    """Add `fields` to the later records of this invocation."""
+    _context.set({**(_context.get() or {}), **fields})
 
 
 def _write(level: int, message: str, fields: dict[str, Any], *, trace: bool = False) -> None:

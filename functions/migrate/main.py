@@ -15,14 +15,14 @@ class MigrationRunning(RuntimeError):
     """Another migration holds the lock; if it died, invoke with {"break_lock": true}."""
 
 
-def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Apply the migrations that are missing, each in its own transaction, in order.
 
     `event`: {"break_lock": true} removes the lock that a killed run left behind; else {}.
     Answer: {"applied": [names], "version": name of the last}. A failing migration raises, with
     its name and the server's message; those before it stay applied.
     """
-    log.configure(config.settings().log_level)
+    log.begin(config.settings().log_level, request_id=context.request_id)
     backend = get_backend(config.settings().database_url)
     try:
         if event.get("break_lock"):

@@ -6,12 +6,12 @@ from shared import config, db, events, log
 from shared.services import ingest
 
 
-def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Apply a batch of messages, all or nothing.
 
     Raises when the database fails, so that the batch is delivered again.
     """
-    log.configure(config.settings().log_level)
+    log.begin(config.settings().log_level, request_id=context.request_id)
     envelopes = events.envelopes(event)
     with db.transaction() as tx:
         anomalies = ingest.apply(tx, envelopes)

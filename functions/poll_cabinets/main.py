@@ -9,7 +9,7 @@ from shared.services import poll, stats
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Answer the timer trigger. Raises when the database is down, so that the platform retries."""
     settings = config.settings()
-    log.configure(settings.log_level)
+    log.begin(settings.log_level, request_id=context.request_id)
     if not events.is_timer(event):
         raise ValueError("poll_cabinets takes the timer trigger's event")
     asked = poll.ask_all(mqtt.Publisher(), settings)

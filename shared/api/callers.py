@@ -35,7 +35,7 @@ def identify(api_keys: str, authorization: str) -> Caller | None:
     `api_keys`: name:scope:sha256-of-the-key, comma-separated. Takes the same time for every key.
     """
     scheme, _, key = authorization.partition(" ")
-    digest = hashlib.sha256(key.strip().encode()).hexdigest()
+    digest = hashlib.sha256(key.strip().encode(errors="surrogatepass")).hexdigest()
     found = None
     for entry in filter(None, api_keys.replace("\n", ",").split(",")):
         name, scope, expected = entry.strip().split(":")

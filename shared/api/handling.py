@@ -44,10 +44,7 @@ def handler_of(module: str) -> Callable[[Event, Any], Event]:
     """The cloud function that answers the routes which `module` declares."""
 
     def handler(event: Event, context: Any) -> Event:
-        log.configure(config.settings().log_level)
-        log.bind()
         request_id = (event.get("requestContext") or {}).get("requestId") or context.request_id
-        log.bind(request_id=request_id, operation=event.get("operationId"))
         answer = _answered(module, event, request_id)
         headers = {"X-Request-Id": request_id, **answer.headers}
         return {"statusCode": answer.status, "headers": headers, "body": answer.body}
@@ -57,6 +54,8 @@ def handler_of(module: str) -> Callable[[Event, Any], Event]:
 
 def _answered(module: str, event: Event, request_id: str) -> Answer:
     try:
+        operation = event.get("operationId")
+        log.begin(config.settings().log_level, request_id=request_id, operation=operation)
         return _call(_find(module, event), event, request_id)
     except ServiceError as error:
         return _problem(error, request_id)
@@ -103,7 +102,8 @@ def _run(route: Route, arguments: dict[str, Any], caller: Caller | None) -> Answ
     if result is None:
         return Answer(route.status, "", {})
     model, status = result if isinstance(result, tuple) else (result, route.status)
-    return Answer(status, model.model_dump_json(by_alias=True), _headers(status))
+    # A 503 of the health check is its answer, not a problem.
+    return Answer(status, model.model_dump_json(by_alias=True), _headers(200))
 
 
 def _problem(error: ServiceError, request_id: str) -> Answer:

@@ -71,28 +71,29 @@ def describe(tx: Tx, query: dict[str, Any]) -> list[Row]:
     """Cabinets with their stock, nearest first, then by id; one row more than `limit`.
 
     `query`: lat, lon, radius_m, min_charge, min_available, min_free_cells, online, cabinet_id,
-    after_distance, after_id, limit, offline_after (None where nothing is asked), metres, seconds.
+    after_away_m, after_id, limit, offline_after (None where nothing is asked), metres, seconds.
     """
     sql = """
-        WITH placed AS MATERIALIZED (
-            SELECT *, coalesce(last_seen_at > now() - make_interval(secs => %(offline_after)s),
-                               false) AS is_online,
-                   CASE WHEN %(lat)s::float8 IS NULL THEN NULL ELSE round(12742017.6 * asin(least(1,
-                       sqrt(power(sind((lat - %(lat)s) / 2), 2) + cosd(%(lat)s) * cosd(lat)
-                            * power(sind((lon - %(lon)s) / 2), 2)))))::integer END AS distance_m
-              FROM cabinets
-             WHERE %(cabinet_id)s::text IS NULL OR cabinet_id = %(cabinet_id)s),
-        near AS (
-            SELECT * FROM placed
-             WHERE (%(online)s::boolean IS NULL OR is_online = %(online)s)
-               AND (%(radius_m)s::integer IS NULL OR distance_m <= %(radius_m)s)
-               AND (%(after_id)s::text IS NULL
-                    OR (coalesce(distance_m, 0), cabinet_id)
-                       > (coalesce(%(after_distance)s::integer, 0), %(after_id)s))
-             ORDER BY coalesce(distance_m, 0), cabinet_id)
-        SELECT near.cabinet_id, device_id, lat, lon, address, protocol, status, status_reason,
-               alarms, is_online AS online, last_seen_at, cells_total, distance_m, s.*
-          FROM near
+        SELECT near.*, CASE WHEN %(lat)s::float8 IS NOT NULL THEN away_m END AS distance_m, s.*
+          FROM (SELECT cabinet_id, device_id, lat, lon, address, protocol, status, status_reason,
+                       alarms, online, last_seen_at, cells_total, away_m
+                  FROM (SELECT *, coalesce(last_seen_at > now() - make_interval(
+                                      secs => %(offline_after)s), false) AS online,
+                               -- Made of a column, or the planner would sort all once more.
+                               CASE WHEN %(lat)s::float8 IS NULL THEN cells_total * 0 ELSE
+                                   round(12742017.6 * asin(least(1, sqrt(
+                                       power(sind((lat - %(lat)s) / 2), 2) + cosd(%(lat)s)
+                                       * cosd(lat) * power(sind((lon - %(lon)s) / 2), 2)
+                                   ))))::integer END AS away_m
+                          FROM cabinets
+                         WHERE %(cabinet_id)s::text IS NULL OR cabinet_id = %(cabinet_id)s) c
+                 WHERE (%(online)s::boolean IS NULL OR online = %(online)s)
+                   AND (%(radius_m)s::integer IS NULL OR away_m <= %(radius_m)s)
+                   AND (%(after_id)s::text IS NULL
+                        OR (away_m, cabinet_id) > (%(after_away_m)s::integer, %(after_id)s))
+                 ORDER BY away_m, cabinet_id
+                -- Counted one by one in this order, until there are enough of them.
+                OFFSET 0) near
          CROSS JOIN LATERAL (
                SELECT count(accumulator_id) AS total,
                       count(*) FILTER (WHERE issuable AND battery_charge >= %(min_charge)s)
@@ -105,7 +106,7 @@ def describe(tx: Tx, query: dict[str, Any]) -> list[Row]:
                  FROM stock
                 WHERE stock.cabinet_id = near.cabinet_id) s
          WHERE available >= %(min_available)s AND free_cells >= %(min_free_cells)s
-         ORDER BY coalesce(distance_m, 0), near.cabinet_id
+         ORDER BY away_m, near.cabinet_id
          LIMIT %(limit)s + 1"""
     return tx.all(sql, query)
 

@@ -97,11 +97,12 @@ def in_doubt(tx: Tx, cabinet_ids: Collection[str], command_ids: Collection[UUID]
 
 
 def save(tx: Tx, rows: list[Row]) -> None:
-    """What messages did to commands."""
+    """What messages did to commands; whoever waits may have given one up in the meantime."""
     sql = """
         UPDATE commands c
            SET status = t.status, reason = coalesce(t.reason, c.reason), result = t.result,
-               late = t.late, inferred = t.inferred, finished_at = now()
+               late = t.late OR (NOT t.inferred AND c.status = 'no_answer'),
+               inferred = t.inferred, finished_at = now()
           FROM jsonb_to_recordset(%(rows)s::jsonb)
                AS t (command_id uuid, status text, reason text, result jsonb, late boolean,
                      inferred boolean)

@@ -25,13 +25,18 @@ def reserve(tx: Tx, booking_id: UUID, request: BookingRequest, settings: Setting
 
     The same `booking_id` again gives the booking that was made for it.
     """
-    cabinet = usable_cabinet(tx, request.cabinet_id, settings)
-    if not cabinet["online"]:
-        raise CabinetOffline
-    bookings.expire_due(tx, [request.cabinet_id])
+    cabinet = cabinets.lock_one(
+        tx, request.cabinet_id, offline_after=settings.offline_after_seconds
+    )
+    if cabinet is None:
+        raise CabinetNotFound
     charge = settings.min_issue_charge if request.min_charge is None else request.min_charge
     seconds = settings.booking_seconds
     if bookings.insert(tx, booking_id, request, min_charge=charge, seconds=seconds):
+        check_in_service(cabinet, settings)
+        if not cabinet["online"]:
+            raise CabinetOffline
+        bookings.expire_due(tx, [request.cabinet_id])
         held = bookings.hold(tx, booking_id, request.count)
         if held < (1 if request.allow_partial else request.count):
             short = NotEnoughAccumulators if request.kind == "issue" else NotEnoughFreeCells
@@ -39,17 +44,13 @@ def reserve(tx: Tx, booking_id: UUID, request: BookingRequest, settings: Setting
     return get(tx, booking_id)
 
 
-def usable_cabinet(tx: Tx, cabinet_id: str, settings: Settings) -> Row:
-    """Lock a cabinet that is in service."""
-    cabinet = cabinets.lock_one(tx, cabinet_id, offline_after=settings.offline_after_seconds)
-    if cabinet is None:
-        raise CabinetNotFound
+def check_in_service(cabinet: Row, settings: Settings) -> None:
+    """Raise CabinetInactive for a cabinet that a person or an alarm has taken out of service."""
     alarms = set(cabinet["alarms"]) & set(settings.stop_alarms.split(","))
     if alarms:
         raise CabinetInactive(detail=f"The cabinet gives alarm: {', '.join(sorted(alarms))}.")
     if cabinet["status"] != "active":
         raise CabinetInactive
-    return cabinet
 
 
 def cancel(tx: Tx, booking_id: UUID) -> Booking:

@@ -39,7 +39,7 @@ _EVERYTHING = {
     "min_free_cells": 0,
     "online": None,
     "cabinet_id": None,
-    "after_distance": None,
+    "after_away_m": None,
     "after_id": None,
     "limit": 1,
 }
@@ -68,11 +68,11 @@ def get(tx: Tx, cabinet_id: str, settings: Settings) -> CabinetDetails:
 
 def listing(tx: Tx, query: CabinetQuery, settings: Settings) -> CabinetPage:
     """Which cabinet has how many: nearest first if the query says `near`, else by id."""
-    after_distance, after_id = cursor.decode(query.cursor, Distance, Id)
+    after_away_m, after_id = cursor.decode(query.cursor, Distance, Id)
     asked = {
         **_common(settings),
         **query.model_dump(exclude={"near", "cursor", "min_charge"}),
-        "after_distance": after_distance,
+        "after_away_m": after_away_m,
         "after_id": after_id,
     }
     if query.near is not None:
@@ -84,7 +84,7 @@ def listing(tx: Tx, query: CabinetQuery, settings: Settings) -> CabinetPage:
     last = page[-1] if len(rows) > query.limit else None
     return CabinetPage(
         cabinets=[Cabinet.model_validate(_shown(row)) for row in page],
-        next_cursor=cursor.encode(last["distance_m"] or 0, last["cabinet_id"]) if last else None,
+        next_cursor=cursor.encode(last["away_m"], last["cabinet_id"]) if last else None,
     )
 
 

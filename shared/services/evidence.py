@@ -69,7 +69,7 @@ def forget(cabinet: Cabinet, named: set[int], *, position: tuple[int, int], whol
 
 
 def judge(world: World, cabinet: Cabinet, sights: list[Sight]) -> None:
-    """Draw the conclusions: departures, arrivals, readings, and the holds that they end."""
+    """Draw the conclusions: departures, arrivals, readings."""
     claimed = {sight.cell.reported_id for sight in sights}
     for sight in sights:
         _depart(world, sight.cell, claimed)
@@ -85,7 +85,6 @@ def judge(world: World, cabinet: Cabinet, sights: list[Sight]) -> None:
         _read(world, sight)
         if sight.cell.door == "closed":
             sight.cell.set(opened_by=None)
-    _end_holds(world)
 
 
 def finish_return(booking: Booking) -> None:
@@ -94,6 +93,18 @@ def finish_return(booking: Booking) -> None:
     if booking.status == "returning" and all(hold.finished for hold in holds):
         inserted = sum(hold.state == "inserted" for hold in holds)
         booking.become("completed" if inserted == booking.requested else "partially_completed")
+
+
+def end_holds(world: World) -> None:
+    """End what is held but cannot be given any more; the booking may get another in its place."""
+    for cabinet in world.cabinets.values():
+        for booking, hold in world.held(cabinet.cabinet_id):
+            if booking.status != "active":
+                continue  # what its command did is not known yet, or its doors are open
+            reason = _unfit(world, cabinet.cells[hold.cell_number], booking, hold)
+            if reason is not None:
+                hold.become("released", finished=True, reason=reason)
+                booking.wants_more = True
 
 
 def _commanded(world: World, cell: Cell) -> bool:
@@ -243,18 +254,6 @@ def _read(world: World, sight: Sight) -> None:
 
 def _percent(value: object) -> int | None:
     return value if isinstance(value, int) else None
-
-
-def _end_holds(world: World) -> None:
-    """End what is held but cannot be given any more; the booking may get another in its place."""
-    for cabinet in world.cabinets.values():
-        for booking, hold in world.held(cabinet.cabinet_id):
-            if booking.status != "active":
-                continue  # what its command did is not known yet, or its doors are open
-            reason = _unfit(world, cabinet.cells[hold.cell_number], booking, hold)
-            if reason is not None:
-                hold.become("released", finished=True, reason=reason)
-                booking.wants_more = True
 
 
 def _unfit(world: World, cell: Cell, booking: Booking, hold: Hold) -> str | None:

@@ -50,6 +50,7 @@ def apply(tx: Tx, envelopes: Sequence[Envelope]) -> int:
         if letter.cabinet_id in world.cabinets:
             world.read(_record(letter.envelope, letter.cabinet_id))
             _take(world, world.cabinets[letter.cabinet_id], letter.message)
+    evidence.end_holds(world)
     heard = {letter.cabinet_id for letter in letters} & world.cabinets.keys()
     for short in world.save(heard):
         booking.refill(tx, short.booking_id)

@@ -62,7 +62,7 @@ def _decide(booking_id: UUID, asker: Asker) -> Step:
         found = booking.get(tx, booking_id)
         if found.status != "active":
             return _existing(tx, found, cabinet)
-        booking.usable_cabinet(tx, found.cabinet_id, asker.settings)
+        booking.check_in_service(cabinet, asker.settings)
         bookings.release_unfit(tx, booking_id)
         if booking.refill(tx, booking_id):
             return _new(tx, found, cabinet, asker)

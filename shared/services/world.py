@@ -183,6 +183,7 @@ class World:
         self.accumulators: dict[str, Accumulator] = {}
         self.bookings: dict[UUID, Booking] = {}
         self.commands: dict[UUID, Command] = {}
+        self._bookings_of: dict[str, list[Booking]] = {}
         self._at: dict[tuple[str, int], Accumulator] = {}
         self.anomalies: list[Row] = []
         self._message: Row = {}
@@ -230,7 +231,8 @@ class World:
     def _load_bookings(self, cabinet_ids: list[str]) -> None:
         named = {c.booking_id for c in self.commands.values() if c.booking_id}
         for row in bookings.unfinished(self._tx, cabinet_ids, named):
-            self.bookings[row["booking_id"]] = Booking(**row)
+            booking = self.bookings[row["booking_id"]] = Booking(**row)
+            self._bookings_of.setdefault(booking.cabinet_id, []).append(booking)
         for row in bookings.cells_of(self._tx, self.bookings) if self.bookings else []:
             self.bookings[row["booking_id"]].holds[row["cell_number"]] = Hold(**row)
 
@@ -255,8 +257,7 @@ class World:
         """Unfinished holds of this cabinet, with their bookings."""
         return [
             (booking, hold)
-            for booking in self.bookings.values()
-            if booking.cabinet_id == cabinet_id
+            for booking in self._bookings_of.get(cabinet_id, ())
             for hold in booking.holds.values()
             if not hold.finished
         ]
