@@ -1,17 +1,28 @@
 """`python -m local`: the whole cloud on this machine."""
 
 import argparse
+import math
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
-from threading import Event
-from typing import Any
+from typing import TYPE_CHECKING, NoReturn
+from urllib.parse import urlsplit
 
 from local import CannotStart
+from local.api import Unexpected
 from shared.config import SettingsInvalid
 
+if TYPE_CHECKING:
+    from local.stack import Stack
+
 WRONG = 2
+INTERRUPTED = 130
+_SETTINGS = """\
+The functions' settings are environment variables with the deployment's defaults, for example
+UNLOCK_WAIT_SECONDS=3 or BOOKING_SECONDS=60: docs/settings.md has them all. With DATABASE_URL the
+functions use that database, and no other is started. More: docs/local-cloud.md"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -19,23 +30,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(arguments)
     try:
         code: int = args.run(args)
-    except (CannotStart, SettingsInvalid) as error:
+    except (CannotStart, SettingsInvalid, Unexpected) as error:
         print(f"python -m local {args.command}: {error}", file=sys.stderr)
         return WRONG
+    except KeyboardInterrupt:
+        return INTERRUPTED
     return code
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
-    _add_up(commands.add_parser("up", help="Start everything; Ctrl-C stops it"))
+    _add_up(commands.add_parser("up", help="Start everything; Ctrl-C stops it", epilog=_SETTINGS))
     demo = commands.add_parser("demo", help="Play a technician's shift, each step checked")
     demo.add_argument("--url", help="Of a running stack; otherwise one is started for the demo")
-    demo.add_argument("--data-dir", type=Path, default=Path(".local"), help="That stack's")
+    _add_data_dir(demo)
     demo.set_defaults(run=_demo)
     cabinet = commands.add_parser("cabinet", help="Act on a simulated cabinet of a running stack")
-    cabinet.add_argument("--data-dir", type=Path, default=Path(".local"), help="The stack's")
+    _add_data_dir(cabinet)
     _add_cabinet(cabinet)
+    server = commands.add_parser("server", help="Put a running stack's database or broker down")
+    _add_data_dir(server)
+    server.add_argument("server", nargs="?", help="database or broker; without: show them")
+    server.add_argument("verb", nargs="?", choices=("stop", "start"), help="It stays stopped")
+    server.set_defaults(run=_server)
     documents = commands.add_parser("documents", help="Write docs/openapi.json and asyncapi.json")
     documents.add_argument("--check", action="store_true", help="Only say whether they are current")
     documents.set_defaults(run=_documents)
@@ -44,14 +62,42 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_up(parser: argparse.ArgumentParser) -> None:
     text = "default: %(default)s"
-    parser.add_argument("--http-port", type=int, default=8080, help=f"0: a free one; {text}")
-    parser.add_argument("--mqtt-port", type=int, default=1883, help=f"0: a free one; {text}")
-    parser.add_argument("--cabinets", type=int, default=12, help=f"0: bring your own; {text}")
-    parser.add_argument("--cells", type=int, default=12, help=f"of each cabinet; {text}")
+    port = _number(int, 0, 65535)
+    parser.add_argument("--http-port", type=port, default=8080, help=f"0: a free one; {text}")
+    parser.add_argument("--mqtt-port", type=port, default=1883, help=f"0: a free one; {text}")
+    parser.add_argument(
+        "--cabinets", type=_number(int, 0, 999), default=12, help=f"0: bring your own; {text}"
+    )
+    parser.add_argument(
+        "--cells", type=_number(int, 1, 1000), default=12, help=f"of each cabinet; {text}"
+    )
     parser.add_argument("--seed", type=int, default=1, help=f"of what is in them; {text}")
-    parser.add_argument("--poll-seconds", type=float, default=60, help=text)
-    parser.add_argument("--data-dir", type=Path, default=Path(".local"), help=text)
+    parser.add_argument(
+        "--poll-seconds",
+        type=_number(float, 0.1, 86400),
+        default=60,
+        help=f"between two runs of poll_cabinets; {text}",
+    )
+    _add_data_dir(parser)
     parser.set_defaults(run=_up)
+
+
+def _number(kind: type[int] | type[float], least: float, most: float) -> Callable[[str], float]:
+    """What argparse converts an option by: a number in these bounds."""
+
+    def convert(text: str) -> float:
+        value = kind(text)
+        if not (math.isfinite(value) and least <= value <= most):
+            raise argparse.ArgumentTypeError(f"{text} is not in {least} … {most}")
+        return value
+
+    convert.__name__ = "number"
+    return convert
+
+
+def _add_data_dir(parser: argparse.ArgumentParser) -> None:
+    text = "where the stack keeps everything; default: %(default)s"
+    parser.add_argument("--data-dir", type=Path, default=Path(".local"), help=text)
 
 
 def _add_cabinet(parser: argparse.ArgumentParser) -> None:
@@ -65,23 +111,35 @@ def _up(args: argparse.Namespace) -> int:
     from local.stack import Options, Stack  # noqa: PLC0415 - so that help and errors come at once
 
     given = {name: getattr(args, name) for name in Options.__dataclass_fields__}
-    stopped = Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stopped.set())
-    screen = sys.stdout
+    screen = sys.stdout  # the stack sends what functions print to its log
 
     def say(line: str) -> None:
-        print(line, file=screen, flush=True)
+        with suppress(BrokenPipeError):  # nobody reads any more
+            print(line, file=screen, flush=True)
 
+    _heed_signals()
     with Stack(Options(**given), say) as stack:
         say(_table(stack))
         say(f"ready: {stack.gateway.url}")
-        stopped.wait()
-        say("stopping")
+        try:
+            stack.watch()
+        except KeyboardInterrupt:
+            _heed_signals(signal.SIG_IGN)  # once is enough
+            say("stopping")
     return 0
 
 
-def _table(stack: Any) -> str:
+def _interrupt(*_: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _heed_signals(how: Callable[..., NoReturn] | signal.Handlers = _interrupt) -> None:
+    """SIGTERM like Ctrl-C; and Ctrl-C also where a shell has switched it off: with `&`."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, how)
+
+
+def _table(stack: "Stack") -> str:
     from local.broker import DEVICE_PASSWORD  # noqa: PLC0415
     from local.stack import API_KEYS  # noqa: PLC0415
 
@@ -91,26 +149,48 @@ def _table(stack: Any) -> str:
         "keys": ", ".join(API_KEYS.values()),
         "broker": f"{broker.host}:{broker.port} ({broker.engine}); a device logs in with its id"
         f" and password {DEVICE_PASSWORD}",
-        "database": stack.database_url,
+        "database": _without_password(stack.database_url),
         "cabinets": f"{len(stack.fleet.by_id)} simulated; act on them: python -m local cabinet",
         "log": str(stack.log_file),
-        "example": f"curl -H 'Authorization: Bearer local-read' {url}/v1/cabinets",
+        "example": f"curl -H 'Authorization: Bearer {API_KEYS['read']}' {url}/v1/cabinets",
     }
     return "\n".join(f"{name:<9} {text}" for name, text in rows.items())
+
+
+def _without_password(url: str) -> str:
+    password = urlsplit(url).password
+    return url.replace(f":{password}@", ":…@") if password else url
 
 
 def _demo(args: argparse.Namespace) -> int:
     from local import demo  # noqa: PLC0415
 
-    return int(demo.main(url=args.url, data_dir=args.data_dir))
+    _heed_signals()
+    return demo.main(url=args.url, data_dir=args.data_dir)
 
 
 def _cabinet(args: argparse.Namespace) -> int:
+    from local import addresses  # noqa: PLC0415
     from local.cabinet import screen  # noqa: PLC0415
     from local.cabinet.control import Control  # noqa: PLC0415
-    from local.stack import addresses_of  # noqa: PLC0415
 
-    return screen.run(args, Control(addresses_of(args.data_dir)["control_url"]))
+    return screen.run(args, Control(addresses.read(args.data_dir)["control_url"]))
+
+
+def _server(args: argparse.Namespace) -> int:
+    from local import addresses  # noqa: PLC0415
+    from local.cabinet.control import Control, Refused  # noqa: PLC0415
+
+    control = Control(addresses.read(args.data_dir)["control_url"])
+    try:
+        if args.server and args.verb:
+            switch = control.stop_server if args.verb == "stop" else control.start_server
+            print(switch(args.server))
+        for name, pid in control.servers().items() if not args.verb else ():
+            print(f"{name:<9} {f'up, process {pid}' if pid else 'down'}")
+    except Refused as error:
+        raise CannotStart(str(error)) from None
+    return 0
 
 
 def _documents(args: argparse.Namespace) -> int:

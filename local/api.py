@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Collection
+from dataclasses import dataclass
 from http.client import HTTPConnection
 from typing import Any
 from urllib.parse import urlsplit
@@ -9,6 +10,20 @@ from urllib.parse import urlsplit
 
 class Unexpected(AssertionError):
     """The API answered with another status than was expected; says with which, and its body."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An HTTP answer."""
+
+    status: int
+    headers: dict[str, str]
+    raw: bytes
+
+    @property
+    def body(self) -> Any:
+        """The JSON value; None if there is none."""
+        return json.loads(self.raw) if self.raw else None
 
 
 class Api:
@@ -19,10 +34,8 @@ class Api:
         self._key = key
         self._timeout = timeout
 
-    def call(
-        self, method: str, path: str, body: Any = None, **headers: str
-    ) -> tuple[int, dict[str, str], Any]:
-        """Status, headers and JSON body (None if empty). `headers`: names with _ for -."""
+    def call(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
+        """Whatever the answer is. `headers`: names with _ for -."""
         connection = HTTPConnection(
             self._address.hostname or "", self._address.port, timeout=self._timeout
         )
@@ -32,17 +45,16 @@ class Api:
             payload = None if body is None else json.dumps(body)
             connection.request(method, path, payload, sent)
             answer = connection.getresponse()
-            raw = answer.read()
-            return answer.status, dict(answer.getheaders()), json.loads(raw) if raw else None
+            return Answer(answer.status, dict(answer.getheaders()), answer.read())
         finally:
             connection.close()
 
     def expect(self, statuses: Collection[int], method: str, path: str, body: Any = None) -> Any:
         """The body of an answer with one of these statuses. Raises Unexpected."""
-        status, _, answer = self.call(method, path, body)
-        if status not in statuses:
-            raise Unexpected(f"{method} {path}: {status} {answer}")
-        return answer
+        answer = self.call(method, path, body)
+        if answer.status not in statuses:
+            raise Unexpected(f"{method} {path}: {answer.status} {answer.body}")
+        return answer.body
 
     def get(self, path: str) -> Any:
         """The body of a 200."""

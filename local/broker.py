@@ -102,6 +102,11 @@ class Broker:
         self._changing = threading.Lock()
         self._server = Child(self.engine, directory, last_signal=signal.SIGTERM)
 
+    @property
+    def pid(self) -> int | None:
+        """The broker's process; None while it does not run."""
+        return self._server.pid
+
     def start(self) -> Self:
         """Start the broker; when it returns, logins work. Raises CannotStart."""
         if self._server.pid is None:

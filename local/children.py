@@ -16,7 +16,8 @@ from local import CannotStart, leash
 
 HOST = "127.0.0.1"
 _SECONDS_TO_START = 30
-_SECONDS_TO_STOP = 10
+_SECONDS_TO_STOP = 2
+_SECONDS_TO_VANISH = 10
 
 
 def free_port() -> int:
@@ -125,7 +126,7 @@ class Child:
 
     def _take_lock(self) -> IO[bytes]:
         lock = (self._directory / f"{self._name}.lock").open("a+b")
-        deadline = time.monotonic() + _SECONDS_TO_STOP
+        deadline = time.monotonic() + _SECONDS_TO_VANISH
         while True:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -9,9 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from local import CannotStart, addresses
 from local.api import Api, Unexpected
 from local.cabinet.control import Control, Refused
-from local.stack import API_KEYS, Options, Stack, addresses_of
+from local.stack import API_KEYS, Options, Stack
 
 SECONDS = 10
 WANTED = 3
@@ -49,7 +50,12 @@ def main(*, url: str | None, data_dir: Path) -> int:
 def _stack(url: str | None, data_dir: Path) -> Iterator[tuple[str, str]]:
     """The URLs of the API and of the cabinets' control interface."""
     if url is not None:
-        yield url.rstrip("/"), addresses_of(data_dir)["control_url"]
+        found = addresses.read(data_dir)
+        if found["http_url"] != url.rstrip("/"):
+            raise CannotStart(
+                f"the stack on {data_dir} is {found['http_url']}: name its --data-dir"
+            )
+        yield found["http_url"], found["control_url"]
         return
     # The cabinet that does not answer would otherwise be waited for longer than the whole story.
     os.environ["UNLOCK_WAIT_SECONDS"] = "2"  # noqa: TID251 - as a deployment sets it
@@ -104,9 +110,9 @@ class Shift:
         poorest = min(cabinets, key=lambda one: one["accumulators"]["available"])
         cabinet_id, there = poorest["cabinet_id"], poorest["accumulators"]["available"]
         body = self._booking(cabinet_id, "issue", max(WANTED, there + 1))
-        status, _, answer = self._api.call("POST", "/v1/bookings", body)
+        answer = self._api.call("POST", "/v1/bookings", body)
         self._check(
-            (status, answer.get("code"), answer.get("available")),
+            (answer.status, answer.body.get("code"), answer.body.get("available")),
             (409, "not_enough_accumulators", there),
         )
         self._tell(
@@ -116,8 +122,7 @@ class Shift:
         )
 
     def _fetch(self) -> tuple[str, list[str]]:
-        path = f"/v1/cabinets?near={NEAR}&online=true&min_available={WANTED}"
-        cabinet_id = self._api.get(path)["cabinets"][0]["cabinet_id"]
+        cabinet_id = self._nearest(f"min_available={WANTED + 1}")  # one more for the last steps
         booking = self._api.post("/v1/bookings", self._booking(cabinet_id, "issue", WANTED))
         self._check([cell["state"] for cell in booking["cells"]], ["held"] * WANTED)
         held = ", ".join(
@@ -129,9 +134,7 @@ class Shift:
         cells = [cell["cell_number"] for cell in unlock["cells"]]
         self._check(self._open_doors(cabinet_id), sorted(cells))
         self._tell("technician", "presses the button", f"cells {_list(cells)} open")
-        for number in cells:
-            self._control.act(cabinet_id, "take", cell=number, by=self._technician)
-            self._control.act(cabinet_id, "close", cell=number)
+        self._take_out(cabinet_id, cells)
         charged = sorted(cell["accumulator_id"] for cell in unlock["cells"])
         self._check(self._in_bag(), charged)
         self._tell("technician", "takes them, closes the doors", f"carries {_list(charged)}")
@@ -157,8 +160,7 @@ class Shift:
         self._check(self._in_bag(), self._flats)
 
     def _bring_back(self) -> None:
-        path = f"/v1/cabinets?near={NEAR}&online=true&min_free_cells={WANTED}"
-        cabinet_id = self._api.get(path)["cabinets"][0]["cabinet_id"]
+        cabinet_id = self._nearest(f"min_free_cells={WANTED}")
         booking = self._api.post("/v1/bookings", self._booking(cabinet_id, "return", WANTED))
         held = [cell["cell_number"] for cell in booking["cells"]]
         self._tell("backend", f"books {WANTED} free cells in {cabinet_id}", f"201: {_list(held)}")
@@ -188,19 +190,22 @@ class Shift:
             self._say(f"{'':>57} {one['cause']:<10} {way}")
 
     def _meet_silence(self, cabinet_id: str) -> None:
-        self._control.act(cabinet_id, "answer", how="deaf")
         booking = self._api.post("/v1/bookings", self._booking(cabinet_id, "issue", 1))
         path = f"/v1/bookings/{booking['booking_id']}/unlock"
-        status, _, answer = self._api.call("POST", path)
-        self._check((status, answer["code"]), (504, "cabinet_no_answer"))
-        command_path = f"/v1/commands/{answer['command_id']}"
+        self._control.act(cabinet_id, "answer", how="deaf")
+        try:
+            answer = self._api.call("POST", path)
+        finally:
+            self._control.act(cabinet_id, "answer", how="normal")
+        self._check((answer.status, answer.body.get("code")), (504, "cabinet_no_answer"))
+        command_path = f"/v1/commands/{answer.body['command_id']}"
         self._check(self._api.get(command_path)["status"], "no_answer")
         self._tell("technician", f"presses, and {cabinet_id} is silent", "504 cabinet_no_answer")
-        self._control.act(cabinet_id, "answer", how="normal")
         unlock = self._api.post(path)
         self._check(self._api.get(command_path)["status"], "not_executed")
         self._check(unlock["status"], "completed")
         number = unlock["cells"][0]["cell_number"]
+        self._take_out(cabinet_id, [number])
         self._tell(
             "technician",
             "presses again when it is back",
@@ -217,6 +222,17 @@ class Shift:
             f"all hold; {places['registered']} accumulators: {places['in_cells']} in cells,"
             f" {places['with_contractors']} with technicians, {places['in_scooters']} in scooters",
         )
+
+    def _nearest(self, wish: str) -> str:
+        found = self._api.get(f"/v1/cabinets?near={NEAR}&online=true&{wish}")["cabinets"]
+        if not found:
+            raise Failed(f"no cabinet has {wish}: begin anew with another --data-dir")
+        return str(found[0]["cabinet_id"])
+
+    def _take_out(self, cabinet_id: str, cells: list[int]) -> None:
+        for number in cells:
+            self._control.act(cabinet_id, "take", cell=number, by=self._technician)
+            self._control.act(cabinet_id, "close", cell=number)
 
     def _booking(self, cabinet_id: str, kind: str, count: int) -> dict[str, Any]:
         return {

@@ -26,16 +26,16 @@ def check(directory: Path) -> list[str]:
     return [name for name, text in _texts().items() if _read(directory / name) != text]
 
 
-def main(arguments: Sequence[str] = ()) -> int:
+def main(arguments: Sequence[str] = (), directory: Path = DIRECTORY) -> int:
     """Write the documents; with --check only tell, with exit code 1, which are out of date."""
     parser = argparse.ArgumentParser(prog="python -m local documents", description=__doc__)
     parser.add_argument("--check", action="store_true", help="Only say whether they are current")
     if not parser.parse_args(arguments).check:
-        write(DIRECTORY)
+        write(directory)
         return 0
-    outdated = check(DIRECTORY)
+    outdated = check(directory)
     for name in outdated:
-        print(f"docs/{name} is not what the code says; run: make documents")
+        print(f"{directory.name}/{name} is not what the code says; run: make documents")
     return 1 if outdated else 0
 
 

@@ -229,7 +229,14 @@ ANSWERS: dict[str, Example] = {
             }
         ],
         "contractors": {"T-7": 2},
-        "places": {"cabinet": 8, "contractor": 2, "scooter": 31, "nowhere": 0},
+        "places": {
+            "registered": 42,
+            "in_cells": 8,
+            "with_contractors": 2,
+            "in_scooters": 31,
+            "retired": 1,
+            "nowhere_known": 0,
+        },
         "bookings": {"completed": 14, "expired": 1},
         "commands": {"succeeded": 27, "no_answer": 1},
         "answer_times": {"count": 27, "median_ms": 412.0, "p99_ms": 1903.5, "max_ms": 2210.0},

@@ -49,6 +49,11 @@ class Postgres:
         self._server = Child("postgres", directory, last_signal=signal.SIGINT)
 
     @property
+    def pid(self) -> int | None:
+        """The server's process; None while it does not run."""
+        return self._server.pid
+
+    @property
     def url(self) -> str:
         """Where the service's database is; known when the server has been started."""
         return self.url_of(DATABASE)

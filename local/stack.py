@@ -7,27 +7,28 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack, redirect_stdout
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from threading import Event, Thread
 from typing import Any, Self
-from uuid import uuid4
 
+from bridge import settings as bridge_settings
 from bridge.bridge import Bridge
-from bridge.settings import Settings as BridgeSettings
-from local import CannotStart
+from local import CannotStart, addresses
 from local.api import Api
 from local.broker import BRIDGE_LOGIN, SERVICE_LOGIN, Broker
 from local.cabinet.control import ControlServer
 from local.cabinet.fleet import Fleet
-from local.functions import FunctionPool
+from local.functions import FunctionFailed, FunctionPool
 from local.gateway import Exchange, Gateway
 from local.postgres import Postgres
+from local.servers import Server, Servers
+from local.timer import Timer
 from shared import config, log
 
 API_KEYS = {"operator": "local-operator", "backend": "local-backend", "read": "local-read"}
 DOCUMENT = Path(__file__).parents[1] / "docs" / "openapi.json"
 EXECUTION_TIMEOUT_SECONDS = 60
+_SECONDS_TO_REPORT = 15
 
 
 @dataclass(frozen=True)
@@ -44,16 +45,20 @@ class Options:
 
 
 class Stack:
-    """A running local cloud. Raises CannotStart, with nothing left running."""
+    """A running local cloud. Raises CannotStart or SettingsInvalid, with nothing left running."""
 
     def __init__(self, options: Options, say: Callable[[str], None] = lambda _: None) -> None:
         self.options = options
         self._say = say
         self._parts = ExitStack()
+        self._ready = False
         self.log_file = options.data_dir / "log.jsonl"
+        self.pool = FunctionPool()
         self.gateway: Gateway
         self.broker: Broker
+        self.bridge: Bridge
         self.fleet: Fleet
+        self.servers: dict[str, Server] = {}
         self.database_url = ""
         self.control_url = ""
 
@@ -68,30 +73,36 @@ class Stack:
     def __exit__(self, *_: object) -> None:
         self._parts.close()
 
+    def watch(self) -> None:
+        """Start servers again that die, for ever; from the thread that has started the stack."""
+        self._watched.watch()
+
     def _start(self) -> None:
-        self._open_log()
+        settings = config.read(config.Settings, os.environ)  # noqa: TID251 - before anything runs
+        self._open_log(settings.log_level)
         self._start_database()
         self._start_broker()
         self._set_environment()
-        pool = FunctionPool()
-        self._parts.callback(pool.close)
-        self._migrate(pool)
-        self._start_gateway(pool)
-        self._start_bridge(pool)
+        self._parts.callback(self.pool.close)
+        self._migrate()
+        self._start_gateway()
+        self._start_bridge()
         self._start_cabinets()
-        self._start_timer(pool)
+        self._start_control()
+        self._start_timer()
         self._write_addresses()
+        self._ready = True
 
-    def _open_log(self) -> None:
+    def _open_log(self, level: str) -> None:
         """Functions write their records to standard output, which the platform collects."""
         directory = self.options.data_dir
         try:
             directory.mkdir(parents=True, exist_ok=True)
             file = self._parts.enter_context(self.log_file.open("a", buffering=1))
         except OSError as error:
-            raise CannotStart(f"--data-dir {directory}: {error.strerror}") from None
+            raise CannotStart(f"--data-dir {directory} cannot be used: {error.strerror}") from None
         self._parts.enter_context(redirect_stdout(file))
-        log.configure("INFO")
+        log.configure(level)
 
     def _start_database(self) -> None:
         given = os.environ.get("DATABASE_URL")  # noqa: TID251 - decides what is started
@@ -100,19 +111,23 @@ class Stack:
             return
         postgres = Postgres(self.options.data_dir / "postgres")
         self.database_url = self._parts.enter_context(postgres).url
+        self.servers["database"] = postgres
 
     def _start_broker(self) -> None:
         broker = Broker(self.options.data_dir / "broker", port=self.options.mqtt_port)
         self.broker = self._parts.enter_context(broker)
+        self.servers["broker"] = broker
 
     def _set_environment(self) -> None:
-        """The functions' environment variables; those that are set already are not touched."""
-        keys = [
-            f"local-{scope}:{scope}:{hashlib.sha256(key.encode()).hexdigest()}"
-            for scope, key in API_KEYS.items()
-        ]
+        """The functions' environment variables: what was just started, and the local API keys."""
+        environment = os.environ  # noqa: TID251 - whoever starts functions makes it
+        digests = {scope: hashlib.sha256(key.encode()) for scope, key in API_KEYS.items()}
+        keys = [f"local-{scope}:{scope}:{found.hexdigest()}" for scope, found in digests.items()]
+        if given := environment.get("API_KEYS"):
+            keys.append(given)
         username, password = SERVICE_LOGIN
-        ours = {
+        environment |= {
+            "API_KEYS": ",".join(keys),
             "DATABASE_URL": self.database_url,
             "MQTT_HOST": self.broker.host,
             "MQTT_PORT": str(self.broker.port),
@@ -120,44 +135,43 @@ class Stack:
             "MQTT_USERNAME": username,
             "MQTT_PASSWORD": password,
         }
-        os.environ.update(ours)  # noqa: TID251 - these are the addresses of what was just started
-        os.environ.setdefault("API_KEYS", ",".join(keys))  # noqa: TID251
         config.settings.cache_clear()
-        config.settings()
 
-    def _migrate(self, pool: FunctionPool) -> None:
-        applied = pool.invoke("migrate", {}, timeout=EXECUTION_TIMEOUT_SECONDS)
+    def _migrate(self) -> None:
+        # Nobody else uses the database in our directory: its lock is what a killed run left behind.
+        event = {"break_lock": "database" in self.servers}
+        try:
+            applied = self._invoke("migrate", event)
+        except FunctionFailed as failure:
+            reason = " ".join(str(failure).split())
+            raise CannotStart(f"the database cannot be migrated: {reason}") from None
         log.info("migrated", **applied)
 
-    def _start_gateway(self, pool: FunctionPool) -> None:
+    def _start_gateway(self) -> None:
         if not DOCUMENT.exists():
             raise CannotStart(f"{DOCUMENT} is missing: make it with `make documents`")
         self.gateway = Gateway(
             json.loads(DOCUMENT.read_text()),
-            pool,
+            self.pool,
             port=self.options.http_port,
             observers=(self._give_login, self._show),
             execution_timeout=EXECUTION_TIMEOUT_SECONDS,
         )
-        self.gateway.start()
         self._parts.callback(self.gateway.stop)
+        self.gateway.start()
 
-    def _start_bridge(self, pool: FunctionPool) -> None:
+    def _start_bridge(self) -> None:
+        """It must be there before the first cabinet speaks: the broker keeps nothing for nobody."""
         username, password = BRIDGE_LOGIN
-        settings = BridgeSettings(
-            mqtt_host=self.broker.host,
-            mqtt_port=self.broker.port,
-            mqtt_tls=False,
-            mqtt_username=username,
-            mqtt_password=password,
-            registry_id=config.settings().registry_id,
+        login = {"MQTT_USERNAME": username, "MQTT_PASSWORD": password}
+        environment = {**os.environ, **login}  # noqa: TID251 - as a deployment gives it
+        self.bridge = Bridge(
+            bridge_settings.read(environment),
+            partial(self._invoke, "mqtt_trigger"),
         )
-        bridge = Bridge(
-            settings,
-            lambda event: pool.invoke("mqtt_trigger", event, timeout=EXECUTION_TIMEOUT_SECONDS),
-        )
-        bridge.start()
-        self._parts.callback(bridge.stop)
+        self._parts.callback(self.bridge.stop, timeout_seconds=1)
+        self.bridge.start()
+        self._wait_until(lambda: self.bridge.connected, "the bridge has not subscribed")
 
     def _start_cabinets(self) -> None:
         options = self.options
@@ -175,12 +189,12 @@ class Stack:
         for accumulator_id in self.fleet.accumulator_ids():
             body = {"accumulator_id": accumulator_id}
             api.expect({201, 409}, "POST", "/v1/accumulators", body)
-        self.fleet.start(self.broker.host, self.broker.port)
         self._parts.callback(self.fleet.stop)
-        control = ControlServer(self.fleet)
-        control.start()
-        self._parts.callback(control.stop)
-        self.control_url = control.url
+        greetings = self.bridge.counters.delivered + 2 * options.cabinets  # hello and state_report
+        self.fleet.start(self.broker.host, self.broker.port)
+        self._wait_until(
+            lambda: self.bridge.counters.delivered >= greetings, "the cabinets' reports are not in"
+        )
 
     def _know_devices(self, api: Api) -> None:
         """The logins of devices that an earlier run has registered."""
@@ -193,20 +207,17 @@ class Stack:
             if cursor is None:
                 return
 
-    def _start_timer(self, pool: FunctionPool) -> None:
-        stopping = Event()
+    def _start_control(self) -> None:
+        self._watched = Servers(self.servers)
+        control = ControlServer(self.fleet, self._watched)
+        self._parts.callback(control.stop)
+        control.start()
+        self.control_url = control.url
 
-        def tick() -> None:
-            while not stopping.wait(self.options.poll_seconds):
-                try:
-                    pool.invoke("poll_cabinets", timer_event(), timeout=EXECUTION_TIMEOUT_SECONDS)
-                except Exception:  # noqa: BLE001 - the trigger goes on whatever the function does
-                    log.error("poll_cabinets failed")
-
-        thread = Thread(target=tick, name="timer", daemon=True)
-        thread.start()
-        self._parts.callback(thread.join, 5)
-        self._parts.callback(stopping.set)
+    def _start_timer(self) -> None:
+        timer = Timer(self.options.poll_seconds, partial(self._invoke, "poll_cabinets"))
+        self._parts.callback(timer.stop)
+        timer.start()
 
     def _give_login(self, exchange: Exchange) -> None:
         """What an operator does with a new cabinet: give its device a login at the broker."""
@@ -214,51 +225,33 @@ class Stack:
             self.broker.add_device(json.loads(exchange.response_body)["device_id"])
 
     def _show(self, exchange: Exchange) -> None:
+        """A line a request, once the requests are not our own."""
+        if not self._ready:
+            return
         at = time.strftime("%H:%M:%S")
         took = f"{exchange.duration_ms:7.1f} ms"
         self._say(f"{at} {exchange.status} {took}  {exchange.method} {exchange.path}")
 
     def _write_addresses(self) -> None:
-        addresses = {
-            "http_url": self.gateway.url,
-            "mqtt_host": self.broker.host,
-            "mqtt_port": self.broker.port,
-            "database_url": self.database_url,
-            "control_url": self.control_url,
-            "pid": os.getpid(),
-        }
-        path = self.options.data_dir / "stack.json"
-        fresh = path.with_suffix(".new")
-        fresh.write_text(json.dumps(addresses, indent=2) + "\n")
-        fresh.replace(path)
-        self._parts.callback(path.unlink, missing_ok=True)
-
-
-def timer_event() -> dict[str, Any]:
-    """What the timer trigger hands to its function."""
-    return {
-        "messages": [
+        addresses.write(
+            self.options.data_dir,
             {
-                "event_metadata": {
-                    "event_id": uuid4().hex,
-                    "event_type": "yandex.cloud.events.serverless.triggers.TimerMessage",
-                    "created_at": datetime.now(UTC).isoformat(),
-                    "cloud_id": "local",
-                    "folder_id": "local",
-                },
-                "details": {"trigger_id": "local", "payload": ""},
-            }
-        ]
-    }
+                "http_url": self.gateway.url,
+                "mqtt_host": self.broker.host,
+                "mqtt_port": self.broker.port,
+                "database_url": self.database_url,
+                "control_url": self.control_url,
+                "pid": os.getpid(),
+            },
+        )
+        self._parts.callback(addresses.forget, self.options.data_dir)
 
+    def _invoke(self, function: str, event: dict[str, Any]) -> Any:
+        return self.pool.invoke(function, event, timeout=EXECUTION_TIMEOUT_SECONDS)
 
-def addresses_of(data_dir: Path) -> dict[str, Any]:
-    """Where a running stack's parts are. Raises CannotStart if none runs on this directory."""
-    try:
-        found: dict[str, Any] = json.loads((data_dir / "stack.json").read_text())
-    except (OSError, ValueError):
-        raise CannotStart(
-            f"no stack runs on {data_dir}: start one with `python -m local up`"
-            f" (or name its --data-dir)"
-        ) from None
-    return found
+    def _wait_until(self, condition: Callable[[], bool], complaint: str) -> None:
+        deadline = time.monotonic() + _SECONDS_TO_REPORT
+        while not condition():
+            if time.monotonic() > deadline:
+                raise CannotStart(f"{complaint} after {_SECONDS_TO_REPORT} s: see {self.log_file}")
+            time.sleep(0.005)

@@ -1,14 +1,16 @@
 """Settings: the environment variables of a function, named and checked in one place."""
 
 import os
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
+_KEY = r"\s*[A-Za-z0-9._-]{1,64}:(read|backend|operator):[0-9a-fA-F]{64}\s*"
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -64,6 +66,14 @@ class Settings(BaseModel):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="DEBUG, INFO, WARNING or ERROR"
     )
+
+    @field_validator("api_keys")
+    @classmethod
+    def _are_keys(cls, value: str) -> str:
+        entries = filter(str.strip, value.replace("\n", ",").split(","))
+        if not all(re.fullmatch(_KEY, entry) for entry in entries):
+            raise ValueError("must be name:scope:sha256-in-hexadecimal, comma-separated")
+        return value
 
 
 def read(model: type[Model], environment: Mapping[str, str]) -> Model:

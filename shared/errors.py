@@ -36,7 +36,7 @@ from typing import Any
 from uuid import UUID
 
 Place = dict[str, str | int] | None
-"""Where an accumulator is, as the API says it: domain.md, "Where an accumulator is"."""
+"""Where an accumulator is, as the API says it: docs/how-it-works.md, "Places"."""
 
 
 @dataclass(eq=False)
@@ -234,7 +234,7 @@ class CabinetRejected(BadGateway):
 
 
 class DatabaseUnavailable(Unavailable):
-    """The database cannot be reached; nothing was changed."""
+    """The database cannot be reached; ask again."""
 
 
 class QueueUnavailable(Unavailable):

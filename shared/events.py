@@ -3,9 +3,13 @@
 import base64
 import hashlib
 import json
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field, TypeAdapter
 
 from shared.services.ingest import Envelope
+
+_token = TypeAdapter(Annotated[str, Field(max_length=200, pattern=r"^[ -~]*$")])
 
 TIMER = "yandex.cloud.events.serverless.triggers.TimerMessage"
 
@@ -32,10 +36,11 @@ def is_timer(event: dict[str, Any]) -> bool:
 
 def _envelope(record: Any) -> Envelope:
     try:
+        metadata, details = record["event_metadata"], record["details"]
         return Envelope(
-            event_id=str(record["event_metadata"]["event_id"]),
-            device_id=str(record["details"]["device_id"]),
-            payload=base64.b64decode(record["details"]["payload"], validate=True),
+            event_id=_token.validate_python(metadata["event_id"]),
+            device_id=_token.validate_python(details["device_id"]),
+            payload=base64.b64decode(details["payload"], validate=True),
         )
     except (KeyError, TypeError, ValueError):
         raw = json.dumps(record, sort_keys=True, default=str).encode()

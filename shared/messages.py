@@ -127,7 +127,7 @@ class Hello(Message):
 
     type: Literal["hello"]
     firmware: Short | None = None
-    cells_total: int | None = None
+    cells_total: Annotated[int, Field(ge=0, le=100_000)] | None = None
 
 
 AnyMessage = Annotated[CommandResult | StateReport | CellEvent | Hello, Field(discriminator="type")]

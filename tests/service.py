@@ -26,7 +26,7 @@ from local.cabinet.cells import Cell
 from local.cabinet.hardware import Accumulator, Hardware
 from local.functions import FunctionPool
 from local.gateway import Gateway
-from local.stack import timer_event
+from local.timer import timer_event
 from shared import config
 from shared.errors import QueueUnavailable
 from tests.openapi_check import check_answer

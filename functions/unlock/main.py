@@ -36,6 +36,7 @@ def unlock_booking(booking_id: OwnId, caller: api.Caller) -> Unlock:
     scope="backend",
     raises=(
         errors.CabinetNotFound,
+        errors.CellNotFound,
         errors.CabinetRejected,
         errors.QueueUnavailable,
         errors.CabinetNoAnswer,

@@ -1,7 +1,8 @@
-"""The control interface of the simulated cabinets of a running stack: HTTP on this machine only.
+"""The control interface of a running stack, not of the service: HTTP on this machine only.
 
 GET /cabinets, GET /cabinets/{id} (the physical truth), POST /cabinets/{id}/{action} with the
-action's arguments as a JSON object. `Control` speaks it from Python.
+action's arguments as a JSON object; GET /servers, POST /servers/{name}/{stop or start}. `Control`
+speaks it from Python.
 """
 
 import json
@@ -18,6 +19,7 @@ from local.cabinet.actions import ACTIONS
 from local.cabinet.device import Device
 from local.cabinet.fleet import Fleet
 from local.cabinet.hardware import Impossible
+from local.servers import Servers
 
 
 class Refused(RuntimeError):
@@ -25,10 +27,10 @@ class Refused(RuntimeError):
 
 
 class ControlServer:
-    """Serves the control interface of a fleet on 127.0.0.1; port 0 takes a free one."""
+    """Serves the control interface on a free port of 127.0.0.1."""
 
-    def __init__(self, fleet: Fleet, port: int = 0) -> None:
-        self._server = _Server(fleet, port)
+    def __init__(self, fleet: Fleet, servers: Servers | None = None) -> None:
+        self._server = _Server(fleet, servers or Servers({}))
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
 
     @property
@@ -49,7 +51,7 @@ class ControlServer:
 
 
 class Control:
-    """The cabinets of a running stack, from Python. Raises `Refused`."""
+    """The cabinets and servers of a running stack, from Python. Raises `Refused`."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -68,9 +70,22 @@ class Control:
         path = f"/cabinets/{_part(cabinet_id)}/{_part(action)}"
         return str(self._request("POST", path, json.dumps(arguments))["message"])
 
+    def servers(self) -> dict[str, int | None]:
+        """Return the process of each server by name; None for one that is down."""
+        servers: dict[str, int | None] = self._request("GET", "/servers")["servers"]
+        return servers
+
+    def stop_server(self, name: str) -> str:
+        """Put a server down; it stays so until start_server."""
+        return str(self._request("POST", f"/servers/{_part(name)}/stop")["message"])
+
+    def start_server(self, name: str) -> str:
+        """Let a server run again; return when it answers."""
+        return str(self._request("POST", f"/servers/{_part(name)}/start")["message"])
+
     def _request(self, method: str, path: str, body: str | None = None) -> dict[str, Any]:
         address = urlsplit(self._url)
-        connection = HTTPConnection(address.hostname or "", address.port, timeout=15)
+        connection = HTTPConnection(address.hostname or "", address.port, timeout=20)
         try:
             connection.request(method, path, body)
             response = connection.getresponse()
@@ -95,9 +110,10 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = False  # server_close waits for them
     request_queue_size = 64
 
-    def __init__(self, fleet: Fleet, port: int) -> None:
-        super().__init__(("127.0.0.1", port), _Handler)
+    def __init__(self, fleet: Fleet, servers: Servers) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
         self.fleet = fleet
+        self.servers = servers
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -143,9 +159,25 @@ class _Handler(BaseHTTPRequestHandler):
             case "POST", ["cabinets", cabinet_id, action] if action in ACTIONS:
                 self._known(cabinet_id)
                 return {"message": ACTIONS[action](fleet, cabinet_id, **arguments)}
+            case "GET", ["servers"]:
+                return {"servers": self.server.servers.pids()}
+            case "POST", ["servers", name, "stop" | "start" as verb]:
+                return {"message": self._switch(name, verb)}
             case _:
                 actions = ", ".join(ACTIONS)
                 raise LookupError(f"no {method} {self.path} here; the actions are {actions}")
+
+    def _switch(self, name: str, verb: str) -> str:
+        servers = self.server.servers
+        if name not in servers.pids():
+            known = ", ".join(servers.pids()) or "none"
+            raise LookupError(f"there is no server {name} to {verb}; there are: {known}")
+        if verb == "stop":
+            servers.stop(name)
+            return f"{name} is down until it is started"
+        if not servers.start(name):
+            raise Impossible(f"{name} does not start: the stack's log says why")
+        return f"{name} is up"
 
     def _arguments(self) -> dict[str, Any]:
         arguments = json.loads(self.rfile.read(int(self.headers["Content-Length"] or 0)) or "{}")

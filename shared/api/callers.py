@@ -37,7 +37,7 @@ def identify(api_keys: str, authorization: str) -> Caller | None:
     scheme, _, key = authorization.partition(" ")
     digest = hashlib.sha256(key.strip().encode(errors="surrogatepass")).hexdigest()
     found = None
-    for entry in filter(None, api_keys.replace("\n", ",").split(",")):
+    for entry in filter(str.strip, api_keys.replace("\n", ",").split(",")):
         name, scope, expected = entry.strip().split(":")
         if hmac.compare_digest(digest, expected.lower()):
             found = Caller(name=name, scope=cast(Scope, scope))

@@ -16,8 +16,10 @@ from shared.api.callers import Caller, caller_of
 from shared.api.problems import problem, status_of
 from shared.api.routes import Route, routes
 from shared.errors import (
+    CabinetRejected,
     Internal,
     InvalidRequest,
+    QueueUnavailable,
     RequestTooLarge,
     RouteNotFound,
     ServiceError,
@@ -60,8 +62,7 @@ def _answered(module: str, event: Event, request_id: str) -> Answer:
     except ServiceError as error:
         return _problem(error, request_id)
     except Exception:  # noqa: BLE001 - the platform would show the stack to the caller
-        log.error("request failed")
-        return _problem(Internal(), request_id)
+        return _failure(request_id)
 
 
 def _find(module: str, event: Event) -> Route:
@@ -86,12 +87,16 @@ def _call(route: Route, event: Event, request_id: str) -> Answer:
         begun = idempotency.begin(tx, key)
     if isinstance(begun, Stored):
         return Answer(begun.status, begun.body, _headers(begun.status, replayed=True))
+    undone = False
     try:
         answer = _run(route, arguments, replace(caller, new_id=begun))
     except ServiceError as error:
         answer = _problem(error, request_id)
+        undone = isinstance(error, QueueUnavailable | CabinetRejected)
+    except Exception:  # noqa: BLE001 - the key must be given back whatever happened
+        answer = _failure(request_id)
     with db.transaction() as tx:
-        idempotency.finish(tx, key, Stored(answer.status, answer.body))
+        idempotency.finish(tx, key, Stored(answer.status, answer.body), undone=undone)
     return answer
 
 
@@ -112,6 +117,12 @@ def _problem(error: ServiceError, request_id: str) -> Answer:
     retry = {"Retry-After": "1"} if isinstance(error, Unavailable) else {}
     body = json.dumps(problem(error, request_id), default=str)
     return Answer(status, body, {**_headers(status), **retry})
+
+
+def _failure(request_id: str) -> Answer:
+    """The answer to a fault of ours that is being handled: told to the log, not to the caller."""
+    log.error("request failed")
+    return _problem(Internal(), request_id)
 
 
 def _headers(status: int, *, replayed: bool = False) -> dict[str, str]:

@@ -49,12 +49,17 @@ def store(tx: Tx, key: Row, *, status: int, body: str) -> None:
     tx.execute(sql, {**key, "status": status, "body": body})
 
 
-def release(tx: Tx, key: Row) -> None:
-    """Let the next request have the key at once: there is no final answer to keep."""
+def release(tx: Tx, key: Row, *, undone: bool) -> None:
+    """Let the next request have the key at once: there is no final answer to keep.
+
+    `undone`: nothing came of this one, so that the next makes something new.
+    """
     sql = """
-        UPDATE idempotency_keys SET claimed_until = '-infinity'
+        UPDATE idempotency_keys
+           SET claimed_until = '-infinity',
+               request_id = CASE WHEN %(undone)s THEN gen_random_uuid() ELSE request_id END
          WHERE caller = %(caller)s AND route = %(route)s AND key = %(key)s AND status IS NULL"""
-    tx.execute(sql, key)
+    tx.execute(sql, {**key, "undone": undone})
 
 
 def prune(tx: Tx) -> int:

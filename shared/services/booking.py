@@ -46,7 +46,7 @@ def reserve(tx: Tx, booking_id: UUID, request: BookingRequest, settings: Setting
 
 def check_in_service(cabinet: Row, settings: Settings) -> None:
     """Raise CabinetInactive for a cabinet that a person or an alarm has taken out of service."""
-    alarms = set(cabinet["alarms"]) & set(settings.stop_alarms.split(","))
+    alarms = set(cabinet["alarms"]) & {alarm.strip() for alarm in settings.stop_alarms.split(",")}
     if alarms:
         raise CabinetInactive(detail=f"The cabinet gives alarm: {', '.join(sorted(alarms))}.")
     if cabinet["status"] != "active":

@@ -17,6 +17,7 @@ from shared.errors import (
     CabinetNoAnswer,
     CabinetNotFound,
     CabinetRejected,
+    CellNotFound,
     CommandNotFound,
     QueueUnavailable,
 )
@@ -110,6 +111,8 @@ def send(
         cabinet = cabinets.lock_one(tx, cabinet_id, offline_after=settings.offline_after_seconds)
         if cabinet is None:
             raise CabinetNotFound
+        if any(cell > cabinet["cells_total"] for cell in command.payload().get("cells", ())):
+            raise CellNotFound(detail=f"The cabinet has cells 1 to {cabinet['cells_total']}.")
         known = commands.get(tx, row["command_id"]) if "command_id" in row else None
         command_id = (
             insert(tx, command, settings, cabinet_id=cabinet_id, **row)
@@ -124,7 +127,7 @@ def send(
 def answer(row: Row) -> CommandRecord:
     """What to tell of a command that was waited for: its record, or the error that it ended in."""
     command_id = row["command_id"]
-    if row["status"] in {"no_answer", "unresolved"}:
+    if row["status"] in {"no_answer", "unresolved", "not_executed"}:
         raise CabinetNoAnswer(command_id=command_id)
     if row["status"] == "rejected":
         raise CabinetRejected(reason=row["reason"], command_id=command_id)

@@ -91,8 +91,8 @@ def finish_return(booking: Booking) -> None:
     """A return ends when nothing is waited for: completed if all that was asked for came."""
     holds = booking.holds.values()
     if booking.status == "returning" and all(hold.finished for hold in holds):
-        inserted = sum(hold.state == "inserted" for hold in holds)
-        booking.become("completed" if inserted == booking.requested else "partially_completed")
+        whole = all(hold.state in {"inserted", "released"} for hold in holds)
+        booking.become("completed" if whole else "partially_completed")
 
 
 def end_holds(world: World) -> None:
@@ -172,8 +172,14 @@ def _arrive(world: World, cabinet: Cabinet, sight: Sight, claim: str) -> None:
     if found is None:
         found = world.register(claim)
         world.note("unknown_accumulator", f"cell {cell.cell_number}: {claim}")
-    if found.place == here or world.occupant(cell) is not None:
+    occupant = world.occupant(cell)
+    if found.place == here:
         return
+    if occupant is not None:
+        if world.in_doubt(cell.cabinet_id, cell.cell_number):
+            return  # the command's settlement will say where the occupant is
+        # It has not departed: the same message shows it in another cell.
+        world.move(occupant, NOWHERE, "reported", discrepancy=True)
     if _claimed_elsewhere(world, found):
         if not sight.is_new:
             return  # both cells keep saying so; the one that said it last holds the place

@@ -53,9 +53,12 @@ def begin(tx: Tx, key: Key) -> Stored | UUID:
     raise IdempotencyKeyReused
 
 
-def finish(tx: Tx, key: Key, answer: Stored) -> None:
-    """Keep a final answer; one that is not final gives the key back."""
+def finish(tx: Tx, key: Key, answer: Stored, *, undone: bool) -> None:
+    """Keep a final answer; one that is not final gives the key back.
+
+    `undone`: it is certain that nothing was done, so that the same key may do it anew.
+    """
     if answer.status < 500:  # noqa: PLR2004 - the border of HTTP's server errors
         idempotency.store(tx, key.row(), status=answer.status, body=answer.body)
     else:
-        idempotency.release(tx, key.row())
+        idempotency.release(tx, key.row(), undone=undone)

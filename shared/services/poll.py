@@ -71,11 +71,13 @@ def _give_to_operator(cabinet_id: str, command_id: UUID) -> bool:
             return False
         row = dispatch.get(tx, command_id)
         kind = registry().get(row["kind"])
-        if kind is not None and kind.cell_result == "opened":
+        opens = kind is not None and kind.cell_result == "opened"
+        if opens:
             cells.set_health(tx, cabinet_id, row["payload"]["cells"], "disabled", "unresolved")
         if row["booking_id"] is not None:
             bookings.finish(
                 tx, row["booking_id"], status="failed", state="failed", reason="unresolved"
             )
-    log.warning("command unresolved", command_id=command_id, cabinet_id=cabinet_id)
-    return True
+    if opens:
+        log.warning("command unresolved", command_id=command_id, cabinet_id=cabinet_id)
+    return opens

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from shared.commands import registry
 from shared.messages import CommandCell, CommandResult
 from shared.repo.accumulators import NOWHERE, Location
 from shared.services.evidence import finish_return
@@ -23,6 +22,7 @@ from shared.services.world import (
 )
 
 _DOORS = {"opened": "open", "locked": "closed"}
+_DONE = {"opened", "inserted"}
 
 
 @dataclass(frozen=True)
@@ -48,15 +48,12 @@ def settle(world: World, cabinet: Cabinet, command: Command, outcome: Outcome) -
     booking = world.bookings.get(command.booking_id) if command.booking_id else None
     if outcome.refusal is not None:
         command.status, command.reason = "rejected", outcome.refusal
-        if booking is not None and booking.command_id == command.command_id:
-            _go_back(booking)
+        if booking is not None:
+            _advance(booking, command)
         return
     command.status = _status(command, outcome)
-    for number in command.cells:
-        result = outcome.cells.setdefault(number, _no_result(number))
-        _apply(world, cabinet, command, result, outcome)
-    for number in sorted(outcome.cells.keys() - set(command.cells)):
-        _unasked(world, cabinet, command, outcome.cells[number], outcome)
+    if command.success in _DOORS:
+        _apply_all(world, cabinet, command, outcome)
     command.result = [_row(outcome.cells[number]) for number in sorted(outcome.cells)]
     if booking is not None:
         _advance(booking, command)
@@ -88,7 +85,7 @@ def infer(
             continue
         sent_by = command.published_at or command.deadline
         proof = asked_at is not None and asked_at > sent_by
-        opened = {n: _was_opened(world, cabinet.cells[n]) for n in command.cells}
+        opened = {n: _was_opened(world, command, cabinet.cells[n]) for n in command.cells}
         if None in opened.values() or not (proof or all(opened.values())):
             continue
         if not any(opened.values()):
@@ -102,32 +99,44 @@ def infer(
         settle(world, cabinet, command, outcome)
 
 
-def _was_opened(world: World, cell: Cell) -> bool | None:
+def _was_opened(world: World, command: Command, cell: Cell) -> bool | None:
     """Whether the cell was opened since its command: None where it cannot be told."""
-    if cell.door == "open":
+    booking = world.bookings.get(command.booking_id) if command.booking_id else None
+    hold = booking.holds.get(cell.cell_number) if booking else None
+    if cell.door == "open" or (hold and hold.state in _DONE):
         return True
     if cell.door == "unknown" or cell.content in {"unknown", "unidentified"}:
         return None
-    occupant = world.occupant(cell)
-    return cell.reported_id != (occupant.accumulator_id if occupant else None)
+    # Not what the records say is in it: what was taken may have been seen elsewhere since.
+    before = hold or world.occupant(cell)
+    return cell.reported_id != (before.accumulator_id if before else None)
 
 
 def _not_executed(world: World, command: Command) -> None:
     command.status, command.inferred, command.changed = "not_executed", True, True
     booking = world.bookings.get(command.booking_id) if command.booking_id else None
-    if booking is not None and booking.command_id == command.command_id:
-        _go_back(booking)
+    if booking is not None:
+        _advance(booking, command)
 
 
 def _status(command: Command, outcome: Outcome) -> str:
     """The command's status by its cells; a command without cells has simply been done."""
-    success = registry()[command.kind].cell_result if command.kind in registry() else None
-    if success is None or not command.cells:
+    if command.success is None or not command.cells:
         return "succeeded"
-    done = sum(outcome.cells[n].result == success for n in command.cells if n in outcome.cells)
+    known = [outcome.cells[number] for number in command.cells if number in outcome.cells]
+    done = sum(cell.result == command.success for cell in known)
     if done == len(command.cells):
         return "succeeded"
     return "partially_succeeded" if done else "failed"
+
+
+def _apply_all(world: World, cabinet: Cabinet, command: Command, outcome: Outcome) -> None:
+    """Every cell that was asked for, and those that were not and moved all the same."""
+    for number in command.cells:
+        result = outcome.cells.setdefault(number, _no_result(number))
+        _apply(world, cabinet, command, result, outcome)
+    for number in sorted(outcome.cells.keys() - set(command.cells)):
+        _unasked(world, cabinet, command, outcome.cells[number], outcome)
 
 
 def _apply(
@@ -144,7 +153,8 @@ def _apply(
         _move_door(cell, command, result, outcome, newer=newer)
         if booking and booking.kind == "issue":
             _leave_open(cell)
-        return
+        if result.result == "opened" or not command.opens:
+            return
     if result.result != "not_executed":
         cell.fail(result.result)
     if booking and hold and hold.state == "held" and booking.command_id == command.command_id:
@@ -194,8 +204,8 @@ def _what_left(world: World, cell: Cell, hold: Hold, result: CommandCell) -> Acc
     other = world.accumulators.get(said) or world.register(said)
     if world.occupant(cell) is held:
         world.move(held, NOWHERE, "reported", discrepancy=True)
-    here = Location(cabinet_id=cell.cabinet_id, cell_number=cell.cell_number)
-    if other.place != here:
+    if world.occupant(cell) is None:
+        here = Location(cabinet_id=cell.cabinet_id, cell_number=cell.cell_number)
         world.move(other, here, "reported", discrepancy=True)
     detail = f"cell {cell.cell_number}: {said} instead of {held.accumulator_id}"
     world.note("other_accumulator", detail)
@@ -210,7 +220,7 @@ def _move_door(
         cell.set(door=_DOORS[result.result] if outcome.is_present else "unknown")
         if outcome.is_present:
             cell.set(boot_no=outcome.position[0], seq=outcome.position[1])
-    if result.result == "opened" and cell.door != "closed":
+    if result.result == "opened":  # also when closed since: who has left it is still to be judged
         cell.set(opened_by=command.command_id)
 
 
@@ -251,28 +261,30 @@ def _unasked(
 
 def _advance(booking: Booking, command: Command) -> None:
     """Move the booking on by what its cells have become."""
-    holds = booking.holds.values()
-    if booking.status == "failed" and any(hold.state == "opened" for hold in holds):
-        whole = all(hold.state == "opened" for hold in holds)
-        booking.become("completed" if whole else "partially_completed")
-    if booking.status != "unlocking" or booking.command_id != command.command_id:
+    if booking.status == "unlocking" and booking.command_id != command.command_id:
+        return  # a later command is on its way
+    if booking.status not in {"active", "unlocking", "failed"}:
         return
-    opened = any(hold.state in {"opened", "inserted"} for hold in holds)
-    if not opened:
+    if any(hold.state in _DONE for hold in booking.holds.values()):
+        _conclude(booking)
+    elif booking.status == "unlocking":
         booking.become("active")
-        booking.wants_more = True
-    elif booking.kind == "return":
+        booking.wants_more = all(hold.finished for hold in booking.holds.values())
+
+
+def _conclude(booking: Booking) -> None:
+    """Cells opened: an issue ends with that, a return waits for what is put into them."""
+    holds = booking.holds.values()
+    for hold in holds:
+        if hold.state == "held":
+            hold.become("released", finished=True, reason="not_opened")
+    if booking.kind == "return" and booking.status != "failed":
         booking.become("returning")
         finish_return(booking)
-    else:
-        short = any(hold.state != "opened" for hold in holds)
-        booking.become("partially_completed" if short else "completed")
-
-
-def _go_back(booking: Booking) -> None:
-    """Nothing was opened: the booking is as it was."""
-    if booking.status == "unlocking":
-        booking.become("active")
+        return
+    done = sum(hold.state in _DONE for hold in holds)
+    short = done < booking.requested and done < len(holds)
+    booking.become("partially_completed" if short else "completed")
 
 
 def _no_result(cell_number: int) -> CommandCell:

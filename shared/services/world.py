@@ -16,7 +16,7 @@ from shared.repo import accumulators, anomalies, bookings, cabinets, cells, comm
 from shared.repo.accumulators import NOWHERE, Location, Move
 
 IN_DOUBT = {"pending", "published", "no_answer", "unresolved"}
-UNFINISHED = {"active", "unlocking", "returning"}
+MAX_DETAIL = 300
 
 
 @dataclass(kw_only=True)
@@ -135,6 +135,11 @@ class Command:
         return list(self.payload.get("cells", []))
 
     @property
+    def success(self) -> str | None:
+        """What the cabinet says of a cell in which it succeeded, if it is about cells."""
+        return registry()[self.kind].cell_result if self.kind in registry() else None
+
+    @property
     def answered_by_report(self) -> bool:
         """Whether a state report that names it is its answer."""
         return self.kind in registry() and registry()[self.kind].answered_by_report
@@ -148,7 +153,7 @@ class Command:
     @property
     def opens(self) -> bool:
         """Whether it opens doors."""
-        return self.kind in registry() and registry()[self.kind].cell_result == "opened"
+        return self.success == "opened"
 
 
 @dataclass(kw_only=True)
@@ -274,8 +279,12 @@ class World:
         self._message = message
 
     def note(self, reason: str, detail: str = "") -> None:
-        """Keep the message that is being read as an anomaly: a stable reason, and words for it."""
-        self.anomalies.append({**self._message, "reason": reason, "detail": detail})
+        """Keep the message that is being read as an anomaly: a stable reason, and words for it.
+
+        The words may repeat what a cabinet said: what a database cannot hold is left out.
+        """
+        words = detail.replace("\x00", "\\0")[:MAX_DETAIL]
+        self.anomalies.append({**self._message, "reason": reason, "detail": words})
 
     def boot(self, cabinet: Cabinet, boot_id: str) -> int:
         """The number of this generation; one heard of for the first time becomes the present."""

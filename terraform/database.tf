@@ -1,0 +1,46 @@
+resource "yandex_mdb_postgresql_cluster_v2" "main" {
+  name                = local.name
+  environment         = "PRODUCTION"
+  network_id          = yandex_vpc_network.main.id
+  security_group_ids  = [yandex_vpc_security_group.database.id]
+  deletion_protection = var.deletion_protection
+
+  hosts = {
+    for zone in var.database_zones : zone => {
+      zone             = zone
+      subnet_id        = yandex_vpc_subnet.main[zone].id
+      assign_public_ip = false
+    }
+  }
+
+  config {
+    version                   = var.database_version
+    backup_retain_period_days = var.backup_days
+    backup_window_start       = { hours = 1, minutes = 0 } # UTC: the small hours of Moscow
+
+    # Each warm instance of a function keeps a connection; only its transactions take a server's.
+    pooler_config = { pooling_mode = "TRANSACTION" }
+
+    resources {
+      resource_preset_id = var.database_preset
+      disk_type_id       = "network-ssd"
+      disk_size          = var.database_disk_gb
+    }
+  }
+
+  maintenance_window = { type = "WEEKLY", day = "TUE", hour = 1 }
+}
+
+resource "yandex_mdb_postgresql_user" "service" {
+  cluster_id          = yandex_mdb_postgresql_cluster_v2.main.id
+  name                = "service"
+  password_wo         = local.secret_files.database_password.text
+  password_wo_version = parseint(substr(local.secret_files.database_password.revision, 0, 12), 16)
+}
+
+resource "yandex_mdb_postgresql_database" "main" {
+  cluster_id          = yandex_mdb_postgresql_cluster_v2.main.id
+  name                = "accumulators"
+  owner               = yandex_mdb_postgresql_user.service.name
+  deletion_protection = tostring(var.deletion_protection)
+}

@@ -1,0 +1,131 @@
+# Every function, in one map. `uses` decides what it is told and which secrets it gets; `limit` is
+# its part of the calls that a zone may run at once, which all functions share.
+#
+# An instance serves one call at a time (the platform gives Python no concurrency), so that a call
+# that waits holds one. The limits keep the triggers and the waiting unlocks from taking them all:
+# what they leave is for the quick functions, and for the authorizer before any of them.
+
+locals {
+  functions = {
+    accumulators  = { uses = ["database"], timeout = 30 }
+    authorizer    = { uses = ["keys"], timeout = 5 }
+    booking       = { uses = ["database"], timeout = 30 }
+    cabinets      = { uses = ["database", "queue"], timeout = 30 }
+    migrate       = { uses = ["database"], timeout = 600, limit = 1 }
+    mqtt_trigger  = { uses = ["database"], timeout = 50, limit = floor(var.zone_concurrency * 0.2) }
+    poll_cabinets = { uses = ["database", "queue", "metrics"], timeout = 50, limit = 1 }
+    swap          = { uses = ["database"], timeout = 30 }
+    unlock        = { uses = ["database", "queue"], timeout = var.unlock_wait_seconds + 30, limit = floor(var.zone_concurrency * 0.4) }
+  }
+
+  limits = { for name, function in local.functions : name => function.limit if can(function.limit) }
+
+  environments = {
+    database = {
+      DATABASE_URL = join("", [
+        "postgresql://${yandex_mdb_postgresql_user.service.name}",
+        "@c-${yandex_mdb_postgresql_cluster_v2.main.id}.rw.mdb.yandexcloud.net:6432",
+        "/${yandex_mdb_postgresql_database.main.name}",
+        "?sslmode=verify-full&sslrootcert=/usr/local/share/ca-certificates/yandex-internal-ca.crt",
+      ])
+      UNLOCK_WAIT_SECONDS = tostring(var.unlock_wait_seconds)
+    }
+    queue = {
+      MQTT_HOST     = local.mqtt.host
+      MQTT_PORT     = tostring(local.mqtt.port)
+      MQTT_CA_PEM   = local.mqtt.ca_pem
+      MQTT_USERNAME = local.mqtt.username
+      REGISTRY_ID   = local.mqtt.registry
+    }
+    metrics = { MONITORING_FOLDER_ID = var.folder_id }
+    keys    = {}
+  }
+
+  secrets_of_use = { database = ["PGPASSWORD"], queue = ["MQTT_PASSWORD"], keys = ["API_KEYS"], metrics = [] }
+
+  definitions = {
+    for name, function in local.functions : name => {
+      name        = "${local.name}-${replace(name, "_", "-")}"
+      archive     = "${path.module}/../dist/${name}.zip"
+      timeout     = tostring(function.timeout)
+      in_network  = contains(function.uses, "database")
+      secrets     = toset(flatten([for use in function.uses : local.secrets_of_use[use]]))
+      environment = merge(var.settings, [for use in function.uses : local.environments[use]]...)
+    }
+  }
+
+  # What counts against the platform's 4 KB: names and values, secrets included. Of secrets that
+  # Terraform cannot see, 64 bytes are assumed.
+  environment_bytes = {
+    for name, definition in local.definitions : name => sum(concat(
+      [for key, value in definition.environment : length(key) + length(value)],
+      [for key in definition.secrets : length(key) + (key == "API_KEYS" ? length(coalesce(local.secret_files.api_keys.text, "-")) : 64)],
+      [0],
+    ))
+  }
+}
+
+resource "yandex_function" "this" {
+  for_each = { for name, definition in local.definitions : name => definition if name != "migrate" }
+
+  name               = each.value.name
+  runtime            = "python312"
+  entrypoint         = "main.handler"
+  memory             = var.function_memory_mb
+  execution_timeout  = each.value.timeout
+  service_account_id = yandex_iam_service_account.runner.id
+  user_hash          = filebase64sha256(each.value.archive)
+  environment        = each.value.environment
+
+  content {
+    zip_filename = each.value.archive
+  }
+
+  dynamic "secrets" {
+    for_each = each.value.secrets
+    content {
+      id                   = local.secrets[secrets.key].secret_id
+      version_id           = local.secrets[secrets.key].version_id
+      key                  = local.secrets[secrets.key].key
+      environment_variable = secrets.key
+    }
+  }
+
+  dynamic "connectivity" {
+    for_each = each.value.in_network ? [yandex_vpc_network.main.id] : []
+    content {
+      network_id = connectivity.value
+    }
+  }
+
+  log_options {
+    log_group_id = yandex_logging_group.main.id
+  }
+
+  # New code never runs on an old schema: a migration that fails stops the apply before this.
+  depends_on = [
+    terraform_data.migrations,
+    yandex_lockbox_secret_iam_member.runner,
+    yandex_resourcemanager_folder_iam_member.runner,
+    yandex_vpc_subnet.main,
+  ]
+
+  lifecycle {
+    precondition {
+      condition     = local.environment_bytes[each.key] <= 4096
+      error_message = "${each.key}: its environment has ${local.environment_bytes[each.key]} bytes; the platform allows 4096. Fewer API keys, or a CA with an elliptic-curve key, make it smaller."
+    }
+  }
+}
+
+resource "yandex_function_scaling_policy" "this" {
+  for_each = { for name, limit in local.limits : name => limit if name != "migrate" }
+
+  function_id = yandex_function.this[each.key].id
+
+  policy {
+    tag                  = "$latest"
+    zone_instances_limit = each.value
+    zone_requests_limit  = each.value
+  }
+}

@@ -1,0 +1,82 @@
+# Yandex IoT Core instead of a broker of one's own, for who still has it: read-only since
+# 1 November 2026, switched off on 1 December 2026. Nothing here is made with mqtt_backend = "mosquitto".
+
+locals {
+  iot_core_password_file = "${path.module}/.secrets/iot_core_password"
+}
+
+resource "yandex_iot_core_registry" "main" {
+  count = local.iot_core ? 1 : 0
+
+  name      = local.name
+  passwords = [file(local.iot_core_password_file)] # the provider has no write-only argument here
+
+  log_options {
+    log_group_id = yandex_logging_group.main.id
+  }
+}
+
+resource "yandex_iot_core_device" "cabinet" {
+  for_each = local.iot_core ? var.iot_core_devices : {}
+
+  registry_id  = one(yandex_iot_core_registry.main[*].id)
+  name         = each.key
+  certificates = each.value
+}
+
+resource "yandex_lockbox_secret" "iot_core" {
+  count = local.iot_core ? 1 : 0
+
+  name        = "${local.name}-iot-core"
+  description = "The registry's password, which the functions publish with."
+}
+
+resource "yandex_lockbox_secret_version" "iot_core" {
+  count = local.iot_core ? 1 : 0
+
+  secret_id   = one(yandex_lockbox_secret.iot_core[*].id)
+  description = "Revision ${substr(filesha256(local.iot_core_password_file), 0, 12)}"
+
+  entries {
+    key = "password"
+    command {
+      path = "cat"
+      args = [local.iot_core_password_file]
+    }
+  }
+
+  lifecycle {
+    create_before_destroy = true
+  }
+}
+
+resource "yandex_function_trigger" "mqtt" {
+  count = local.iot_core ? 1 : 0
+
+  name        = "${local.name}-mqtt"
+  description = "What cabinets say, to mqtt_trigger."
+
+  iot {
+    registry_id  = one(yandex_iot_core_registry.main[*].id)
+    topic        = "$devices/+/events" # without it, also the service's own commands
+    batch_size   = "10"
+    batch_cutoff = "1"
+  }
+
+  function {
+    id                 = yandex_function.this["mqtt_trigger"].id
+    service_account_id = yandex_iam_service_account.invoker.id
+    retry_attempts     = "5"
+    retry_interval     = "10"
+  }
+
+  dlq {
+    queue_id           = yandex_message_queue.dead_letters["mqtt-trigger"].arn
+    service_account_id = yandex_iam_service_account.dead_letters.id
+  }
+
+  depends_on = [
+    yandex_function_iam_binding.invoker,
+    yandex_resourcemanager_folder_iam_member.dead_letters,
+  ]
+}

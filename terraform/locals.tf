@@ -1,0 +1,41 @@
+locals {
+  name     = var.name
+  iot_core = var.mqtt_backend == "iot_core"
+
+  # Functions reach the network from this range, whatever the subnets are.
+  functions_range = "198.19.0.0/16"
+
+  # The broker as the functions see it, and the registry in whose name they speak to all cabinets.
+  mqtt = local.iot_core ? {
+    host     = "mqtt.cloud.yandex.net"
+    port     = 8883
+    ca_pem   = "" # the system's
+    username = one(yandex_iot_core_registry.main[*].id)
+    registry = one(yandex_iot_core_registry.main[*].id)
+    } : {
+    host     = local.mqtt_host
+    port     = local.mqtt_port
+    ca_pem   = local.mqtt_ca_pem
+    username = "service"
+    registry = local.name
+  }
+
+  # What functions get from Lockbox, by the variable they read.
+  secrets = {
+    PGPASSWORD = {
+      secret_id  = yandex_lockbox_secret.this["database_password"].id
+      version_id = yandex_lockbox_secret_version.this["database_password"].id
+      key        = "database_password"
+    }
+    API_KEYS = {
+      secret_id  = yandex_lockbox_secret.this["api_keys"].id
+      version_id = yandex_lockbox_secret_version.this["api_keys"].id
+      key        = "api_keys"
+    }
+    MQTT_PASSWORD = {
+      secret_id  = local.iot_core ? one(yandex_lockbox_secret.iot_core[*].id) : one(yandex_lockbox_secret.mqtt[*].id)
+      version_id = local.iot_core ? one(yandex_lockbox_secret_version.iot_core[*].id) : one(yandex_lockbox_secret_version.mqtt[*].id)
+      key        = "password"
+    }
+  }
+}

@@ -1,0 +1,64 @@
+# The schema: the function that migrates is deployed and invoked before all other functions, which
+# depend on it. A failing migration fails the apply with its message; the others stay as they were.
+
+resource "yandex_function" "migrate" {
+  name               = local.definitions.migrate.name
+  runtime            = "python312"
+  entrypoint         = "main.handler"
+  memory             = var.function_memory_mb
+  execution_timeout  = local.definitions.migrate.timeout
+  service_account_id = yandex_iam_service_account.runner.id
+  user_hash          = filebase64sha256(local.definitions.migrate.archive)
+  environment        = local.definitions.migrate.environment
+
+  content {
+    zip_filename = local.definitions.migrate.archive
+  }
+
+  secrets {
+    id                   = local.secrets.PGPASSWORD.secret_id
+    version_id           = local.secrets.PGPASSWORD.version_id
+    key                  = local.secrets.PGPASSWORD.key
+    environment_variable = "PGPASSWORD"
+  }
+
+  connectivity {
+    network_id = yandex_vpc_network.main.id
+  }
+
+  log_options {
+    log_group_id = yandex_logging_group.main.id
+  }
+
+  depends_on = [
+    yandex_lockbox_secret_iam_member.runner,
+    yandex_resourcemanager_folder_iam_member.runner,
+    yandex_vpc_subnet.main,
+  ]
+}
+
+resource "yandex_function_scaling_policy" "migrate" {
+  function_id = yandex_function.migrate.id
+
+  policy {
+    tag                  = "$latest"
+    zone_instances_limit = local.limits.migrate
+    zone_requests_limit  = local.limits.migrate
+  }
+}
+
+resource "terraform_data" "migrations" {
+  count = var.apply_migrations ? 1 : 0
+
+  triggers_replace = {
+    database = yandex_mdb_postgresql_database.main.id
+    migrations = sha256(join("", [
+      for file in sort(fileset("${path.module}/../functions/migrate/migrations", "*.sql")) :
+      "${file}:${filesha256("${path.module}/../functions/migrate/migrations/${file}")};"
+    ]))
+  }
+
+  provisioner "local-exec" {
+    command = "python3 ${path.module}/migrate.py ${yandex_function.migrate.id}"
+  }
+}

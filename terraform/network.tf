@@ -1,0 +1,66 @@
+resource "yandex_vpc_network" "main" {
+  name = local.name
+}
+
+resource "yandex_vpc_subnet" "main" {
+  for_each = var.zones
+
+  name           = "${local.name}-${each.key}"
+  network_id     = yandex_vpc_network.main.id
+  zone           = each.key
+  v4_cidr_blocks = [each.value]
+}
+
+resource "yandex_vpc_security_group" "database" {
+  name        = "${local.name}-database"
+  description = "PostgreSQL: reached by functions only."
+  network_id  = yandex_vpc_network.main.id
+
+  ingress {
+    description    = "Functions, through the connection pooler"
+    protocol       = "TCP"
+    port           = 6432
+    v4_cidr_blocks = [local.functions_range]
+  }
+
+  ingress {
+    description       = "Replication between the hosts"
+    protocol          = "ANY"
+    predefined_target = "self_security_group"
+  }
+
+  egress {
+    description       = "Replication between the hosts"
+    protocol          = "ANY"
+    predefined_target = "self_security_group"
+  }
+}
+
+resource "yandex_vpc_security_group" "broker" {
+  name        = "${local.name}-broker"
+  description = "The broker's VM: MQTT over TLS from anywhere, SSH from where ssh_from says."
+  network_id  = yandex_vpc_network.main.id
+
+  ingress {
+    description    = "MQTT over TLS"
+    protocol       = "TCP"
+    port           = 8883
+    v4_cidr_blocks = ["0.0.0.0/0"]
+  }
+
+  dynamic "ingress" {
+    for_each = length(var.ssh_from) > 0 ? [var.ssh_from] : []
+    content {
+      description    = "SSH"
+      protocol       = "TCP"
+      port           = 22
+      v4_cidr_blocks = ingress.value
+    }
+  }
+
+  egress {
+    description    = "Packages, the functions' URL, the cloud's own services"
+    protocol       = "ANY"
+    v4_cidr_blocks = ["0.0.0.0/0"]
+  }
+}

@@ -1,0 +1,43 @@
+# The texts lie in .secrets (make secrets) and in Lockbox, never in the state: Lockbox
+# versions are made by a command, of which the state keeps the words, and the database's password
+# is a write-only argument. A changed file makes a new version, which the functions then get.
+
+locals {
+  secret_files = {
+    for name in ["database_password", "api_keys"] : name => {
+      path     = "${path.module}/.secrets/${name}"
+      text     = try(file("${path.module}/.secrets/${name}"), null)
+      revision = try(filesha256("${path.module}/.secrets/${name}"), sha256(""))
+    }
+  }
+}
+
+resource "yandex_lockbox_secret" "this" {
+  for_each = local.secret_files
+
+  name        = "${local.name}-${replace(each.key, "_", "-")}"
+  description = "Written by Terraform from .secrets/${each.key}."
+}
+
+resource "yandex_lockbox_secret_version" "this" {
+  for_each = local.secret_files
+
+  secret_id   = yandex_lockbox_secret.this[each.key].id
+  description = "Revision ${substr(each.value.revision, 0, 12)}"
+
+  entries {
+    key = each.key
+    command {
+      path = "cat"
+      args = [each.value.path]
+    }
+  }
+
+  lifecycle {
+    create_before_destroy = true
+    precondition {
+      condition     = fileexists(each.value.path)
+      error_message = "${each.value.path} is missing: run `make secrets`, or restore it (docs/deploying.md)."
+    }
+  }
+}

@@ -1,0 +1,73 @@
+locals {
+  # Triggers that keep what a function could not process in a queue of its own.
+  triggers = toset(local.iot_core ? ["poll-cabinets", "mqtt-trigger"] : ["poll-cabinets"])
+}
+
+resource "yandex_function_trigger" "poll_cabinets" {
+  name        = "${local.name}-poll-cabinets"
+  description = "Every minute: ask the cabinets for their state, write down expiry, push the metrics."
+
+  timer {
+    cron_expression = "* * * * ? *"
+  }
+
+  function {
+    id                 = yandex_function.this["poll_cabinets"].id
+    service_account_id = yandex_iam_service_account.invoker.id
+    retry_attempts     = "2"
+    retry_interval     = "10"
+  }
+
+  dlq {
+    queue_id           = yandex_message_queue.dead_letters["poll-cabinets"].arn
+    service_account_id = yandex_iam_service_account.dead_letters.id
+  }
+
+  depends_on = [
+    yandex_function_iam_binding.invoker,
+    yandex_resourcemanager_folder_iam_member.dead_letters,
+  ]
+}
+
+# --- Dead letters ----------------------------------------------------------------------------------
+
+resource "yandex_message_queue" "dead_letters" {
+  for_each = local.triggers
+
+  name                      = "${local.name}-${each.key}-dead-letters"
+  message_retention_seconds = 1209600 # 14 days, the longest there is
+  access_key                = yandex_iam_service_account_static_access_key.queues.access_key
+  secret_key                = yandex_iam_service_account_static_access_key.queues.secret_key
+
+  depends_on = [yandex_resourcemanager_folder_iam_member.queues]
+}
+
+resource "yandex_iam_service_account" "dead_letters" {
+  name        = "${local.name}-dead-letters"
+  description = "The triggers write to their dead-letter queues as it."
+}
+
+resource "yandex_resourcemanager_folder_iam_member" "dead_letters" {
+  folder_id = var.folder_id
+  role      = "ymq.writer"
+  member    = "serviceAccount:${yandex_iam_service_account.dead_letters.id}"
+}
+
+# Message Queue takes no IAM token for making queues, only a static key, and its resource reads the
+# key from the configuration: this one secret is in the state.
+resource "yandex_iam_service_account" "queues" {
+  name        = "${local.name}-queues"
+  description = "Terraform makes the queues as it."
+}
+
+resource "yandex_resourcemanager_folder_iam_member" "queues" {
+  folder_id   = var.folder_id
+  role        = "ymq.admin"
+  member      = "serviceAccount:${yandex_iam_service_account.queues.id}"
+  sleep_after = 15 # seconds, until the role has reached Message Queue
+}
+
+resource "yandex_iam_service_account_static_access_key" "queues" {
+  service_account_id = yandex_iam_service_account.queues.id
+  description        = "For Terraform's yandex_message_queue."
+}

@@ -1,0 +1,17 @@
+terraform {
+  required_version = ">= 1.11" # write-only arguments
+
+  required_providers {
+    yandex = {
+      source  = "yandex-cloud/yandex"
+      version = "~> 0.222"
+    }
+  }
+}
+
+# Who deploys: YC_TOKEN (an IAM or OAuth token) or YC_SERVICE_ACCOUNT_KEY_FILE in the environment.
+provider "yandex" {
+  cloud_id  = var.cloud_id
+  folder_id = var.folder_id
+  zone      = keys(var.zones)[0]
+}

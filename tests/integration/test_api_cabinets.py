@@ -1,0 +1,399 @@
+"""Cabinets and cells over HTTP."""
+
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from local.cabinet.cells import Accumulator
+from tests.service import Service
+
+MOSCOW = {"lat": 55.7558, "lon": 37.6173}
+
+
+def register(service: Service, cabinet_id: str, **more: Any) -> Any:
+    body = {"cabinet_id": cabinet_id, "coords": MOSCOW, "cells_total": 2}
+    return service.post("/v1/cabinets", body | more)
+
+
+def refusal(service: Service, method: str, path: str, body: Any = None) -> tuple[int, str]:
+    answer = service.call(method, path, body, key="operator")
+    return answer.status, answer.body["code"]
+
+
+def ids(service: Service, query: str = "") -> list[str]:
+    return [found["cabinet_id"] for found in service.get(f"/v1/cabinets{query}")["cabinets"]]
+
+
+def walk(service: Service, query: str) -> list[str]:
+    """The ids of all pages; each page's cursor is taken as it was given."""
+    found: list[str] = []
+    page = service.get(f"/v1/cabinets?{query}")
+    while True:
+        found += [cabinet["cabinet_id"] for cabinet in page["cabinets"]]
+        if page["next_cursor"] is None:
+            return found
+        page = service.get(f"/v1/cabinets?{query}&cursor={quote(page['next_cursor'])}")
+
+
+# --- register, look up ------------------------------------------------------------------------
+
+
+def test_a_registered_cabinet_is_active_offline_and_unknown_inside(service: Service) -> None:
+    answer = service.call(
+        "POST",
+        "/v1/cabinets",
+        {"cabinet_id": "C-1", "coords": MOSCOW, "address": "Tverskaya 1", "cells_total": 2},
+        key="operator",
+    )
+    assert answer.status == 201
+    cabinet = answer.body
+    assert (cabinet["device_id"], cabinet["protocol"]) == ("C-1", "native.v1")
+    assert (cabinet["status"], cabinet["online"], cabinet["last_seen_at"]) == (
+        "active",
+        False,
+        None,
+    )
+    assert cabinet["coords"] == MOSCOW
+    assert cabinet["accumulators"] == {"total": 0, "available": 0, "held": 0, "charges": []}
+    assert cabinet["free_cells"] == 0
+    assert [(cell["cell_number"], cell["door"], cell["content"]) for cell in cabinet["cells"]] == [
+        (1, "unknown", "unknown"),
+        (2, "unknown", "unknown"),
+    ]
+    assert service.get("/v1/cabinets/C-1") == cabinet
+
+
+def test_a_cabinet_may_have_a_device_of_another_name(service: Service) -> None:
+    assert register(service, "msk:1", device_id="D-1")["device_id"] == "D-1"
+
+
+@pytest.mark.parametrize(
+    ("more", "field"),
+    [
+        ({"cabinet_id": "msk:1"}, "body"),
+        ({"device_id": "with:colon"}, "device_id"),
+        ({"device_id": "service"}, "device_id"),
+        ({"cabinet_id": "bridge"}, "body"),
+        ({"protocol": "modbus"}, "protocol"),
+        ({"cells_total": 0}, "cells_total"),
+        ({"cells_total": 1001}, "cells_total"),
+        ({"coords": {"lat": 90.1, "lon": 0}}, "coords.lat"),
+        ({"coords": {"lat": 0, "lon": -180.5}}, "coords.lon"),
+    ],
+    ids=str,
+)
+def test_a_cabinet_that_cannot_be_is_refused(
+    service: Service, more: dict[str, Any], field: str
+) -> None:
+    body = {"cabinet_id": "C-1", "coords": MOSCOW, "cells_total": 2} | more
+    answer = service.call("POST", "/v1/cabinets", body, key="operator")
+    assert answer.status == 400
+    assert [fault["field"] for fault in answer.body["errors"]] == [field]
+    assert ids(service) == []
+
+
+@pytest.mark.parametrize(
+    "body", [{"cabinet_id": "C-1"}, {"cabinet_id": "C-2", "device_id": "C-1"}], ids=str
+)
+def test_an_id_of_a_cabinet_or_a_device_is_given_once(
+    service: Service, body: dict[str, Any]
+) -> None:
+    register(service, "C-1")
+    again = {"coords": MOSCOW, "cells_total": 2} | body
+    assert refusal(service, "POST", "/v1/cabinets", again) == (409, "cabinet_exists")
+    assert ids(service) == ["C-1"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("GET", "/v1/cabinets/C-9", None),
+        ("PATCH", "/v1/cabinets/C-9", {"status": "active"}),
+        ("DELETE", "/v1/cabinets/C-9", None),
+        ("PATCH", "/v1/cabinets/C-9/cells/1", {"health": "ok", "reason": "x"}),
+        ("POST", "/v1/cabinets/C-9/commands", {"kind": "lock", "cells": [1], "reason": "x"}),
+    ],
+    ids=["get", "change", "remove", "cell", "command"],
+)
+def test_a_cabinet_that_is_unknown_is_not_found(
+    service: Service, method: str, path: str, body: Any
+) -> None:
+    assert refusal(service, method, path, body) == (404, "cabinet_not_found")
+
+
+# --- what it has ------------------------------------------------------------------------------
+
+
+def test_a_cabinet_counts_what_it_has(service: Service) -> None:
+    hardware = service.add_cabinet(charges=[98, 80, 79, None, 41])
+    hardware.cells[6].fault = "sensor"
+    service.report()
+    service.book(1)
+    cabinet = service.get("/v1/cabinets/C-1")
+    assert cabinet["online"]
+    assert cabinet["accumulators"] == {
+        "total": 5,
+        "available": 1,
+        "held": 1,
+        "charges": [98, 80, 79, 41],
+    }
+    assert (cabinet["free_cells"], cabinet["faulty_cells"]) == (0, 1)
+    assert service.get("/v1/cabinets")["cabinets"] == [
+        {name: value for name, value in cabinet.items() if name != "cells"}
+    ]
+
+
+def test_a_cell_shows_its_contents_and_its_hold(service: Service) -> None:
+    service.add_cabinet(charges=[98])
+    booking = service.book(1)
+    shown = service.cell(1)
+    reported_at = shown.pop("reported_at")
+    assert reported_at.endswith("Z")
+    assert shown == {
+        "cell_number": 1,
+        "door": "closed",
+        "content": "occupied",
+        "accumulator_id": "C-1.A-1",
+        "battery_charge": 98,
+        "health": "ok",
+        "health_reason": None,
+        "booking_id": booking["booking_id"],
+    }
+    assert service.cell(2)["content"] == "empty"
+
+
+def test_a_fault_that_the_cabinet_reports_makes_its_cell_faulty(service: Service) -> None:
+    service.add_cabinet(charges=[98])
+    service.act("C-1", lambda hardware: setattr(hardware.cells[1], "fault", "over_current"))
+    assert (service.cell(1)["health"], service.cell(1)["health_reason"]) == (
+        "faulty",
+        "over_current",
+    )
+
+
+# --- lists ------------------------------------------------------------------------------------
+
+
+def test_cabinets_come_by_id(service: Service) -> None:
+    for cabinet_id in ("C-2", "C-10", "C-1"):
+        register(service, cabinet_id)
+    assert ids(service) == ["C-1", "C-10", "C-2"]
+
+
+@pytest.mark.parametrize("limit", [1, 2, 4, 5, 200])
+@pytest.mark.parametrize("near", ["", "near=55.7558,37.6173"], ids=["by id", "near"])
+def test_pages_give_every_cabinet_once_also_where_all_are_equally_far(
+    service: Service, near: str, limit: int
+) -> None:
+    for number in (3, 1, 4, 2):
+        register(service, f"C-{number}")
+    assert walk(service, f"limit={limit}&{near}") == ["C-1", "C-2", "C-3", "C-4"]
+
+
+def test_a_full_last_page_is_the_last(service: Service) -> None:
+    register(service, "C-1")
+    register(service, "C-2")
+    assert service.get("/v1/cabinets?limit=2")["next_cursor"] is None
+    assert service.get("/v1/cabinets?limit=1")["next_cursor"] is not None
+
+
+def test_what_is_registered_between_two_pages_disturbs_neither(service: Service) -> None:
+    for cabinet_id in ("C-1", "C-3", "C-5"):
+        register(service, cabinet_id)
+    cursor = service.get("/v1/cabinets?limit=2")["next_cursor"]
+    register(service, "C-0")
+    register(service, "C-4")
+    assert ids(service, f"?cursor={cursor}") == ["C-4", "C-5"]
+
+
+@pytest.fixture
+def spread(service: Service) -> Service:
+    """Cabinets at the Kremlin, at Tverskaya 1 km away, and in Saint Petersburg."""
+    places = {"C-3": (55.7520, 37.6175), "C-2": (55.7610, 37.6090), "C-1": (59.9343, 30.3351)}
+    for cabinet_id, (lat, lon) in places.items():
+        register(service, cabinet_id, coords={"lat": lat, "lon": lon})
+    return service
+
+
+def test_the_nearest_cabinet_comes_first_with_its_distance(spread: Service) -> None:
+    found = spread.get("/v1/cabinets?near=55.7520,37.6175")["cabinets"]
+    assert [cabinet["cabinet_id"] for cabinet in found] == ["C-3", "C-2", "C-1"]
+    kremlin, tverskaya, petersburg = (cabinet["distance_m"] for cabinet in found)
+    assert kremlin == 0
+    assert tverskaya == pytest.approx(1133, abs=5)
+    assert petersburg == pytest.approx(634_000, rel=0.01)
+
+
+def test_without_near_there_is_no_distance(spread: Service) -> None:
+    assert {c["distance_m"] for c in spread.get("/v1/cabinets")["cabinets"]} == {None}
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3])
+def test_pages_keep_the_order_of_distance(spread: Service, limit: int) -> None:
+    assert walk(spread, f"near=55.7520,37.6175&limit={limit}") == ["C-3", "C-2", "C-1"]
+
+
+@pytest.mark.parametrize(
+    ("radius_m", "found"), [(0, ["C-3"]), (1100, ["C-3"]), (1200, ["C-3", "C-2"])]
+)
+def test_a_radius_leaves_out_what_is_farther(
+    spread: Service, radius_m: int, found: list[str]
+) -> None:
+    assert ids(spread, f"?near=55.7520,37.6175&radius_m={radius_m}") == found
+
+
+@pytest.mark.parametrize(
+    ("here", "there", "metres"),
+    [
+        ("0,179.9", {"lat": 0, "lon": -179.9}, 22_239),
+        ("90,0", {"lat": 90, "lon": 120}, 0),
+        ("-90,0", {"lat": 90, "lon": 0}, 20_015_115),
+        ("0,0", {"lat": 0, "lon": 180}, 20_015_115),
+    ],
+    ids=["across the date line", "at the pole", "pole to pole", "antipodes"],
+)
+def test_distances_are_right_at_the_ends_of_the_earth(
+    service: Service, here: str, there: dict[str, float], metres: int
+) -> None:
+    register(service, "C-1", coords=there)
+    [cabinet] = service.get(f"/v1/cabinets?near={here}")["cabinets"]
+    assert cabinet["distance_m"] == pytest.approx(metres, abs=20)
+
+
+def test_a_cabinet_that_was_heard_lately_is_online(service: Service) -> None:
+    service.add_cabinet("C-1")
+    register(service, "C-2")
+    assert (ids(service, "?online=true"), ids(service, "?online=false")) == (["C-1"], ["C-2"])
+    service.later(179)
+    assert ids(service, "?online=true") == ["C-1"]
+    service.later(2)
+    assert ids(service, "?online=false") == ["C-1", "C-2"]
+
+
+def test_cabinets_can_be_asked_for_by_what_they_can_give_and_take(service: Service) -> None:
+    service.add_cabinet("C-1", charges=[98, 95], cells=3)
+    service.add_cabinet("C-2", charges=[60], cells=3)
+    assert ids(service, "?min_available=2") == ["C-1"]
+    assert ids(service, "?min_available=1&min_charge=60") == ["C-1", "C-2"]
+    assert ids(service, "?min_available=1&min_charge=96") == ["C-1"]
+    assert ids(service, "?min_available=3&min_charge=0") == []
+    assert ids(service, "?min_free_cells=2") == ["C-2"]
+    assert ids(service, "?min_free_cells=1") == ["C-1", "C-2"]
+
+
+def test_min_charge_says_what_counts_as_available(service: Service) -> None:
+    service.add_cabinet(charges=[98, 60, 30])
+    for charge, available in ((0, 3), (60, 2), (61, 1), (100, 0)):
+        [cabinet] = service.get(f"/v1/cabinets?min_charge={charge}")["cabinets"]
+        assert cabinet["accumulators"]["available"] == available
+
+
+# --- change -----------------------------------------------------------------------------------
+
+
+def test_a_change_leaves_what_it_does_not_name(service: Service) -> None:
+    before = register(service, "C-1", address="Tverskaya 1")
+    after = service.patch("/v1/cabinets/C-1", {"coords": {"lat": 1.5, "lon": -2.5}})
+    assert after == before | {"coords": {"lat": 1.5, "lon": -2.5}}
+    assert service.patch("/v1/cabinets/C-1", {"address": "Arbat 1"})["address"] == "Arbat 1"
+    assert service.get("/v1/cabinets/C-1")["coords"] == {"lat": 1.5, "lon": -2.5}
+
+
+def test_an_address_can_be_taken_away(service: Service) -> None:
+    register(service, "C-1", address="Tverskaya 1")
+    assert service.patch("/v1/cabinets/C-1", {"address": None})["address"] is None
+
+
+def test_a_reason_stands_until_the_cabinet_is_active_again(service: Service) -> None:
+    register(service, "C-1")
+    off = service.patch("/v1/cabinets/C-1", {"status": "inactive", "status_reason": "moved"})
+    assert (off["status"], off["status_reason"]) == ("inactive", "moved")
+    assert service.patch("/v1/cabinets/C-1", {"address": "x"})["status_reason"] == "moved"
+    on = service.patch("/v1/cabinets/C-1", {"status": "active"})
+    assert (on["status"], on["status_reason"]) == ("active", None)
+
+
+def test_a_change_of_nothing_is_refused(service: Service) -> None:
+    register(service, "C-1")
+    assert refusal(service, "PATCH", "/v1/cabinets/C-1", {}) == (400, "invalid_request")
+
+
+def test_a_disabled_cell_is_not_used_until_it_is_put_back(service: Service) -> None:
+    service.add_cabinet(charges=[98], cells=2)
+    off = service.patch(
+        "/v1/cabinets/C-1/cells/1", {"health": "disabled", "reason": "the door is bent"}
+    )
+    assert (off["health"], off["health_reason"]) == ("disabled", "the door is bent")
+    assert service.get("/v1/cabinets/C-1")["accumulators"]["available"] == 0
+    assert service.get("/v1/cabinets/C-1")["faulty_cells"] == 1
+    on = service.patch("/v1/cabinets/C-1/cells/1", {"health": "ok", "reason": "mended"})
+    assert (on["health"], on["health_reason"]) == ("ok", None)
+    assert service.get("/v1/cabinets/C-1")["accumulators"]["available"] == 1
+
+
+def test_a_cell_that_the_cabinet_has_not_is_not_found(service: Service) -> None:
+    register(service, "C-1")
+    body = {"health": "disabled", "reason": "x"}
+    assert refusal(service, "PATCH", "/v1/cabinets/C-1/cells/3", body) == (404, "cell_not_found")
+
+
+# --- remove -----------------------------------------------------------------------------------
+
+
+def test_a_cabinet_that_holds_nothing_can_be_removed(service: Service) -> None:
+    register(service, "C-1")
+    answer = service.call("DELETE", "/v1/cabinets/C-1", key="operator")
+    assert (answer.status, answer.body) == (204, None)
+    assert refusal(service, "GET", "/v1/cabinets/C-1") == (404, "cabinet_not_found")
+
+
+def test_a_cabinet_with_accumulators_stays(service: Service) -> None:
+    service.add_cabinet(charges=[98])
+    assert refusal(service, "DELETE", "/v1/cabinets/C-1") == (409, "cabinet_not_empty")
+
+
+def test_a_cabinet_with_an_unfinished_booking_stays(service: Service) -> None:
+    service.add_cabinet()
+    booking = service.book(1, "return")
+    assert refusal(service, "DELETE", "/v1/cabinets/C-1") == (409, "cabinet_not_empty")
+    service.delete(f"/v1/bookings/{booking['booking_id']}")
+    service.delete("/v1/cabinets/C-1")
+
+
+def test_a_cabinet_with_an_expired_booking_goes(service: Service) -> None:
+    service.add_cabinet()
+    service.book(1, "return")
+    service.later(1801)
+    service.delete("/v1/cabinets/C-1")
+
+
+def test_a_cabinet_with_a_command_in_doubt_stays(service: Service) -> None:
+    service.add_cabinet()
+    service.lose_commands = True
+    body = {"kind": "unlock", "cells": [1], "reason": "x"}
+    assert refusal(service, "POST", "/v1/cabinets/C-1/commands", body) == (504, "cabinet_no_answer")
+    assert refusal(service, "DELETE", "/v1/cabinets/C-1") == (409, "cabinet_not_empty")
+
+
+def test_a_cabinet_with_a_history_goes_and_the_ledger_stays(service: Service) -> None:
+    service.add_cabinet(charges=[98])
+    assert service.unlock(service.book(1)).status == 200
+    taken = service.take(1)
+    back = service.book(1, "return")
+    assert service.unlock(back).status == 200
+    [cell] = service.booking(back)["cells"]
+    service.put(cell["cell_number"], Accumulator(taken.accumulator_id, 97))
+    assert service.unlock(service.book(1)).status == 200
+    service.take(cell["cell_number"])
+    service.say("C-1", b"nonsense")
+    before = service.get("/v1/accumulators/C-1.A-1/movements")
+
+    service.delete("/v1/cabinets/C-1")
+
+    assert service.get("/v1/accumulators/C-1.A-1/movements") == before
+    assert "C-1" in str(before)
+    assert service.get("/v1/bookings")["bookings"] == []
+    assert service.anomalies() == ["malformed"]
+    service.check_invariants()
+    assert not register(service, "C-1")["online"]  # and may come back as a new one

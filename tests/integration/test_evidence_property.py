@@ -1,0 +1,216 @@
+"""Whatever hands, the network and time do, in whatever order: the audit holds, and evidence wins.
+
+Commands and messages are lost, delayed, doubled and reordered. Once every cabinet has been asked
+for its state, the records say of every cell what is physically in it.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
+
+from local.cabinet.hardware import Accumulator, Hardware, Impossible
+from shared import db
+from shared.repo import stats
+from tests.service import Message, Service, running
+
+CABINETS = st.sampled_from(["C-1", "C-2"])
+CELLS = st.integers(1, 3)
+CONTRACTORS = st.sampled_from(["T-1", "T-2"])
+FATES = st.sampled_from(["now", "now", "now", "later", "lost", "twice"])
+"""What the network does with the messages that an action causes."""
+
+
+@pytest.fixture
+def quick_service(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
+    with running(database_url, monkeypatch, UNLOCK_WAIT_SECONDS="0.02") as service:
+        yield service
+
+
+def test_the_audit_holds_in_any_order_and_reports_restore_the_truth(
+    quick_service: Service,
+) -> None:
+    run_state_machine_as_test(  # type: ignore[no-untyped-call] # hypothesis leaves it untyped
+        lambda: Field(quick_service),
+        settings=settings(
+            max_examples=14,
+            stateful_step_count=25,
+            deadline=None,
+            derandomize=True,
+            suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+        ),
+    )
+
+
+class Field(RuleBasedStateMachine):
+    """Two cabinets of three cells, two contractors with bags, one scooter, a bad network."""
+
+    def __init__(self, service: Service) -> None:
+        super().__init__()
+        self.service = service
+        self.bags: dict[str, list[Accumulator]] = {"T-1": [], "T-2": []}
+        self.bookings: list[Any] = []
+        self.on_the_way: list[tuple[str, Message]] = []
+        self._begin()
+
+    def _begin(self) -> None:
+        tables = "cabinets, accumulators, movements, bookings, commands, anomalies"
+        self.service.sql(f"TRUNCATE {tables} RESTART IDENTITY CASCADE")
+        self.service.cabinets.clear()
+        self.service.add_cabinet("C-1", charges=[95, 90], cells=3)
+        self.service.add_cabinet("C-2", charges=[99], cells=3)
+        self.service.sql("UPDATE accumulators SET status = 'in_service'")
+
+    # --- the backend --------------------------------------------------------------------------
+
+    @rule(
+        cabinet_id=CABINETS,
+        contractor_id=CONTRACTORS,
+        kind=st.sampled_from(["issue", "issue", "return"]),
+        count=st.integers(1, 2),
+    )
+    def book(self, cabinet_id: str, contractor_id: str, kind: str, count: int) -> None:
+        wanted = {"cabinet_id": cabinet_id, "contractor_id": contractor_id}
+        body = {**wanted, "kind": kind, "count": count, "allow_partial": True}
+        answer = self.service.call("POST", "/v1/bookings", body)
+        assert answer.status in {201, 409}, answer
+        self.bookings += [answer.body] if answer.status == 201 else []
+
+    @rule(which=st.integers(0, 9), reached=st.booleans(), fate=FATES)
+    def unlock(self, which: int, reached: bool, fate: str) -> None:  # noqa: FBT001 - drawn
+        for booking in self.bookings[-1 - which :][:1]:
+            self.service.lose_commands = not reached
+            answer = self._do(fate, lambda: self.service.unlock(booking))
+            self.service.lose_commands = False
+            assert answer.status in {200, 409, 504}, answer
+
+    @rule(which=st.integers(0, 9))
+    def cancel(self, which: int) -> None:
+        for booking in self.bookings[-1 - which :][:1]:
+            path = f"/v1/bookings/{booking['booking_id']}"
+            assert self.service.call("DELETE", path).status in {200, 409}
+
+    @rule(contractor_id=CONTRACTORS, told=st.booleans())
+    def swap(self, contractor_id: str, told: bool) -> None:  # noqa: FBT001 - drawn
+        if bag := self.bags[contractor_id]:
+            installed = bag.pop(0)
+            body = {"scooter_id": "S-1", "contractor_id": contractor_id, "reconcile": True}
+            if told:
+                ids = {"installed_accumulator_id": installed.accumulator_id}
+                assert self.service.call("POST", "/v1/swaps", body | ids).status == 200
+
+    @rule(fate=FATES)
+    def poll(self, fate: str) -> None:
+        self._do(fate, self.service.poll)
+
+    @rule(seconds=st.sampled_from([20, 700, 2000]))
+    def let_time_pass(self, seconds: int) -> None:
+        self.service.later(seconds)
+
+    # --- hands --------------------------------------------------------------------------------
+
+    @rule(cabinet_id=CABINETS, cell=CELLS, contractor_id=CONTRACTORS, fate=FATES)
+    def take(self, cabinet_id: str, cell: int, contractor_id: str, fate: str) -> None:
+        self._touch(cabinet_id, fate, lambda h: self.bags[contractor_id].append(h.remove(cell)))
+
+    @rule(cabinet_id=CABINETS, cell=CELLS, contractor_id=CONTRACTORS, fate=FATES)
+    def insert(self, cabinet_id: str, cell: int, contractor_id: str, fate: str) -> None:
+        def put(hardware: Hardware) -> None:
+            if bag := self.bags[contractor_id]:
+                hardware.insert(cell, bag[0])
+                bag.pop(0)
+
+        self._touch(cabinet_id, fate, put)
+
+    @rule(cabinet_id=CABINETS, cell=CELLS, fate=FATES)
+    def close(self, cabinet_id: str, cell: int, fate: str) -> None:
+        self._touch(cabinet_id, fate, lambda hardware: hardware.close_door(cell))
+
+    @rule(cabinet_id=CABINETS, cell=CELLS, fate=FATES)
+    def pry(self, cabinet_id: str, cell: int, fate: str) -> None:
+        self._touch(cabinet_id, fate, lambda hardware: hardware.pry_open(cell))
+
+    @rule(cabinet_id=CABINETS, fate=FATES)
+    def report(self, cabinet_id: str, fate: str) -> None:
+        self._do(fate, lambda: self.service.report(cabinet_id))
+
+    @rule(cabinet_id=CABINETS, fate=FATES)
+    def reboot(self, cabinet_id: str, fate: str) -> None:
+        hardware = self.service.cabinets[cabinet_id]
+        hardware.reboot()
+        self.service.say(cabinet_id, hardware.hello())
+        self._do(fate, lambda: self.service.report(cabinet_id))
+
+    # --- the network --------------------------------------------------------------------------
+
+    @rule(data=st.data())
+    def late_messages_arrive(self, data: Any) -> None:
+        order = data.draw(st.permutations(self.on_the_way))
+        self.on_the_way = []
+        self.service.deliver(*order)
+
+    def _touch(self, cabinet_id: str, fate: str, action: Callable[[Hardware], object]) -> None:
+        """Do with hands what physics allows."""
+        try:
+            self._do(fate, lambda: self.service.act(cabinet_id, action))
+        except Impossible:
+            self.service.hold_messages = False
+
+    def _do(self, fate: str, action: Callable[[], Any]) -> Any:
+        self.service.hold_messages = fate != "now"
+        result = action()
+        self.service.hold_messages = False
+        said, self.service.waiting = self.service.waiting, []
+        if fate == "later":
+            self.on_the_way += said
+        elif fate == "twice":
+            self.service.deliver(*said, *said)
+        return result
+
+    # --- what must hold -----------------------------------------------------------------------
+
+    @invariant()
+    def the_audit_holds(self) -> None:
+        with db.read() as tx:
+            assert stats.violations(tx) == []
+
+    @invariant()
+    def nobody_gets_more_than_was_booked(self) -> None:
+        with db.read() as tx:
+            assert not tx.all(
+                """SELECT booking_id FROM bookings b JOIN booking_cells h USING (booking_id)
+                    WHERE h.state IN ('opened', 'inserted')
+                    GROUP BY b.booking_id HAVING count(*) > b.requested"""
+            )
+
+    def teardown(self) -> None:
+        """Everything still on its way arrives, all doors are closed, and the poll asks twice."""
+        self.service.deliver(*self.on_the_way)
+        for hardware in self.service.cabinets.values():
+            for cell in hardware.cells.values():
+                cell.door = "closed"
+            hardware.noticed()
+        self.service.poll()
+        self.service.poll()
+        assert self._recorded() == self._physical()
+        self.the_audit_holds()
+
+    def _physical(self) -> dict[tuple[str, int], str]:
+        return {
+            (cabinet_id, cell.cell_number): cell.accumulator.accumulator_id
+            for cabinet_id, hardware in self.service.cabinets.items()
+            for cell in hardware.cells.values()
+            if cell.accumulator is not None
+        }
+
+    def _recorded(self) -> dict[tuple[str, int], str]:
+        rows = self.service.sql("SELECT * FROM accumulators WHERE cabinet_id IS NOT NULL")
+        return {(row["cabinet_id"], row["cell_number"]): row["accumulator_id"] for row in rows}

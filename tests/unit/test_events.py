@@ -1,0 +1,96 @@
+"""The events of the triggers: every record becomes an envelope, whatever is in it."""
+
+import base64
+from typing import Any
+
+import pytest
+
+from local.timer import timer_event
+from shared.events import envelopes, is_timer
+from tests.service import record
+
+
+def test_a_record_becomes_an_envelope() -> None:
+    [envelope] = envelopes({"messages": [record("C-1", b"\x00\xff", event_id="e-1")]})
+    assert (envelope.event_id, envelope.device_id) == ("e-1", "C-1")
+    assert envelope.payload == b"\x00\xff"
+
+
+def test_records_keep_their_order() -> None:
+    batch = [record("C-1", str(n).encode()) for n in range(5)]
+    assert [e.payload for e in envelopes({"messages": batch})] == [b"0", b"1", b"2", b"3", b"4"]
+
+
+MALFORMED: dict[str, Any] = {
+    "a text": "text",
+    "null": None,
+    "a list": [],
+    "empty": {},
+    "no metadata": {"details": {"device_id": "C-1", "payload": ""}},
+    "metadata is null": {**record("C-1", b"x"), "event_metadata": None},
+    "no device": {**record("C-1", b"x"), "details": {"payload": ""}},
+    "no payload": {**record("C-1", b"x"), "details": {"device_id": "C-1"}},
+    "payload is a number": {
+        **record("C-1", b"x"),
+        "details": {"device_id": "C-1", "payload": 5},
+    },
+    "payload is no base64": {
+        **record("C-1", b"x"),
+        "details": {"device_id": "C-1", "payload": "%%%"},
+    },
+    "payload is cut": {**record("C-1", b"x"), "details": {"device_id": "C-1", "payload": "abc"}},
+    "payload is no ASCII": {
+        **record("C-1", b"x"),
+        "details": {"device_id": "C-1", "payload": "шкаф"},
+    },
+}
+
+
+@pytest.mark.parametrize("broken", MALFORMED.values(), ids=MALFORMED)
+def test_a_malformed_record_is_an_envelope_of_nobody_and_stops_no_other(broken: Any) -> None:
+    good = record("C-1", b"x")
+    found = envelopes({"messages": [broken, good]})
+    assert [e.device_id for e in found] == ["", "C-1"]
+    assert found[0].payload
+
+
+def test_a_malformed_record_that_comes_again_has_the_same_id() -> None:
+    first, second, other = envelopes({"messages": [{"a": 1}, {"a": 1}, {"a": 2}]})
+    assert first.event_id == second.event_id != other.event_id
+
+
+@pytest.mark.parametrize("event", [{}, {"messages": None}, {"messages": "x"}, {"messages": {}}])
+def test_an_event_without_records_is_an_error(event: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="no list of messages"):
+        envelopes(event)
+
+
+def test_an_empty_batch_is_no_message() -> None:
+    assert envelopes({"messages": []}) == []
+
+
+def test_the_timers_event_is_known() -> None:
+    assert is_timer(timer_event())
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {},
+        {"messages": None},
+        {"messages": [{}]},
+        {"messages": ["x"]},
+        {"messages": [record("C-1", b"x")]},
+        {"httpMethod": "POST"},
+    ],
+    ids=lambda event: str(event)[:30],
+)
+def test_another_event_is_not_the_timers(event: dict[str, Any]) -> None:
+    assert not is_timer(event)
+
+
+def test_a_payload_is_the_bytes_that_the_cabinet_sent() -> None:
+    sent = bytes(range(256))
+    event = {"messages": [record("C-1", sent)]}
+    assert base64.b64decode(event["messages"][0]["details"]["payload"]) == sent
+    assert envelopes(event)[0].payload == sent

@@ -1,0 +1,123 @@
+"""Logs: one JSON object a line, with the platform's names."""
+
+import io
+import json
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from shared import log
+
+LOGGER = logging.getLogger("scooter_accumulator")
+
+
+@pytest.fixture
+def stream() -> Iterator[io.StringIO]:
+    before = LOGGER.handlers[:], LOGGER.level, LOGGER.propagate
+    written = io.StringIO()
+    log.begin("DEBUG")
+    log.configure("DEBUG", written)
+    yield written
+    LOGGER.handlers[:], LOGGER.level, LOGGER.propagate = before
+
+
+def lines(stream: io.StringIO) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in stream.getvalue().splitlines()]
+
+
+def test_a_record_is_one_line_of_json(stream: io.StringIO) -> None:
+    log.info("two\nlines", cell_number=3)
+    assert stream.getvalue().count("\n") == 1
+    assert lines(stream) == [{"message": "two\nlines", "level": "INFO", "cell_number": 3}]
+
+
+@pytest.mark.parametrize(
+    ("write", "level"),
+    [(log.debug, "DEBUG"), (log.info, "INFO"), (log.warning, "WARN"), (log.error, "ERROR")],
+    ids=["debug", "info", "warning", "error"],
+)
+def test_levels_have_the_platforms_names(
+    stream: io.StringIO, write: Callable[..., None], level: str
+) -> None:
+    write("something happened")
+    assert lines(stream)[0]["level"] == level
+
+
+def test_what_is_below_the_level_is_not_written(stream: io.StringIO) -> None:
+    log.configure("WARNING", stream)
+    log.info("unimportant")
+    log.warning("important")
+    assert [line["message"] for line in lines(stream)] == ["important"]
+
+
+def test_what_an_invocation_began_with_is_in_all_its_records(stream: io.StringIO) -> None:
+    log.begin("INFO", request_id="r-1")
+    log.configure("INFO", stream)
+    log.bind(caller="app")
+    log.info("one")
+    log.info("two", caller="other")
+    assert [(line["request_id"], line["caller"]) for line in lines(stream)] == [
+        ("r-1", "app"),
+        ("r-1", "other"),
+    ]
+
+
+def test_the_next_invocation_knows_nothing_of_the_one_before(stream: io.StringIO) -> None:
+    log.begin("INFO", request_id="r-1")
+    log.bind(caller="app")
+    log.begin("INFO", request_id="r-2")
+    log.configure("INFO", stream)
+    log.info("one")
+    assert lines(stream) == [{"message": "one", "level": "INFO", "request_id": "r-2"}]
+
+
+def test_another_instances_records_have_their_own_fields(stream: io.StringIO) -> None:
+    log.bind(request_id="r-1")
+    other = threading.Thread(target=log.info, args=("from another instance",))
+    other.start()
+    other.join()
+    assert "request_id" not in lines(stream)[0]
+
+
+def test_an_error_carries_the_exception_that_is_being_handled(stream: io.StringIO) -> None:
+    try:
+        raise LookupError("nothing there")  # noqa: TRY301 - it is what is logged
+    except LookupError:
+        log.error("request failed")
+    [line] = lines(stream)
+    assert "LookupError: nothing there" in line["exception"]
+    assert "Traceback" in line["exception"]
+
+
+def test_an_error_without_an_exception_has_none(stream: io.StringIO) -> None:
+    log.error("metrics were not written")
+    assert "exception" not in lines(stream)[0]
+
+
+def test_any_value_can_be_logged(stream: io.StringIO) -> None:
+    log.info("шкаф", id_=object, many={1, 2}.pop())
+    assert "шкаф" in stream.getvalue()
+    assert lines(stream)[0]["id_"] == "<class 'object'>"
+
+
+def test_the_platforms_own_logger_gets_nothing(stream: io.StringIO) -> None:
+    platforms = logging.StreamHandler(elsewhere := io.StringIO())
+    logging.getLogger().addHandler(platforms)
+    try:
+        log.error("ours")
+    finally:
+        logging.getLogger().removeHandler(platforms)
+    assert elsewhere.getvalue() == ""
+
+
+def test_records_go_to_standard_output_unless_told(
+    stream: io.StringIO, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log.configure("INFO")
+    log.info("here")
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["message"] == "here"
+    assert captured.err == ""
