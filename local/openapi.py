@@ -14,6 +14,7 @@ from pydantic import TypeAdapter
 import functions
 from local import examples, schemas
 from local.openapi_errors import Error, errors_of, example_of, model_of, order_of
+from local.openapi_links import links_from, links_to
 from local.schemas import Schema
 from shared import api, errors
 from shared.api.problems import status_of
@@ -89,6 +90,7 @@ def document() -> Schema:
             "responses": {error.__name__: _problems([error]) for error in _common(routes)},
             "parameters": {"Idempotency-Key": _IDEMPOTENCY_KEY},
             "headers": _HEADERS,
+            "links": links_to(routes),
             "securitySchemes": {"api_key": _API_KEY},
         },
     }
@@ -187,6 +189,7 @@ def _successes(route: api.Route, answer: Schema | None) -> dict[int, Schema]:
     headers = _headers(*_replayed(route))
     if answer is None:
         return {status: {"description": "Done.", "headers": headers} for status in statuses}
+    links = links_from(route, kind, _routes())
     return {
         status: {
             "description": inspect.getdoc(kind),
@@ -194,6 +197,7 @@ def _successes(route: api.Route, answer: Schema | None) -> dict[int, Schema]:
             "content": {
                 "application/json": _content(answer, _told(f"{route.operation_id} {status}"))
             },
+            **({"links": links} if links else {}),
         }
         for status in statuses
     }

@@ -6,9 +6,10 @@ from typing import Any, get_type_hints
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from local import examples
-from shared import api, errors, models
+from shared import api, errors
 from shared.api.problems import problem, status_of
 from shared.errors import ServiceError
+from shared.models.places import Place
 
 Error = type[ServiceError]
 
@@ -28,7 +29,7 @@ class Fault(BaseModel):
     message: str
 
 
-_FIELD_TYPES: dict[str, Any] = {"errors": list[Fault], "place": models.Place | None}
+_FIELD_TYPES: dict[str, Any] = {"errors": list[Fault], "place": Place | None}
 """Fields of errors whose Python type says less than is known."""
 
 

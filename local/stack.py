@@ -79,6 +79,7 @@ class Stack:
 
     def _start(self) -> None:
         settings = config.read(config.Settings, os.environ)  # noqa: TID251 - before anything runs
+        bridge_settings.read()
         self._open_log(settings.log_level)
         self._start_database()
         self._start_broker()

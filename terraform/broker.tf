@@ -148,19 +148,6 @@ resource "yandex_compute_disk" "broker" {
   size        = var.broker_disk_gb
 }
 
-# A disk has no deletion protection, and prevent_destroy takes no variable. This goes before it.
-resource "terraform_data" "broker_disk_guard" {
-  count = local.brokers
-
-  input            = { protected = var.deletion_protection, disk_id = one(yandex_compute_disk.broker[*].id) }
-  triggers_replace = one(yandex_compute_disk.broker[*].id)
-
-  provisioner "local-exec" {
-    when    = destroy
-    command = self.input.protected ? "echo 'disk ${self.input.disk_id} holds messages: set deletion_protection = false and apply first' >&2; exit 1" : "true"
-  }
-}
-
 resource "yandex_compute_snapshot_schedule" "broker" {
   count = local.brokers
 
@@ -255,10 +242,25 @@ resource "yandex_compute_instance" "broker" {
   }
 
   depends_on = [
-    terraform_data.broker_disk_guard,
     yandex_lockbox_secret_iam_member.broker,
     yandex_lockbox_secret_iam_member.broker_versions,
   ]
+}
+
+# A disk has no deletion protection, and prevent_destroy takes no variable. Whoever would destroy the
+# disk has to destroy this first, before the machine too.
+resource "terraform_data" "broker_disk_guard" {
+  count = local.brokers
+
+  input            = { protected = var.deletion_protection, disk_id = one(yandex_compute_disk.broker[*].id) }
+  triggers_replace = one(yandex_compute_disk.broker[*].id)
+
+  provisioner "local-exec" {
+    when    = destroy
+    command = self.input.protected ? "echo 'disk ${self.input.disk_id} holds messages: set deletion_protection = false and apply first' >&2; exit 1" : "true"
+  }
+
+  depends_on = [yandex_compute_instance.broker]
 }
 
 # --- Outputs ---------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@
 # An instance serves one call at a time (the platform gives Python no concurrency), so that a call
 # that waits holds one. The limits keep the triggers and the waiting unlocks from taking them all:
 # what they leave is for the quick functions, and for the authorizer before any of them.
+# An unlock that is asked for again waits a second time, so that it may run for twice the wait.
 
 locals {
   functions = {
@@ -15,7 +16,7 @@ locals {
     mqtt_trigger  = { uses = ["database"], timeout = 50, limit = floor(var.zone_concurrency * 0.2) }
     poll_cabinets = { uses = ["database", "queue", "metrics"], timeout = 50, limit = 1 }
     swap          = { uses = ["database"], timeout = 30 }
-    unlock        = { uses = ["database", "queue"], timeout = var.unlock_wait_seconds + 30, limit = floor(var.zone_concurrency * 0.4) }
+    unlock        = { uses = ["database", "queue"], timeout = 2 * var.unlock_wait_seconds + 30, limit = floor(var.zone_concurrency * 0.4) }
   }
 
   limits = { for name, function in local.functions : name => function.limit if can(function.limit) }

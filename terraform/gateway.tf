@@ -6,7 +6,7 @@ locals {
   }))
 
   cors = var.cors_origin == "" ? {} : {
-    x-yc-apigateway = {
+    x-yc-apigateway = merge(try(local.document["x-yc-apigateway"], {}), {
       cors = {
         origin         = var.cors_origin
         methods        = "GET,POST,PATCH,DELETE"
@@ -15,14 +15,14 @@ locals {
         credentials    = false
         maxAge         = 3600
       }
-    }
+    })
   }
 }
 
 resource "yandex_api_gateway" "main" {
   name              = local.name
   spec              = jsonencode(merge(local.document, local.cors))
-  execution_timeout = tostring(var.unlock_wait_seconds + 45) # longer than the slowest function's
+  execution_timeout = tostring(2 * var.unlock_wait_seconds + 45) # longer than any function behind it
 
   log_options {
     log_group_id = yandex_logging_group.main.id

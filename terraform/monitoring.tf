@@ -23,7 +23,7 @@ locals {
     { title = "Commands by outcome", query = "\"commands\"{${local.metrics.product}}" },
     { title = "Bookings by outcome", query = "\"bookings\"{${local.metrics.product}}" },
     { title = "Anomalies by kind", query = "\"anomalies\"{${local.metrics.product}}" },
-    { title = "Cabinets' answer time, ms: median, p99, maximum", query = "\"answer_*_ms\"{${local.metrics.product}}" },
+    { title = "Cabinets' answer time, ms: median, p99, maximum", query = "{${local.metrics.product}, name=\"answer_*_ms\"}" },
     { title = "Requests a second, by status", query = "series_sum(\"code\", \"api_gateway.requests_count_per_second\"{${local.metrics.gateway}})" },
     { title = "Failed requests a second, by status", query = "series_sum(\"code\", \"api_gateway.errors_count_per_second\"{${local.metrics.gateway}})" },
     {
@@ -39,7 +39,7 @@ locals {
     { title = "Calls at once, by function", query = "\"functions_inflight\"{${local.metrics.functions}}" },
     { title = "Calls refused for a quota, by function", query = "\"functions_throttles\"{${local.metrics.functions}}" },
     { title = "Failed calls, by function", query = "\"functions_errors\"{${local.metrics.functions}}" },
-    { title = "Dead letters", query = "\"queue.messages.stored_count\"{${local.metrics.queue}, queue=\"${local.name}-*-dead-letters\"}" },
+    { title = "Dead letters (every queue of the folder)", query = "\"queue.messages.stored_count\"{${local.metrics.queue}}" },
   ]
 }
 

@@ -32,7 +32,7 @@ output "next_steps" {
   description = "What to do after the first apply."
   value       = <<-TEXT
     1. make smoke-test                  the deployed API answers
-    2. ${local.iot_core ? "add cabinets to iot_core_devices and apply" : "give a cabinet its login: docs/operating.md, \"A new cabinet\""}
+    2. ${local.iot_core ? "add cabinets to iot_core_devices and apply" : "give a cabinet its login: docs/cabinet-credentials.md"}
     3. register it: POST https://${yandex_api_gateway.main.domain}/v1/cabinets with the key in terraform/.secrets/operator_key
     4. dashboard: https://monitoring.yandex.cloud/folders/${var.folder_id}/dashboards/${yandex_monitoring_dashboard.main.dashboard_id}
     docs/deploying.md goes on to the first unlock.

@@ -66,7 +66,8 @@ class Cloud:
             case "scheduleVersionDestruction":
                 self.destroyed.append(body["versionId"])
                 return {"id": "operation", "done": True}
-        return {"currentVersion": {"id": str(len(versions))}} if versions else {}
+            case _:
+                return {"currentVersion": {"id": str(len(versions))}} if versions else {}
 
     def __enter__(self) -> Self:
         self._thread.start()

@@ -1,15 +1,15 @@
 """Accumulators: register, look up, correct, retire; their chain of custody."""
 
 from shared import api, db, errors
-from shared.models import (
+from shared.models.accumulators import (
     Accumulator,
     AccumulatorChange,
     AccumulatorPage,
     AccumulatorQuery,
     AccumulatorRequest,
     MovementPage,
-    Page,
 )
+from shared.models.base import Page
 from shared.services import accumulators
 from shared.values import Id
 

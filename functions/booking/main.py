@@ -1,7 +1,7 @@
 """Bookings: hold accumulators or empty cells for a contractor."""
 
 from shared import api, config, db, errors
-from shared.models import Booking, BookingPage, BookingQuery, BookingRequest
+from shared.models.bookings import Booking, BookingPage, BookingQuery, BookingRequest
 from shared.services import booking
 from shared.values import OwnId
 

@@ -1,7 +1,7 @@
 """Cabinets and cells, the service in numbers, and its health."""
 
 from shared import api, config, db, errors, mqtt
-from shared.models import (
+from shared.models.cabinets import (
     CabinetChange,
     CabinetDetails,
     CabinetPage,
@@ -9,9 +9,8 @@ from shared.models import (
     CabinetRequest,
     Cell,
     CellChange,
-    Health,
-    Stats,
 )
+from shared.models.stats import Health, Stats
 from shared.services import cabinets, stats
 from shared.values import CellInPath, Id
 

@@ -3,16 +3,23 @@
 from pathlib import Path
 from typing import Any
 
+from psycopg2 import DatabaseError
 from yoyo import get_backend, read_migrations
 from yoyo.exceptions import LockTimeout
 
 from shared import config, log
 
 MIGRATIONS = Path(__file__).parent / "migrations"
+LOCK_SECONDS = 10
+"""How long to wait for another migration to end."""
 
 
 class MigrationRunning(RuntimeError):
     """Another migration holds the lock; if it died, invoke with {"break_lock": true}."""
+
+
+class MigrationFailed(RuntimeError):
+    """A migration could not be applied: its name, and the server's message."""
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
@@ -28,11 +35,14 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         if event.get("break_lock"):
             backend.break_lock()
         migrations = read_migrations(str(MIGRATIONS))
-        with backend.lock():
+        with backend.lock(LOCK_SECONDS):
             missing = backend.to_apply(migrations)
             for migration in missing:
                 log.info("applying migration", migration=migration.id)
-                backend.apply_one(migration)
+                try:
+                    backend.apply_one(migration)
+                except DatabaseError as error:
+                    raise MigrationFailed(f"{migration.id}: {error}") from error
         return {"applied": [m.id for m in missing], "version": migrations[-1].id}
     except LockTimeout as error:
         raise MigrationRunning(MigrationRunning.__doc__) from error

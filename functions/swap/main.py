@@ -1,7 +1,7 @@
 """Swaps at a scooter."""
 
 from shared import api, db, errors
-from shared.models import Swap, SwapRequest
+from shared.models.swaps import Swap, SwapRequest
 from shared.services import swap
 
 handler = api.handler_of(__name__)

@@ -2,7 +2,7 @@
 
 from shared import api, config, db, errors, mqtt
 from shared.api.commands import CommandRequest
-from shared.models import Command, Unlock
+from shared.models.commands import Command, Unlock
 from shared.services import dispatch, unlock
 from shared.services.unlock import Asker
 from shared.values import Id, OwnId

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import Field, create_model
 
 from shared.commands import Command, registry
-from shared.models import Reason
+from shared.models.base import Reason
 
 
 class _Asked:
@@ -26,6 +26,8 @@ def _request_of(command: type[Command]) -> Any:
         f"{command.__name__}Request",
         __base__=(_Asked, command),
         __doc__=command.__doc__,
+        # It tells the commands apart, so that here it has no default.
+        kind=(command.model_fields["kind"].annotation, ...),
         reason=(Reason, ...),
     )
 

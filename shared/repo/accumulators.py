@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from shared.db import Row, Tx
-from shared.models import Cause
+from shared.models.accumulators import Cause
 
 _COLUMNS = """accumulator_id, cabinet_id, cell_number, contractor_id, scooter_id, battery_charge,
        charge_at, state_of_health, status"""

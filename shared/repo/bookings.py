@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from shared.db import Row, Tx
-from shared.models import BookingRequest, BookingStatus
+from shared.models.bookings import BookingRequest, BookingStatus
 
 _BOOKING = """
     SELECT b.*, coalesce((

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from typing import Any
 
 from shared.db import Row, Tx
-from shared.models import CabinetChange, CabinetRequest
+from shared.models.cabinets import CabinetChange, CabinetRequest
 
 
 def insert(tx: Tx, request: CabinetRequest) -> bool:

@@ -13,16 +13,16 @@ from shared.errors import (
     CellNotFound,
     PlaceTaken,
 )
-from shared.models import (
+from shared.models.accumulators import (
     Accumulator,
     AccumulatorChange,
     AccumulatorPage,
     AccumulatorQuery,
     AccumulatorRequest,
-    InCell,
     MovementPage,
-    Page,
 )
+from shared.models.base import Page
+from shared.models.places import InCell
 from shared.repo import accumulators, cabinets, cells
 from shared.repo.accumulators import Move
 from shared.services import booking, place

@@ -16,7 +16,7 @@ from shared.errors import (
     NotEnoughAccumulators,
     NotEnoughFreeCells,
 )
-from shared.models import Booking, BookingPage, BookingQuery, BookingRequest
+from shared.models.bookings import Booking, BookingPage, BookingQuery, BookingRequest
 from shared.repo import bookings, cabinets
 
 

@@ -15,7 +15,7 @@ from shared.errors import (
     CellNotFound,
     InvalidRequest,
 )
-from shared.models import (
+from shared.models.cabinets import (
     Cabinet,
     CabinetChange,
     CabinetDetails,

@@ -21,7 +21,7 @@ from shared.errors import (
     CommandNotFound,
     QueueUnavailable,
 )
-from shared.models import Command as CommandRecord
+from shared.models.commands import Command as CommandRecord
 from shared.protocols import codecs
 from shared.repo import bookings, cabinets, commands
 

@@ -134,18 +134,20 @@ def _settle(
 def _take_report(
     world: World, cabinet: Cabinet, message: StateReport, position: tuple[int, int]
 ) -> None:
-    if position <= (cabinet.report_boot_no, cabinet.report_seq):
-        return  # a duplicate, or overtaken by a newer one
     numbers = [state.cell_number for state in message.cells]
     if not _in_range(world, cabinet, message.cells):
         return
     if len(numbers) != len(set(numbers)):
         world.note("malformed", "a cell is reported twice")
         return
+    asked_at = _asked_at(world, cabinet, message)
+    if position <= (cabinet.report_boot_no, cabinet.report_seq):
+        # A duplicate, or overtaken by a newer one: what is known of the cells is newer still.
+        settlement.infer(world, cabinet, position=position, asked_at=asked_at)
+        return
     whole = not any(state.doubt() for state in message.cells)
     sights = evidence.look(world, cabinet, message.cells, position=position, whole=whole)
     evidence.forget(cabinet, set(numbers), position=position, whole=whole)
-    asked_at = _asked_at(world, cabinet, message)
     settlement.infer(world, cabinet, position=position, asked_at=asked_at)
     evidence.judge(world, cabinet, sights)
     if message.alarms != cabinet.alarms and message.alarms:

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from shared.models import Accumulator, InCell, InScooter, Movement, Nowhere, Place, WithContractor
+from shared.models.accumulators import Accumulator, Movement
+from shared.models.places import InCell, InScooter, Nowhere, Place, WithContractor
 from shared.repo.accumulators import NOWHERE, Location
 
 

@@ -85,7 +85,7 @@ def infer(
             continue
         sent_by = command.published_at or command.deadline
         proof = asked_at is not None and asked_at > sent_by
-        opened = {n: _was_opened(world, command, cabinet.cells[n]) for n in command.cells}
+        opened = {n: _was_opened(world, cabinet, command, n, position) for n in command.cells}
         if None in opened.values() or not (proof or all(opened.values())):
             continue
         if not any(opened.values()):
@@ -99,17 +99,23 @@ def infer(
         settle(world, cabinet, command, outcome)
 
 
-def _was_opened(world: World, command: Command, cell: Cell) -> bool | None:
+def _was_opened(
+    world: World, cabinet: Cabinet, command: Command, number: int, position: tuple[int, int]
+) -> bool | None:
     """Whether the cell was opened since its command: None where it cannot be told."""
+    cell = cabinet.cells[number]
     booking = world.bookings.get(command.booking_id) if command.booking_id else None
-    hold = booking.holds.get(cell.cell_number) if booking else None
+    hold = booking.holds.get(number) if booking else None
     if cell.door == "open" or (hold and hold.state in _DONE):
         return True
     if cell.door == "unknown" or cell.content in {"unknown", "unidentified"}:
         return None
     # Not what the records say is in it: what was taken may have been seen elsewhere since.
     before = hold or world.occupant(cell)
-    return cell.reported_id != (before.accumulator_id if before else None)
+    if cell.reported_id != (before.accumulator_id if before else None):
+        return True
+    # As it was: that is proof only if the message, or a newer one, has shown this very cell.
+    return False if cabinet.position(cell) >= position else None
 
 
 def _not_executed(world: World, command: Command) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 from shared.config import Settings
 from shared.db import Tx
-from shared.models import AnswerTimes, Audit, CabinetStock, Stats, Violation
+from shared.models.stats import AnswerTimes, Audit, CabinetStock, Stats, Violation
 from shared.monitoring import MAX_LABEL_VALUES, Metric
 from shared.repo import stats
 

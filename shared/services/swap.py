@@ -4,7 +4,8 @@ from uuid import UUID
 
 from shared.db import Row, Tx
 from shared.errors import AccumulatorNotHeld, AccumulatorNotInScooter
-from shared.models import Accumulator, Swap, SwapRequest
+from shared.models.accumulators import Accumulator
+from shared.models.swaps import Swap, SwapRequest
 from shared.repo import accumulators, bookings, cabinets
 from shared.repo.accumulators import NOWHERE, Location, Move
 from shared.services import booking, place

@@ -9,7 +9,8 @@ from shared.commands.unlock import Unlock as UnlockCommand
 from shared.config import Settings
 from shared.db import Row, Tx
 from shared.errors import BookingExpired, BookingNotActive, CabinetNoAnswer
-from shared.models import Booking, BookingCell, CellResult, Unlock
+from shared.models.bookings import Booking, BookingCell
+from shared.models.commands import CellResult, Unlock
 from shared.repo import bookings, cabinets, commands
 from shared.services import booking, dispatch
 from shared.services.dispatch import Publisher

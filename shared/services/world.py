@@ -11,7 +11,7 @@ from uuid import UUID
 
 from shared.commands import registry
 from shared.db import Row, Tx
-from shared.models import Cause
+from shared.models.accumulators import Cause
 from shared.repo import accumulators, anomalies, bookings, cabinets, cells, commands
 from shared.repo.accumulators import NOWHERE, Location, Move
 

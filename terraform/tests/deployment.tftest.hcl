@@ -55,7 +55,7 @@ run "defaults" {
     error_message = "the authorizer needs the keys and nothing else"
   }
   assert {
-    condition     = tonumber(yandex_api_gateway.main.execution_timeout) > tonumber(yandex_function.this["unlock"].execution_timeout) && tonumber(yandex_function.this["unlock"].execution_timeout) > var.unlock_wait_seconds
+    condition     = tonumber(yandex_api_gateway.main.execution_timeout) > tonumber(yandex_function.this["unlock"].execution_timeout) && tonumber(yandex_function.this["unlock"].execution_timeout) > 2 * var.unlock_wait_seconds
     error_message = "the gateway must outlast the function, and the function its wait"
   }
   assert {
@@ -87,7 +87,7 @@ run "a_longer_wait_moves_the_time_outs" {
     cors_origin         = "https://console.example"
   }
   assert {
-    condition     = yandex_function.this["unlock"].environment["UNLOCK_WAIT_SECONDS"] == "60" && tonumber(yandex_function.this["unlock"].execution_timeout) > 60
+    condition     = yandex_function.this["unlock"].environment["UNLOCK_WAIT_SECONDS"] == "60" && tonumber(yandex_function.this["unlock"].execution_timeout) > 120
     error_message = "the function ends before its wait does"
   }
   assert {

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.running import SHORT, Cabinet, Running, running
+from tests.e2e.command_line import SHORT
+from tests.e2e.running import Cabinet, Running, running
 
 
 @pytest.fixture(scope="session")

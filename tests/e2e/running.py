@@ -1,11 +1,8 @@
 """A local cloud in a process of its own, as people start it, and the cabinets in it."""
 
-import fcntl
 import json
-import os
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -16,13 +13,12 @@ from typing import Any
 import psycopg2
 import psycopg2.extras
 
-from bridge.settings import Settings as BridgeSettings
 from local import addresses
 from local.api import Answer, Api
 from local.cabinet.control import Control
 from local.stack import API_KEYS
-from shared.config import Settings
 from tests.database import fast_directory
+from tests.e2e.command_line import SHORT, environment, held_locks, up
 from tests.openapi_check import check_answer
 from tests.processes import ROOT
 from tests.waiting import wait_until
@@ -30,10 +26,6 @@ from tests.waiting import wait_until
 SECONDS_TO_START = 30
 SECONDS_TO_STOP = 5
 SHORT_CABINET = 2  # it has less in it than the others
-SHORT = {"UNLOCK_WAIT_SECONDS": "1.5", "BRIDGE_RETRY_MAX_SECONDS": "0.3"}
-"""The settings of a local cloud for tests, unless a test has its own."""
-
-_SETTINGS = {name.upper() for name in Settings.model_fields | BridgeSettings.model_fields}
 
 
 class CheckedApi(Api):
@@ -226,30 +218,3 @@ def starting(
     finally:
         stack.kill()
         wait_until(lambda: not held_locks(stack.data_dir))
-
-
-def up(data_dir: Path, *options: str) -> list[str]:
-    """The command that starts a local cloud, on free ports unless `options` says otherwise."""
-    ports = ["--http-port", "0", "--mqtt-port", "0"]
-    command = [sys.executable, "-m", "local", "up", *ports, "--data-dir", str(data_dir)]
-    return [*command, *options]
-
-
-def environment(settings: Mapping[str, str]) -> dict[str, str]:
-    """This process's environment with no settings but these."""
-    ours = os.environ.items()  # noqa: TID251 - for a child
-    return {name: value for name, value in ours if name not in _SETTINGS} | {**settings}
-
-
-def held_locks(data_dir: Path) -> list[Path]:
-    """The locks of servers that still run: each of their processes holds it."""
-    return [lock for lock in data_dir.glob("*/*.lock") if _is_held(lock)]
-
-
-def _is_held(lock: Path) -> bool:
-    with lock.open() as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False

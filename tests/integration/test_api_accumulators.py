@@ -43,9 +43,7 @@ def walk(service: Service, path: str, name: str, limit: int) -> list[Any]:
 @pytest.mark.parametrize(
     "place", [{}, {"contractor_id": "T-1"}, {"scooter_id": "S-1"}], ids=["nowhere", "bag", "in"]
 )
-def test_an_accumulator_is_registered_where_it_is(
-    service: Service, place: dict[str, str]
-) -> None:
+def test_an_accumulator_is_registered_where_it_is(service: Service, place: dict[str, str]) -> None:
     body = {"accumulator_id": "A-1", "battery_charge": 97} | place
     answer = service.call("POST", "/v1/accumulators", body, key="operator")
     assert answer.status == 201
@@ -111,9 +109,7 @@ def test_accumulators_can_be_asked_for_by_place_status_and_charge(service: Servi
     assert ids(service, "scooter_id=S-1") == ["B-2"]
     assert ids(service, "cabinet_id=C-1") == ["C-1.A-1", "C-1.A-2"]
     assert ids(service, "min_charge=40") == ["C-1.A-1", "C-1.A-2"]
-    assert ids(service, "cabinet_id=C-1&min_charge=41") == [
-        "C-1.A-1"
-    ]
+    assert ids(service, "cabinet_id=C-1&min_charge=41") == ["C-1.A-1"]
     assert correct(service, "B-2", status="quarantined").status == 200
     assert ids(service, "status=quarantined") == ["B-2"]
     assert ids(service, "status=quarantined&contractor_id=T-1") == []
@@ -155,7 +151,11 @@ def test_a_corrected_place_is_in_the_ledger_with_its_reason(
     register(service, "A-1", contractor_id="T-1", battery_charge=50)
     assert correct(service, "A-1", place=place, reason="found there").body["place"] == place
     last = service.get("/v1/accumulators/A-1/movements")["movements"][0]
-    assert (last["cause"], last["from"], last["to"]) == ("corrected", {"contractor_id": "T-1"}, place)
+    assert (last["cause"], last["from"], last["to"]) == (
+        "corrected",
+        {"contractor_id": "T-1"},
+        place,
+    )
     assert (last["reason"], last["discrepancy"]) == ("found there", True)
     service.check_invariants()
 

@@ -302,9 +302,7 @@ def test_asking_again_gives_the_stored_answer_without_a_command(service: Service
 def test_twenty_callers_share_six_accumulators_without_a_deadlock(service: Service) -> None:
     service.add_cabinet(charges=[98] * 6)
     with ThreadPoolExecutor(20) as callers:
-        answers = list(
-            callers.map(lambda n: book(service, contractor_id=f"T-{n}"), range(20))
-        )
+        answers = list(callers.map(lambda n: book(service, contractor_id=f"T-{n}"), range(20)))
     assert sorted(answer.status for answer in answers) == [201] * 6 + [409] * 14
     assert {a.body["code"] for a in answers if a.status == 409} == {"not_enough_accumulators"}
     held = [c["accumulator_id"] for a in answers if a.status == 201 for c in a.body["cells"]]

@@ -126,14 +126,11 @@ def test_a_command_that_cannot_be_is_refused(
     assert service.queue.published == []
 
 
-def test_a_command_for_a_cell_that_the_cabinet_has_not_is_no_fault_of_ours(
-    service: Service,
-) -> None:
+def test_a_command_for_a_cell_that_the_cabinet_has_not_is_not_sent(service: Service) -> None:
     service.add_cabinet(cells=2)
     answer = send(service, cells=[1, 3])
-    assert answer.status < 500
-    service.report()
-    assert service.get("/v1/cabinets/C-1")["online"]
+    assert (answer.status, answer.body["code"]) == (404, "cell_not_found")
+    assert service.queue.published == []
 
 
 @pytest.mark.parametrize("name", [NOBODY, "nonsense", "1"])

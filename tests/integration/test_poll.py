@@ -1,4 +1,6 @@
 from tests.service import Service
+
+
 def test_x(service: Service) -> None:
     service.add_cabinet(charges=[98,90,None,40])
     b=service.book(2); print(b)

@@ -1,0 +1,81 @@
+"""Bookings: what is held for whom."""
+
+from typing import Literal, Self
+from uuid import UUID
+
+from pydantic import Field, model_validator
+
+from shared.models.base import Model, Page, Request, Time
+from shared.values import Charge, Id
+
+BookingKind = Literal["issue", "return"]
+
+
+BookingStatus = Literal[
+    "active",
+    "unlocking",
+    "returning",
+    "completed",
+    "partially_completed",
+    "failed",
+    "cancelled",
+    "expired",
+]
+
+
+class BookingRequest(Request):
+    """What a contractor will come for."""
+
+    cabinet_id: Id
+    contractor_id: Id
+    kind: BookingKind
+    count: int = Field(ge=1, le=50, strict=True)
+    min_charge: Charge | None = Field(None, description="Percent; the setting unless given")
+    allow_partial: bool = Field(default=False, description="As many as there are, at least one")
+
+    @model_validator(mode="after")
+    def _charge_is_for_issue(self) -> Self:
+        if self.kind == "return" and self.min_charge is not None:
+            raise ValueError("min_charge is for kind issue")
+        return self
+
+
+class BookingCell(Model):
+    """A cell of a booking."""
+
+    cell_number: int
+    accumulator_id: str | None
+    battery_charge: int | None
+    state: Literal["held", "opened", "inserted", "failed", "released"]
+    reason: str | None
+
+
+class Booking(Model):
+    """Accumulators or empty cells that are held for a contractor."""
+
+    booking_id: UUID
+    cabinet_id: str
+    contractor_id: str
+    kind: BookingKind
+    status: BookingStatus
+    requested: int
+    min_charge: int | None
+    expires_at: Time
+    created_at: Time
+    command_id: UUID | None
+    cells: list[BookingCell]
+
+
+class BookingPage(Model):
+    """Bookings, newest first."""
+
+    bookings: list[Booking]
+    next_cursor: str | None
+
+
+class BookingQuery(Page):
+    """Which bookings."""
+
+    cabinet_id: Id | None = None
+    contractor_id: Id | None = None
+    status: BookingStatus | None = None

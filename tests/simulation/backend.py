@@ -1,0 +1,133 @@
+"""Requests to the real handlers, as the API gateway hands them over."""
+
+import importlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from tests.cloud import Context
+
+Body = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Request:
+    """One HTTP request; the same one again is a retry."""
+
+    function: str
+    method: str
+    resource: str
+    parameters: tuple[tuple[str, str], ...] = ()
+    body: str | None = None
+    key: str | None = None
+    swap: int | None = None
+    """Which physical swap it reports."""
+
+    @property
+    def path(self) -> str:
+        """The resource with its parameters."""
+        return self.resource.format_map(dict(self.parameters))
+
+    def __str__(self) -> str:
+        key = f" key={self.key}" if self.key else ""
+        return f"{self.method} {_short(self.path)} {self.body or ''}{key}"
+
+    def run(self) -> "Answer":
+        """Call the handler."""
+        event = {
+            "httpMethod": self.method,
+            "resource": self.resource,
+            "path": self.path,
+            "headers": {"Idempotency-Key": self.key} if self.key else {},
+            "queryStringParameters": {},
+            "multiValueQueryStringParameters": {},
+            "pathParameters": dict(self.parameters),
+            "body": self.body,
+            "isBase64Encoded": False,
+            "operationId": self.resource,
+            "requestContext": {
+                "requestId": "simulated",
+                "authorizer": {"name": "simulation", "scope": "operator"},
+            },
+        }
+        handler = importlib.import_module(f"functions.{self.function}.main").handler
+        answer = handler(event, Context())
+        return Answer(answer["statusCode"], json.loads(answer["body"] or "null"))
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the client is told."""
+
+    status: int
+    body: Any
+
+    def __str__(self) -> str:
+        code = self.body.get("code", "") if isinstance(self.body, dict) else ""
+        status = self.body.get("status", "") if isinstance(self.body, dict) else ""
+        return f"{self.status} {code or status}".strip()
+
+
+def book(body: Body, key: str | None) -> Request:
+    """Hold accumulators or cells."""
+    return Request("booking", "POST", "/v1/bookings", body=json.dumps(body), key=key)
+
+
+def unlock(booking_id: str, key: str | None) -> Request:
+    """Open what a booking holds."""
+    resource = "/v1/bookings/{booking_id}/unlock"
+    return Request("unlock", "POST", resource, (("booking_id", booking_id),), key=key)
+
+
+def cancel(booking_id: str) -> Request:
+    """Give a booking back."""
+    resource = "/v1/bookings/{booking_id}"
+    return Request("booking", "DELETE", resource, (("booking_id", booking_id),))
+
+
+def swap(body: Body, key: str | None, number: int) -> Request:
+    """Report a swap at a scooter."""
+    return Request("swap", "POST", "/v1/swaps", body=json.dumps(body), key=key, swap=number)
+
+
+def command(cabinet_id: str, body: Body, key: str | None) -> Request:
+    """An operator's command."""
+    resource = "/v1/cabinets/{cabinet_id}/commands"
+    parameters = (("cabinet_id", cabinet_id),)
+    return Request("unlock", "POST", resource, parameters, json.dumps(body), key)
+
+
+def change_cell(cabinet_id: str, cell_number: int, body: Body) -> Request:
+    """Take a cell out of use, or put it back."""
+    resource = "/v1/cabinets/{cabinet_id}/cells/{cell_number}"
+    parameters = (("cabinet_id", cabinet_id), ("cell_number", str(cell_number)))
+    return Request("cabinets", "PATCH", resource, parameters, json.dumps(body))
+
+
+def change_cabinet(cabinet_id: str, body: Body) -> Request:
+    """Take a cabinet out of service, or put it back."""
+    parameters = (("cabinet_id", cabinet_id),)
+    return Request("cabinets", "PATCH", "/v1/cabinets/{cabinet_id}", parameters, json.dumps(body))
+
+
+def correct(accumulator_id: str, body: Body) -> Request:
+    """Say what a person knows better of an accumulator."""
+    resource = "/v1/accumulators/{accumulator_id}"
+    parameters = (("accumulator_id", accumulator_id),)
+    return Request("accumulators", "PATCH", resource, parameters, json.dumps(body))
+
+
+def register_cabinet(cabinet_id: str, cells: int) -> Request:
+    """Make a cabinet known."""
+    coords = {"lat": 55.75, "lon": 37.62}
+    body = {"cabinet_id": cabinet_id, "coords": coords, "cells_total": cells}
+    return Request("cabinets", "POST", "/v1/cabinets", body=json.dumps(body))
+
+
+def register(body: Body) -> Request:
+    """Make an accumulator known."""
+    return Request("accumulators", "POST", "/v1/accumulators", body=json.dumps(body))
+
+
+def _short(path: str) -> str:
+    return "/".join(part[:4] if len(part) == 36 else part for part in path.split("/"))

@@ -1,0 +1,223 @@
+"""The physical truth: where each accumulator really is, each door, and who opened it.
+
+The cabinets are the simulated hardware, which shares no code with the service.
+"""
+
+import json
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from local.cabinet.cells import Accumulator, Cell
+from local.cabinet.hardware import Hardware, Message, Reply
+from tests.simulation.clock import Clock
+from tests.simulation.network import Line, Network
+
+Spot = tuple[str, int]
+"""A cell: cabinet and number."""
+
+
+@dataclass(frozen=True)
+class Opening:
+    """Why a door is open: the command that opened it; None: somebody broke it open."""
+
+    command_id: str | None
+
+
+@dataclass
+class Unit:
+    """One cabinet and how it behaves."""
+
+    hardware: Hardware
+    powered: bool = True
+    holding: bool = False
+    twice: bool = False
+    mute: bool = False
+    held: list[bytes] = field(default_factory=list)
+    later: list[tuple[float, Reply]] = field(default_factory=list)
+
+
+class World:
+    """Cabinets, bags and scooters."""
+
+    def __init__(self, clock: Clock, network: Network, seed: int) -> None:
+        self.clock, self.network = clock, network
+        self.rng = random.Random(seed)  # noqa: S311 - a simulation
+        self.units: dict[str, Unit] = {}
+        self.bags: dict[str, list[Accumulator]] = {}
+        self.scooters: dict[str, list[Accumulator]] = {}
+        self.open_by: dict[Spot, Opening] = {}
+        self.executed: dict[str, set[int]] = {}
+        """Cells that a command really opened."""
+        self.opened_at: dict[Spot, int] = {}
+        """How often a door has opened, for whatever reason."""
+        self.liars: set[Spot] = set()
+        """Cells of which a cabinet has said, or may yet say, what is not true."""
+        self.claims: dict[str, str | None] = {}
+        """Accumulators outside cells: where the service should think they are, if it can know."""
+        self.unsure: set[str] = set()
+        """Accumulators swapped while cabinets' words about them were still on their way."""
+        self.put_at: dict[str, int] = {}
+        """At which opening of its cell an accumulator was put into it."""
+        self.said: dict[tuple[str, str, int], Message] = {}
+        """Every message of every cabinet, by cabinet, boot_id and seq."""
+
+    def add_cabinet(self, cabinet_id: str, cells: list[Cell]) -> None:
+        """Put up a cabinet that is connected."""
+        self.network.lines[cabinet_id] = Line()
+        self.units[cabinet_id] = Unit(
+            Hardware(cabinet_id, cells, now=self.clock.now, rng=self.rng)
+        )
+
+    # --- commands -----------------------------------------------------------------------------
+
+    def obey(self, cabinet_id: str) -> str | None:
+        """The cabinet reads its next command, and answers; which command it was."""
+        unit, line = self.units[cabinet_id], self.network.lines[cabinet_id]
+        if not line.commands or not unit.powered:
+            return None
+        publication = line.commands.popleft()
+        command = publication.command
+        before = {n: cell.door for n, cell in unit.hardware.cells.items()}
+        replies = unit.hardware.handle(command, broadcast=publication.device_id is None)
+        opened = {
+            n
+            for n, cell in unit.hardware.cells.items()
+            if before[n] == "closed" and cell.door == "open"
+        }
+        if opened:
+            self.executed.setdefault(command["command_id"], set()).update(opened)
+        for number in opened:
+            self._opened((cabinet_id, number), command["command_id"])
+        self._answer(cabinet_id, replies)
+        self.tell(cabinet_id)
+        return f"{command['kind']} {command.get('cells', '')} {command['command_id'][:4]}"
+
+    def _answer(self, cabinet_id: str, replies: list[Reply]) -> None:
+        unit = self.units[cabinet_id]
+        for reply in replies:
+            if reply.after_s > 0:
+                due = self.clock.now().timestamp() + reply.after_s
+                unit.later.append((due, reply))
+            elif unit.mute:
+                reply.make()
+            else:
+                message = reply.make()
+                self.said[cabinet_id, message["boot_id"], message["seq"]] = message
+                payload = json.dumps(message).encode()
+                for _ in range(2 if unit.twice else 1):
+                    if unit.holding:
+                        unit.held.append(payload)
+                    else:
+                        self.network.say(cabinet_id, payload)
+
+    def pass_time(self) -> None:
+        """Give the answers that are due."""
+        now = self.clock.now().timestamp()
+        for cabinet_id, unit in self.units.items():
+            due = [reply for at, reply in unit.later if at <= now]
+            unit.later = [(at, r) for at, r in unit.later if at > now]
+            for reply in due if unit.powered else []:
+                self.say(cabinet_id, reply.make())
+
+    # --- what cabinets say --------------------------------------------------------------------
+
+    def say(self, cabinet_id: str, *messages: Message) -> None:
+        """Send messages as they are."""
+        for message in messages:
+            self.said[cabinet_id, message["boot_id"], message["seq"]] = message
+            self.network.say(cabinet_id, json.dumps(message).encode())
+
+    def tell(self, cabinet_id: str) -> None:
+        """Send what the sensors notice."""
+        unit = self.units[cabinet_id]
+        if unit.powered:
+            self.say(cabinet_id, *unit.hardware.noticed())
+
+    def act(self, cabinet_id: str, action: Callable[[Hardware], object]) -> None:
+        """Do something to a cabinet by hand."""
+        action(self.units[cabinet_id].hardware)
+        self.tell(cabinet_id)
+
+    def power_up(self, cabinet_id: str, *, keep_outbox: bool) -> None:
+        """Begin a new generation; what was not sent yet may be lost."""
+        unit, line = self.units[cabinet_id], self.network.lines[cabinet_id]
+        self.network.cut(cabinet_id)
+        if not keep_outbox:
+            line.outbox.clear()
+            unit.held.clear()
+        unit.later.clear()
+        unit.powered, line.connected = True, True
+        unit.hardware.reboot()
+        self.network.send(cabinet_id)
+        self.say(cabinet_id, unit.hardware.hello(), unit.hardware.state_report())
+
+    def reconnect(self, cabinet_id: str) -> None:
+        """Find the network again."""
+        line = self.network.lines[cabinet_id]
+        if not line.connected and self.units[cabinet_id].powered:
+            line.connected = True
+            self.network.send(cabinet_id)
+            self.say(cabinet_id, self.units[cabinet_id].hardware.state_report())
+
+    def release(self, cabinet_id: str) -> int:
+        """Send the answers that were held back."""
+        unit = self.units[cabinet_id]
+        held, unit.held, unit.holding = unit.held, [], False
+        for payload in held:
+            self.network.say(cabinet_id, payload)
+        return len(held)
+
+    # --- hands --------------------------------------------------------------------------------
+
+    def open_spots(self, cabinet_id: str) -> list[int]:
+        """Cells whose doors are open."""
+        cells = self.units[cabinet_id].hardware.cells
+        return [number for number, cell in cells.items() if cell.door == "open"]
+
+    def pry(self, spot: Spot) -> None:
+        """Break a door open."""
+        self._opened(spot, None)
+        self.act(spot[0], lambda hardware: hardware.pry_open(spot[1]))
+
+    def take(self, spot: Spot, contractor: str) -> Accumulator:
+        """Out of an open cell into a bag."""
+        taken: list[Accumulator] = []
+        self.act(spot[0], lambda hardware: taken.append(hardware.remove(spot[1])))
+        self.bags[contractor].append(taken[0])
+        return taken[0]
+
+    def put(self, spot: Spot, contractor: str, accumulator: Accumulator) -> None:
+        """Out of a bag into an open, empty cell."""
+        self.bags[contractor].remove(accumulator)
+        self.claims.pop(accumulator.accumulator_id, None)
+        self.unsure.discard(accumulator.accumulator_id)
+        self.put_at[accumulator.accumulator_id] = self.opened_at.get(spot, 0)
+        self.act(spot[0], lambda hardware: hardware.insert(spot[1], accumulator))
+
+    def close(self, spot: Spot) -> None:
+        """Push a door shut."""
+        self.open_by.pop(spot, None)
+        self.act(spot[0], lambda hardware: hardware.close_door(spot[1]))
+
+    def places(self) -> dict[str, str]:
+        """Where each accumulator really is: `C-1/3`, `T-1` or `S-1`."""
+        found = {}
+        for cabinet_id, unit in self.units.items():
+            for number, cell in unit.hardware.cells.items():
+                if cell.accumulator:
+                    found[cell.accumulator.accumulator_id] = f"{cabinet_id}/{number}"
+        for holders in (self.bags, self.scooters):
+            for holder, accumulators in holders.items():
+                found |= {a.accumulator_id: holder for a in accumulators}
+        return found
+
+    def content(self, spot: Spot) -> str | None:
+        """What is really in a cell."""
+        accumulator = self.units[spot[0]].hardware.cells[spot[1]].accumulator
+        return accumulator.accumulator_id if accumulator else None
+
+    def _opened(self, spot: Spot, command_id: str | None) -> None:
+        self.open_by[spot] = Opening(command_id)
+        self.opened_at[spot] = self.opened_at.get(spot, 0) + 1
+
