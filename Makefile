@@ -4,10 +4,11 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test check format documents clean
+TERRAFORM_CHECK ?= ../shared/terraform/check
+.PHONY: help setup run demo test check format documents clean package secrets terraform-check deploy smoke-test migrate destroy
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## Make .venv in the project with everything that running and testing need
 
@@ -18,10 +19,10 @@ $(STAMP): requirements.txt requirements-dev.txt
 	@touch $@
 
 demo: $(STAMP) ## A technician's shift against a whole local cloud, each step checked
-	@$(BIN)/python -m local demo
+	@$(BIN)/python -m local demo $(ARGS)
 
 run: $(STAMP) ## The whole cloud on this machine; Ctrl-C stops it
-	@$(BIN)/python -m local up
+	@$(BIN)/python -m local up $(ARGS)
 
 test: $(STAMP) ## All tests: unit, integration, end to end
 	@$(BIN)/python -m pytest -n 2 $(ARGS)
@@ -39,6 +40,37 @@ format: $(STAMP) ## Format the code and mend what can be mended mechanically
 
 documents: $(STAMP) ## Write docs/openapi.json and docs/asyncapi.json anew
 	$(BIN)/python -m local documents
+
+package: $(STAMP) ## Build dist/: a zip for each function, and the bridge's
+	@$(BIN)/python terraform/package.py
+
+secrets: ## Make the deployment's secrets and the broker's CA where they are missing
+	@$(PYTHON) terraform/secret_files.py
+	@test -e terraform/broker/pki/ca.key || terraform/broker/certificates authority
+
+terraform-check: package secrets ## Check terraform/ against the provider's schemas, for both backends
+	@if [ ! -x "$(TERRAFORM_CHECK)" ]; then \
+	  echo "skipped: $(TERRAFORM_CHECK) is not here; TERRAFORM_CHECK=... names it, terraform plan is the real thing"; exit 0; fi; \
+	for backend in mosquitto iot_core; do \
+	  echo "backend $$backend"; \
+	  TF_VAR_mqtt_backend=$$backend TF_VAR_cloud_id=none TF_VAR_folder_id=none TF_VAR_apply_migrations=false \
+	  TF_VAR_deletion_protection=false $(TERRAFORM_CHECK) terraform || exit 1; done
+
+deploy: package secrets ## Package, plan, ask, apply with migrations, test what is deployed
+	@terraform -chdir=terraform init -input=false
+	@terraform -chdir=terraform plan -out=deploy.tfplan
+	@printf 'Apply this? [yes] '; read answer; [ "$$answer" = yes ] && terraform -chdir=terraform apply deploy.tfplan
+	@rm -f terraform/deploy.tfplan
+	@$(MAKE) smoke-test
+
+smoke-test: ## Check the deployed service from outside
+	@$(PYTHON) terraform/smoke_test.py "$$(terraform -chdir=terraform output -raw api_url)"
+
+migrate: ## Invoke the deployed migrate function
+	@$(PYTHON) terraform/migrate.py "$$(terraform -chdir=terraform output -json function_ids | $(PYTHON) -c 'import json,sys; print(json.load(sys.stdin)["migrate"])')"
+
+destroy: ## Take everything down; deletion_protection must be false
+	@terraform -chdir=terraform destroy
 
 clean: ## Remove the local cloud's data and all caches; .venv stays
 	rm -rf .local .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage* htmlcov

@@ -9,27 +9,29 @@ from shared import api
 
 
 def links_from(route: api.Route, answer: Any, routes: Collection[api.Route]) -> Schema:
-    """References to the routes whose path needs nothing but ids that the answer surely has."""
+    """References to the routes that take an id which this route's answer surely has."""
     fields = getattr(answer, "model_fields", {}) if route.method == "POST" else {}
     ids = {name for name, field in fields.items() if field.annotation in (str, UUID)}
     return {
         target.operation_id: {"$ref": f"#/components/links/{target.operation_id}"}
         for target in routes
-        if _taken_by(target) and _taken_by(target) <= ids
+        if _id_of(target) in ids
     }
 
 
 def links_to(routes: Collection[api.Route]) -> Schema:
-    """One link to each route that takes ids; a parameter and the answer's field are namesakes."""
+    """One link to each route that takes an id; the answer's field is the parameter's namesake."""
     return {
         route.operation_id: {
             "operationId": route.operation_id,
-            "parameters": {name: f"$response.body#/{name}" for name in sorted(_taken_by(route))},
+            "parameters": {_id_of(route): f"$response.body#/{_id_of(route)}"},
         }
         for route in routes
-        if _taken_by(route)
+        if _id_of(route)
     }
 
 
-def _taken_by(route: api.Route) -> set[str]:
-    return set(route.path_parameters.model_fields)
+def _id_of(route: api.Route) -> str | None:
+    """The path's parameter, if it has just one."""
+    names = [*route.path_parameters.model_fields]
+    return names[0] if len(names) == 1 else None

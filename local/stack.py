@@ -111,13 +111,14 @@ class Stack:
             self.database_url = given
             return
         postgres = Postgres(self.options.data_dir / "postgres")
-        self.database_url = self._parts.enter_context(postgres).url
+        self._parts.callback(postgres.stop)
+        self.database_url = postgres.start().url
         self.servers["database"] = postgres
 
     def _start_broker(self) -> None:
-        broker = Broker(self.options.data_dir / "broker", port=self.options.mqtt_port)
-        self.broker = self._parts.enter_context(broker)
-        self.servers["broker"] = broker
+        self.broker = Broker(self.options.data_dir / "broker", port=self.options.mqtt_port)
+        self._parts.callback(self.broker.stop)
+        self.servers["broker"] = self.broker.start()
 
     def _set_environment(self) -> None:
         """The functions' environment variables: what was just started, and the local API keys."""

@@ -55,6 +55,7 @@ class Settings(BaseModel):
     mqtt_password: str = Field("", repr=False, description="Its password")
     mqtt_tls: bool = Field(default=True, description="Speak TLS to the broker, and verify it")
     mqtt_ca_file: str = Field("", description="CA of the broker; empty: the system's")
+    mqtt_ca_pem: str = Field("", description="The same as text, where there is no file")
     api_keys: str = Field(
         "",
         repr=False,

@@ -9,7 +9,7 @@ from pydantic import Field, TypeAdapter
 
 from shared.services.ingest import Envelope
 
-_token = TypeAdapter(Annotated[str, Field(max_length=200, pattern=r"^[ -~]*$")])
+_token = TypeAdapter(Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[ -~]*$")])
 
 TIMER = "yandex.cloud.events.serverless.triggers.TimerMessage"
 

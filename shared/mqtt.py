@@ -7,6 +7,7 @@ between calls, and everything that is to be sent is sent before the call returns
 import threading
 import time
 from collections.abc import Callable
+from ssl import create_default_context
 from typing import Any
 
 from paho.mqtt import client as paho
@@ -81,7 +82,8 @@ class _Connection:
             self._client.username_pw_set(settings.mqtt_username, settings.mqtt_password)
         try:
             if settings.mqtt_tls:
-                self._client.tls_set(ca_certs=settings.mqtt_ca_file or None)
+                cafile, cadata = settings.mqtt_ca_file or None, settings.mqtt_ca_pem or None
+                self._client.tls_set_context(create_default_context(cafile=cafile, cadata=cadata))
             self._client.connect(settings.mqtt_host, settings.mqtt_port, KEEPALIVE_SECONDS)
             self._loop_until(lambda: self._connected or bool(self._refusal), CONNECT_SECONDS)
         except OSError as error:

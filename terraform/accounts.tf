@@ -38,9 +38,5 @@ resource "yandex_function_iam_binding" "invoker" {
 
   function_id = each.value.id
   role        = "functions.functionInvoker"
-  members = [
-    each.key == "mqtt_trigger" && !local.iot_core
-    ? "serviceAccount:${yandex_iam_service_account.bridge.id}"
-    : "serviceAccount:${yandex_iam_service_account.invoker.id}"
-  ]
+  members     = ["serviceAccount:${each.key == "mqtt_trigger" && !local.iot_core ? yandex_iam_service_account.bridge.id : yandex_iam_service_account.invoker.id}"]
 }

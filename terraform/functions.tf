@@ -75,7 +75,7 @@ resource "yandex_function" "this" {
   memory             = var.function_memory_mb
   execution_timeout  = each.value.timeout
   service_account_id = yandex_iam_service_account.runner.id
-  user_hash          = filebase64sha256(each.value.archive)
+  user_hash          = try(filebase64sha256(each.value.archive), "")
   environment        = each.value.environment
 
   content {
@@ -112,6 +112,10 @@ resource "yandex_function" "this" {
   ]
 
   lifecycle {
+    precondition {
+      condition     = fileexists(each.value.archive)
+      error_message = "${each.value.archive} is missing: run `make package`."
+    }
     precondition {
       condition     = local.environment_bytes[each.key] <= 4096
       error_message = "${each.key}: its environment has ${local.environment_bytes[each.key]} bytes; the platform allows 4096. Fewer API keys, or a CA with an elliptic-curve key, make it smaller."

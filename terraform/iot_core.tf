@@ -1,15 +1,11 @@
 # Yandex IoT Core instead of a broker of one's own, for who still has it: read-only since
 # 1 November 2026, switched off on 1 December 2026. Nothing here is made with mqtt_backend = "mosquitto".
 
-locals {
-  iot_core_password_file = "${path.module}/.secrets/iot_core_password"
-}
-
 resource "yandex_iot_core_registry" "main" {
   count = local.iot_core ? 1 : 0
 
   name      = local.name
-  passwords = [file(local.iot_core_password_file)] # the provider has no write-only argument here
+  passwords = compact([local.secret_files.iot_core_password.text]) # the provider has no write-only argument here
 
   log_options {
     log_group_id = yandex_logging_group.main.id
@@ -22,32 +18,6 @@ resource "yandex_iot_core_device" "cabinet" {
   registry_id  = one(yandex_iot_core_registry.main[*].id)
   name         = each.key
   certificates = each.value
-}
-
-resource "yandex_lockbox_secret" "iot_core" {
-  count = local.iot_core ? 1 : 0
-
-  name        = "${local.name}-iot-core"
-  description = "The registry's password, which the functions publish with."
-}
-
-resource "yandex_lockbox_secret_version" "iot_core" {
-  count = local.iot_core ? 1 : 0
-
-  secret_id   = one(yandex_lockbox_secret.iot_core[*].id)
-  description = "Revision ${substr(filesha256(local.iot_core_password_file), 0, 12)}"
-
-  entries {
-    key = "password"
-    command {
-      path = "cat"
-      args = [local.iot_core_password_file]
-    }
-  }
-
-  lifecycle {
-    create_before_destroy = true
-  }
 }
 
 resource "yandex_function_trigger" "mqtt" {

@@ -32,9 +32,13 @@ locals {
       version_id = yandex_lockbox_secret_version.this["api_keys"].id
       key        = "api_keys"
     }
-    MQTT_PASSWORD = {
-      secret_id  = local.iot_core ? one(yandex_lockbox_secret.iot_core[*].id) : one(yandex_lockbox_secret.mqtt[*].id)
-      version_id = local.iot_core ? one(yandex_lockbox_secret_version.iot_core[*].id) : one(yandex_lockbox_secret_version.mqtt[*].id)
+    MQTT_PASSWORD = local.iot_core ? {
+      secret_id  = yandex_lockbox_secret.this["iot_core_password"].id
+      version_id = yandex_lockbox_secret_version.this["iot_core_password"].id
+      key        = "iot_core_password"
+      } : {
+      secret_id  = one(yandex_lockbox_secret.mqtt[*].id)
+      version_id = one(yandex_lockbox_secret_version.mqtt[*].id)
       key        = "password"
     }
   }

@@ -8,7 +8,7 @@ resource "yandex_function" "migrate" {
   memory             = var.function_memory_mb
   execution_timeout  = local.definitions.migrate.timeout
   service_account_id = yandex_iam_service_account.runner.id
-  user_hash          = filebase64sha256(local.definitions.migrate.archive)
+  user_hash          = try(filebase64sha256(local.definitions.migrate.archive), "")
   environment        = local.definitions.migrate.environment
 
   content {
@@ -35,6 +35,13 @@ resource "yandex_function" "migrate" {
     yandex_resourcemanager_folder_iam_member.runner,
     yandex_vpc_subnet.main,
   ]
+
+  lifecycle {
+    precondition {
+      condition     = fileexists(local.definitions.migrate.archive)
+      error_message = "${local.definitions.migrate.archive} is missing: run `make package`."
+    }
+  }
 }
 
 resource "yandex_function_scaling_policy" "migrate" {

@@ -21,6 +21,7 @@ SCOPES = ("read", "backend", "operator")
 
 def make_missing(folder: Path) -> None:
     """Passwords, and a first API key that may do everything."""
+    _write(folder / ".gitignore", "*")
     for name in ("database_password", "iot_core_password"):
         if not (folder / name).exists():
             _write(folder / name, _password())

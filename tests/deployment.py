@@ -127,7 +127,7 @@ class Deployment:
         self._mosquitto.start(
             [find_mosquitto() or "mosquitto", "-c", "mosquitto.conf"],
             port=self.port,
-            ready=lambda: _listens(self.port) and _listens(self.certificate_port),
+            ready=self._is_ready,
             cwd=self.home,
             user=unprivileged_user(),
         )
@@ -156,6 +156,10 @@ class Deployment:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+    def _is_ready(self) -> bool:
+        # It listens before it minds signals, but answers only afterwards.
+        return _listens(self.port) and lets_in(TlsClient(self, ("service", SERVICE_PASSWORD)))
 
     def _install(self) -> None:
         user = unprivileged_user()

@@ -3,7 +3,7 @@
 from typing import Any
 
 from shared import config, log
-from shared.api.callers import identify
+from shared.callers import identify
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:

@@ -22,12 +22,12 @@ class _Asked:
 
 
 def _request_of(command: type[Command]) -> Any:
+    kind: Any = command.model_fields["kind"].annotation
     return create_model(
         f"{command.__name__}Request",
         __base__=(_Asked, command),
         __doc__=command.__doc__,
-        # It tells the commands apart, so that here it has no default.
-        kind=(command.model_fields["kind"].annotation, ...),
+        kind=(kind, ...),  # without the default, since it tells the commands apart
         reason=(Reason, ...),
     )
 

@@ -12,9 +12,9 @@ from typing import Any
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from shared import config, db, log
-from shared.api.callers import Caller, caller_of
 from shared.api.problems import problem, status_of
 from shared.api.routes import Route, routes
+from shared.callers import Caller, caller_of
 from shared.errors import (
     CabinetRejected,
     Internal,

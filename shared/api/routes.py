@@ -9,7 +9,7 @@ from typing import Any, TypeVar, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, create_model
 
-from shared.api.callers import Caller, Scope
+from shared.callers import Caller, Scope
 from shared.errors import ServiceError
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])

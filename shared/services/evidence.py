@@ -77,7 +77,8 @@ def judge(world: World, cabinet: Cabinet, sights: list[Sight]) -> None:
     for sight in sights:
         claim = sight.cell.reported_id
         if claim in arrived:
-            _note_duplicate(world, world.accumulators[claim], sight.cell)
+            if sight.is_new:  # else it has been noted, and every report would note it again
+                _note_duplicate(world, world.accumulators[claim], sight.cell)
         elif claim:
             arrived.add(claim)
             _arrive(world, cabinet, sight, claim)

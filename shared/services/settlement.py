@@ -226,7 +226,8 @@ def _move_door(
         cell.set(door=_DOORS[result.result] if outcome.is_present else "unknown")
         if outcome.is_present:
             cell.set(boot_no=outcome.position[0], seq=outcome.position[1])
-    if result.result == "opened":  # also when closed since: who has left it is still to be judged
+    if result.result == "opened" and (cell.opened_by is None or not newer):
+        # Also when it is closed by now: where its accumulator went is still to be judged.
         cell.set(opened_by=command.command_id)
 
 

@@ -20,10 +20,8 @@ def record(tx: Tx, swap_id: UUID, request: SwapRequest) -> Swap:
     rows = _lock(tx, request)
     if not _is_recorded(tx, request):
         rows = _checked(tx, request, rows)
-        removed = rows.get(request.removed_accumulator_id or "")
-        if removed is not None and request.removed_battery_charge is not None:
-            reading = {**removed, "battery_charge": request.removed_battery_charge}
-            accumulators.save_readings(tx, [reading])
+        readings = [(row, _read(request, row)) for row in rows.values()]
+        accumulators.save_readings(tx, [new for row, new in readings if new != row])
         accumulators.move(tx, _moves(swap_id, request, rows))
         for id_ in rows:
             for booking_id in bookings.release_accumulator(tx, id_):
@@ -70,6 +68,14 @@ def _checked(tx: Tx, request: SwapRequest, rows: dict[str, Row]) -> dict[str, Ro
         new.append({"accumulator_id": removed_id, "scooter_id": request.scooter_id})
     accumulators.register(tx, new)
     return rows | accumulators.lock(tx, [row["accumulator_id"] for row in new])
+
+
+def _read(request: SwapRequest, row: Row) -> Row:
+    """An accumulator as the swap shows it; one that was retired is somewhere after all."""
+    status = "quarantined" if row["status"] == "retired" else row["status"]
+    told = row["accumulator_id"] == request.removed_accumulator_id
+    charge = request.removed_battery_charge if told else None
+    return {**row, "status": status} | ({} if charge is None else {"battery_charge": charge})
 
 
 def _moves(swap_id: UUID, request: SwapRequest, rows: dict[str, Row]) -> list[Move]:

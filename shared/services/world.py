@@ -215,10 +215,13 @@ class World:
         for row in cells.of_cabinets(tx, ids):
             self.cabinets[row["cabinet_id"]].cells[row["cell_number"]] = Cell(**row)
             openers |= {row["opened_by"]} - {None}
-        self._load_accumulators(ids, accumulator_ids)
         for row in commands.in_doubt(tx, ids, {*command_ids, *openers}):
             self.commands[row["command_id"]] = Command(**row)
         self._load_bookings(ids)
+        # What is held may have been reported elsewhere: a swap, a person, another cabinet.
+        holds = (hold for booking in self.bookings.values() for hold in booking.holds.values())
+        held = {hold.accumulator_id for hold in holds if hold.accumulator_id is not None}
+        self._load_accumulators(ids, {*accumulator_ids, *held})
 
     def _load_accumulators(self, cabinet_ids: list[str], named: Collection[str]) -> None:
         for row in accumulators.in_cells(self._tx, cabinet_ids, named):

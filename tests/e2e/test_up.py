@@ -17,8 +17,8 @@ import pytest
 from local.postgres import Postgres
 from tests import database
 from tests.database import fast_directory
-from tests.e2e.command_line import finish, local
-from tests.e2e.running import Cabinet, Running, running, starting
+from tests.e2e.command_line import finish, held_locks, local
+from tests.e2e.running import SECONDS_TO_STOP, Cabinet, Running, running, starting
 from tests.waiting import wait_until
 
 LEVELS = {"TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"}
@@ -179,8 +179,11 @@ def test_a_signal_stops_all_of_it_also_while_an_unlock_waits(number: signal.Sign
 def test_a_signal_stops_it_also_while_it_starts(directory: Path) -> None:
     with starting(directory) as stack:
         wait_until((stack.data_dir / "postgres" / "postgres.lock").exists)
-        assert stack.stop(signal.SIGINT) == 130
+        stack.process.send_signal(signal.SIGINT)
+        assert stack.process.wait(SECONDS_TO_STOP) == 130
         assert stack.complaints == ""
+        # A server that was just being forked is not known yet, and dies with its parent.
+        wait_until(lambda: not held_locks(stack.data_dir), seconds=2)
 
 
 def test_after_a_kill_everything_is_found_as_it_was(directory: Path) -> None:

@@ -37,14 +37,17 @@ def quick_service(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterato
 def test_the_audit_holds_in_any_order_and_reports_restore_the_truth(
     quick_service: Service,
 ) -> None:
+    class Here(Field):
+        service = quick_service
+
     run_state_machine_as_test(
-        lambda: Field(quick_service),
+        Here,
         settings=settings(
-            max_examples=14,
+            max_examples=12,
             stateful_step_count=25,
             deadline=None,
             derandomize=True,
-            suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+            suppress_health_check=[HealthCheck.too_slow],
         ),
     )
 
@@ -52,9 +55,10 @@ def test_the_audit_holds_in_any_order_and_reports_restore_the_truth(
 class Field(RuleBasedStateMachine):
     """Two cabinets of three cells, two contractors with bags, one scooter, a bad network."""
 
-    def __init__(self, service: Service) -> None:
+    service: Service
+
+    def __init__(self) -> None:
         super().__init__()
-        self.service = service
         self.bags: dict[str, list[Accumulator]] = {"T-1": [], "T-2": []}
         self.bookings: list[Any] = []
         self.on_the_way: list[tuple[str, Message]] = []
@@ -83,18 +87,18 @@ class Field(RuleBasedStateMachine):
         assert answer.status in {201, 409}, answer
         self.bookings += [answer.body] if answer.status == 201 else []
 
-    @rule(which=st.integers(0, 9), reached=st.booleans(), fate=FATES)
+    @rule(which=st.integers(0, 2), reached=st.booleans(), fate=FATES)
     def unlock(self, which: int, reached: bool, fate: str) -> None:  # noqa: FBT001 - drawn
-        for booking in self.bookings[-1 - which :][:1]:
+        if which < len(self.bookings):
             self.service.lose_commands = not reached
-            answer = self._do(fate, lambda: self.service.unlock(booking))
+            answer = self._do(fate, lambda: self.service.unlock(self.bookings[-1 - which]))
             self.service.lose_commands = False
             assert answer.status in {200, 409, 504}, answer
 
-    @rule(which=st.integers(0, 9))
+    @rule(which=st.integers(0, 2))
     def cancel(self, which: int) -> None:
-        for booking in self.bookings[-1 - which :][:1]:
-            path = f"/v1/bookings/{booking['booking_id']}"
+        if which < len(self.bookings):
+            path = f"/v1/bookings/{self.bookings[-1 - which]['booking_id']}"
             assert self.service.call("DELETE", path).status in {200, 409}
 
     @rule(contractor_id=CONTRACTORS, told=st.booleans())
@@ -123,9 +127,7 @@ class Field(RuleBasedStateMachine):
         if not possible:
             return
         cabinet_id, name, cell = data.draw(st.sampled_from(possible))
-        self._do(
-            fate, lambda: self.service.act(cabinet_id, lambda h: handle(h, bag, name, cell))
-        )
+        self._do(fate, lambda: self.service.act(cabinet_id, lambda h: handle(h, bag, name, cell)))
 
     @rule(data=st.data(), cabinet_id=CABINETS)
     def pry(self, data: Any, cabinet_id: str) -> None:

@@ -29,8 +29,11 @@ class Request:
         return self.resource.format_map(dict(self.parameters))
 
     def __str__(self) -> str:
-        key = f" key={self.key}" if self.key else ""
-        return f"{self.method} {_short(self.path)} {self.body or ''}{key}"
+        body = " ".join(f"{v}" for v in json.loads(self.body or "{}").values())
+        ids = " ".join(value[:4] if len(value) == 36 else value for _, value in self.parameters)
+        verb = self.resource.rsplit("/", 1)[-1] if self.method == "POST" else self.method
+        key = f" by {self.key}" if self.key else ""
+        return " ".join(f"{verb} {ids} {body}{key}".split())
 
     def run(self) -> "Answer":
         """Call the handler."""
@@ -128,6 +131,3 @@ def register(body: Body) -> Request:
     """Make an accumulator known."""
     return Request("accumulators", "POST", "/v1/accumulators", body=json.dumps(body))
 
-
-def _short(path: str) -> str:
-    return "/".join(part[:4] if len(part) == 36 else part for part in path.split("/"))

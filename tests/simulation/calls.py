@@ -55,6 +55,7 @@ class Call:
     commits: int = 0
     deadlocked: bool = False
     _reached: int = 0
+    _killed: bool = False
     _counts: Counter[Point] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
@@ -81,6 +82,8 @@ class Call:
         self.state = state
         self._back.release()
         self._go.acquire()
+        if self._killed:
+            raise Killed
 
     def reach(self, point: Point) -> bool:
         """On the call's own thread: it has come to a point; True if the connection is cut here."""
@@ -95,6 +98,14 @@ class Call:
         if self._reached in self.course.pauses:
             self.stop("paused")
         return False
+
+    def abandon(self) -> None:
+        """Kill it wherever it is."""
+        self._killed = True
+        while self.state != "done":
+            self._go.release()
+            self._back.acquire()
+        self._thread.join()
 
     def let_be(self) -> None:
         """No more pauses and faults: all is well from now on."""

@@ -39,6 +39,7 @@ class Database:
         self.links: list[Link] = []
         self.ended = 0  # transactions so far: after each, who was blocked may try again
         self.changed = True  # whether anything was committed since this was last set to False
+        self._plans: dict[str, str] = {}
         self._eyes = _connect(url)
         self._cursor = self._eyes.cursor(cursor_factory=psycopg2.extras.RealDictCursor)
 
@@ -49,8 +50,17 @@ class Database:
 
     def query(self, sql: str, **values: Any) -> list[dict[str, Any]]:
         """What the simulator looks up, as committed, at the present moment."""
+        if not values:
+            sql = f"EXECUTE {self._prepared(sql)}"
         self._cursor.execute(f"SET sim.now = '{self.clock.now().isoformat()}'; {sql}", values)
         return [dict(row) for row in self._cursor.fetchall()] if self._cursor.description else []
+
+    def _prepared(self, sql: str) -> str:
+        """Planned once: the same questions are asked after every step."""
+        if sql not in self._plans:
+            self._plans[sql] = f"plan_{len(self._plans)}"
+            self._cursor.execute(f"PREPARE {self._plans[sql]} AS {sql}")
+        return self._plans[sql]
 
     def connect(self) -> "Link":
         """For shared.db: an idle connection, or another one."""

@@ -7,6 +7,7 @@ from tests.simulation.calls import Course
 from tests.simulation.simulation import Simulation
 from tests.simulation.world import Spot
 
+NOTHING = "nothing is on its way"
 PAUSES_S = (0.5, 3, 8, 16, 61, 200, 620, 1900)
 
 
@@ -67,7 +68,7 @@ def visit(sim: Simulation, _course: Course, numbers: tuple[int, int, int, int]) 
     bag = sim.world.bags[who]
     if inside and c % 10 < 7:
         sim.world.take(spot, who)
-        sim.world.claims[inside] = who if who == owner else None
+        sim.world.claims[inside] = who if who == owner and spot not in sim.world.liars else None
         done.append(f"takes {inside}")
     elif not inside and bag and c % 10 < 7:
         one = bag[b % len(bag)]
@@ -152,7 +153,7 @@ def flow(sim: Simulation, _course: Course, _numbers: tuple[int, int, int, int]) 
     if sim.network.inbox:
         told.append(sim.trigger(sim.network.take(0, 100), Course()))
     told += [sim.resume(call) for call in list(sim.calls)]
-    return "; ".join(told) or "nothing is on its way"
+    return "; ".join(told) or NOTHING
 
 
 def _operation(sim: Simulation, numbers: tuple[int, int, int, int]) -> Request:
@@ -192,11 +193,12 @@ def _correction(sim: Simulation, a: int, d: int) -> Request:
             body = {"status": "in_service", "reason": "looked"}
             return backend.correct(accumulator_id, body)
     sim.world.claims[accumulator_id] = None
+    sim.world.unsure.add(accumulator_id)
     return backend.correct(accumulator_id, {"place": place, "reason": "looked"})
 
 
 def _doubt(sim: Simulation, accumulator: Accumulator) -> None:
-    """A cabinet's word may still be on its way: nothing says whether it is older than the swap."""
+    """Words about it may still be on their way: nothing says whether they are older."""
     if sim.words_on_their_way(accumulator.accumulator_id):
         sim.world.unsure.add(accumulator.accumulator_id)
 

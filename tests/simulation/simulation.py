@@ -3,16 +3,12 @@
 import base64
 import importlib
 import json
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from local.cabinet.cells import Accumulator, Cell
 from local.timer import timer_event
-from shared import db
 from tests.cloud import Context
-from tests.simulation import backend
 from tests.simulation.backend import Answer, Request
 from tests.simulation.calls import Call, Course, Killed
 from tests.simulation.clock import Clock
@@ -61,6 +57,8 @@ class Memory:
     sent: list[Sent] = field(default_factory=list)
     swaps: list[tuple[str, str, str, str]] = field(default_factory=list)
     """Physical swaps: contractor, scooter, installed, removed."""
+    confirmed: set[int] = field(default_factory=set)
+    """Of them, those whose report was answered."""
     positions: dict[tuple[str, int], tuple[int, int]] = field(default_factory=dict)
     last_movement: int = 0
     registered: set[str] = field(default_factory=set)
@@ -85,6 +83,23 @@ class Simulation:
         self.scooters = [f"S-{n}" for n in (1, 2)]
         database.reset(self.clock)
         self.network.watch = self._published
+
+    def words_on_their_way(self, accumulator_id: str) -> bool:
+        """Whether what was said about an accumulator has not been taken in yet.
+
+        Nothing tells the service in which order a cabinet's words and reports of swaps were said.
+        """
+        for index, swap in enumerate(self.memory.swaps):
+            if accumulator_id in swap and index not in self.memory.confirmed:
+                return True
+        name = f'"{accumulator_id}"'.encode()
+        waiting = [base64.b64decode(r["details"]["payload"]) for r in self.network.inbox]
+        for line in self.network.lines.values():
+            waiting += line.outbox
+        for unit in self.world.units.values():
+            waiting += unit.held
+        busy = any(call.name.startswith("trigger") for call in self.calls)
+        return busy or any(name in payload for payload in waiting)
 
     # --- calls --------------------------------------------------------------------------------
 
@@ -161,9 +176,7 @@ class Simulation:
         if request.resource.endswith("/unlock") and answer.status == 200:
             self._check_unlocked(answer.body)
         if request.swap is not None and answer.status == 200:
-            self._swapped(self.memory.swaps[request.swap])
-        if request.method == "PATCH" and request.function == "accumulators":
-            self.world.claims[dict(request.parameters)["accumulator_id"]] = None
+            self._swapped(request.swap)
 
     def _remember(self, request: Request, body: Any) -> None:
         made = self.memory.made_by_key
@@ -178,18 +191,28 @@ class Simulation:
             spot = (self._cabinet_of(body["booking_id"]), cell["cell_number"])
             opened = self.world.executed.get(body["command_id"], set())
             if cell["result"] == "opened" and spot[1] not in opened:
-                if spot not in self.world.liars:
+                if spot not in self.world.liars and not self._is_inferred(body["command_id"]):
                     raise Violation("what is told to be open was opened", spot)
+
+    def _is_inferred(self, command_id: str) -> bool:
+        sql = "SELECT inferred FROM commands WHERE command_id::text = %(id)s"
+        return bool(self.database.query(sql, id=command_id)[0]["inferred"])
 
     def _cabinet_of(self, booking_id: str) -> str:
         return next(b.cabinet_id for b in self.memory.bookings if b.booking_id == booking_id)
 
-    def _swapped(self, swap: tuple[str, str, str, str]) -> None:
-        contractor, scooter, installed, removed = swap
-        places = self.world.places()
-        for accumulator_id, place in ((installed, scooter), (removed, contractor)):
-            if places[accumulator_id] == place and accumulator_id not in self.world.unsure:
-                self.world.claims[accumulator_id] = place
+    def _swapped(self, index: int) -> None:
+        """A swap's report was taken; if it came too late, it may have confused the records."""
+        self.memory.confirmed.add(index)
+        contractor, scooter, installed, removed = self.memory.swaps[index]
+        places, claims, unsure = self.world.places(), self.world.claims, self.world.unsure
+        if places[installed] == scooter and places[removed] == contractor:
+            for accumulator_id, place in ((installed, scooter), (removed, contractor)):
+                claims[accumulator_id] = None if accumulator_id in unsure else place
+            return
+        confused = {installed, removed} | {i for i, place in claims.items() if place == scooter}
+        claims.update(dict.fromkeys(confused))
+        unsure |= confused
 
     def _taken(self, call: Call, batch: list[Message]) -> None:
         self._check_end(call)

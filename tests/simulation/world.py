@@ -48,7 +48,7 @@ class World:
         self.scooters: dict[str, list[Accumulator]] = {}
         self.open_by: dict[Spot, Opening] = {}
         self.executed: dict[str, set[int]] = {}
-        """Cells that a command really opened."""
+        """Cells that a command really opened, or found open."""
         self.opened_at: dict[Spot, int] = {}
         """How often a door has opened, for whatever reason."""
         self.liars: set[Spot] = set()
@@ -59,6 +59,8 @@ class World:
         """Accumulators swapped while cabinets' words about them were still on their way."""
         self.put_at: dict[str, int] = {}
         """At which opening of its cell an accumulator was put into it."""
+        self.taken: set[tuple[str, str, int]] = set()
+        """What has ever been taken out of which cell."""
         self.said: dict[tuple[str, str, int], Message] = {}
         """Every message of every cabinet, by cabinet, boot_id and seq."""
 
@@ -78,16 +80,13 @@ class World:
             return None
         publication = line.commands.popleft()
         command = publication.command
-        before = {n: cell.door for n, cell in unit.hardware.cells.items()}
+        before = set(self.open_spots(cabinet_id))
         replies = unit.hardware.handle(command, broadcast=publication.device_id is None)
-        opened = {
-            n
-            for n, cell in unit.hardware.cells.items()
-            if before[n] == "closed" and cell.door == "open"
-        }
-        if opened:
-            self.executed.setdefault(command["command_id"], set()).update(opened)
-        for number in opened:
+        now = set(self.open_spots(cabinet_id))
+        if command["kind"] == "unlock":
+            asked = now & set(command["cells"])
+            self.executed.setdefault(command["command_id"], set()).update(asked | (now - before))
+        for number in now - before:
             self._opened((cabinet_id, number), command["command_id"])
         self._answer(cabinet_id, replies)
         self.tell(cabinet_id)
@@ -120,6 +119,11 @@ class World:
             for reply in due if unit.powered else []:
                 self.say(cabinet_id, reply.make())
 
+    def _lose_words(self) -> None:
+        """A cabinet has forgotten what it had not sent: who took what may never be known."""
+        self.claims.update(dict.fromkeys(self.claims))
+        self.unsure |= self.claims.keys()
+
     # --- what cabinets say --------------------------------------------------------------------
 
     def say(self, cabinet_id: str, *messages: Message) -> None:
@@ -133,6 +137,8 @@ class World:
         unit = self.units[cabinet_id]
         if unit.powered:
             self.say(cabinet_id, *unit.hardware.noticed())
+        elif unit.hardware.noticed():
+            self._lose_words()
 
     def act(self, cabinet_id: str, action: Callable[[Hardware], object]) -> None:
         """Do something to a cabinet by hand."""
@@ -144,6 +150,8 @@ class World:
         unit, line = self.units[cabinet_id], self.network.lines[cabinet_id]
         self.network.cut(cabinet_id)
         if not keep_outbox:
+            if line.outbox or unit.held:
+                self._lose_words()
             line.outbox.clear()
             unit.held.clear()
         unit.later.clear()
@@ -185,6 +193,7 @@ class World:
         taken: list[Accumulator] = []
         self.act(spot[0], lambda hardware: taken.append(hardware.remove(spot[1])))
         self.bags[contractor].append(taken[0])
+        self.taken.add((taken[0].accumulator_id, *spot))
         return taken[0]
 
     def put(self, spot: Spot, contractor: str, accumulator: Accumulator) -> None:

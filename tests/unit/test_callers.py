@@ -5,7 +5,7 @@ from typing import Any, get_args
 
 import pytest
 
-from shared.api.callers import Caller, Scope, caller_of, identify
+from shared.callers import Caller, Scope, caller_of, identify
 from shared.errors import Forbidden, Unauthenticated
 
 

@@ -1,0 +1,9 @@
+"""The local API Gateway: serves the API's own OpenAPI document as the cloud's gateway does.
+
+Left out, because the document uses none of it: the request validator, CORS, rate limits, WebSocket,
+other integrations than functions, and the cache of the authorizer's results.
+"""
+
+from local.gateway.gateway import Exchange, Gateway
+
+__all__ = ["Exchange", "Gateway"]

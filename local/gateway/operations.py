@@ -1,0 +1,85 @@
+"""What the OpenAPI document tells the gateway: which function answers which method and path."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from local import CannotStart
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One method of one path in the document."""
+
+    method: str
+    resource: str
+    operation_id: str
+    function: str
+    authorizer: str | None
+    parameters: tuple[tuple[str, str], ...]
+    """What the document declares: where it stands (path, query, header, cookie), and its name."""
+    context: dict[str, Any]
+
+
+def operations(document: dict[str, Any]) -> Iterator[Operation]:
+    """Every operation that a function answers. Raises CannotStart where one cannot be served."""
+    for resource, path_item in document["paths"].items():
+        for method, described in path_item.items():
+            if isinstance(described, dict) and "x-yc-apigateway-integration" in described:
+                try:
+                    yield _operation(document, resource, method)
+                except (KeyError, ValueError) as error:
+                    raise CannotStart(
+                        f"the OpenAPI document is wrong at {method.upper()} {resource}: {error!r};"
+                        " write it anew with make documents"
+                    ) from None
+
+
+def _operation(document: dict[str, Any], resource: str, method: str) -> Operation:
+    path_item = document["paths"][resource]
+    described = path_item[method]
+    integration = described["x-yc-apigateway-integration"]
+    if (integration["type"], integration["payload_format_version"]) != ("cloud_functions", "1.0"):
+        raise ValueError("only cloud_functions with payload format 1.0 can be served here")
+    declared = [*path_item.get("parameters", []), *described.get("parameters", [])]
+    parameters = [_resolve(document, parameter) for parameter in declared]
+    return Operation(
+        method=method.upper(),
+        resource=resource,
+        operation_id=described["operationId"],
+        function=_function_name(integration["function_id"]),
+        authorizer=_authorizer(document, described.get("security", document.get("security", []))),
+        parameters=tuple((parameter["in"], parameter["name"]) for parameter in parameters),
+        context=integration.get("context", {}),
+    )
+
+
+def _authorizer(document: dict[str, Any], security: list[dict[str, Any]]) -> str | None:
+    for requirement in security:
+        for scheme in requirement:
+            described = document["components"]["securitySchemes"][scheme]
+            return _function_name(described["x-yc-apigateway-authorizer"]["function_id"])
+    return None
+
+
+def _function_name(template: str) -> str:
+    found = re.fullmatch(r"\$\{function_ids\.(\w+)\}", template)
+    if not found:
+        raise ValueError(f"{template!r} is no ${{function_ids.NAME}}")
+    return found[1]
+
+
+def _resolve(document: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
+    if "$ref" not in node:
+        return node
+    target: Any = document
+    for step in node["$ref"].removeprefix("#/").split("/"):
+        target = target[step]
+    return _resolve(document, target)
+
+
+def rule(resource: str) -> str:
+    """Werkzeug's notation of a path; `{name+}` takes the rest of it."""
+    greedy = re.sub(r"\{(\w+)\+\}", r"<path:\1>", resource)
+    return re.sub(r"\{(\w+)\}", r"<\1>", greedy)

@@ -1,0 +1,143 @@
+"""What can be told wrong about a topology by reading it: who leads where, and who may."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from local.rehearsal.topology import Resource, Topology
+
+_METHODS = ("get", "put", "post", "delete", "patch", "options", "head")
+_CRON = (
+    (range(60), ()),  # minutes
+    (range(24), ()),  # hours
+    (range(1, 32), ()),  # days of the month
+    (range(1, 13), "JAN FEB MAR APR MAY JUN JUL AUG SEP OCT NOV DEC".split()),
+    (range(1, 8), "SUN MON TUE WED THU FRI SAT".split()),
+    (range(1970, 2100), ()),  # years
+)
+_DAY_OF_MONTH, _DAY_OF_WEEK = 2, 4
+
+
+def faults(topology: Topology) -> list[str]:
+    """Everything that leads nowhere or is not allowed, a line each."""
+    return [
+        *_of_functions(topology),
+        *_of_routes(topology),
+        *_of_triggers(topology),
+        *_of_machine(topology),
+        *_of_uninvoked(topology),
+    ]
+
+
+def cron_fault(expression: str) -> str:
+    """What is wrong with a timer's cron expression; empty when nothing is."""
+    fields = expression.split()
+    if len(fields) != len(_CRON):
+        return f"{len(fields)} fields instead of {len(_CRON)}"
+    if [fields[_DAY_OF_MONTH], fields[_DAY_OF_WEEK]].count("?") != 1:
+        return "exactly one of day of month and day of week must be ?"
+    for text, (numbers, names) in zip(fields, _CRON, strict=True):
+        if text != "?" and not all(_is_item(item, numbers, names) for item in text.split(",")):
+            return f"{text!r} is no value of its field"
+    return ""
+
+
+def _is_item(item: str, numbers: range, names: Any) -> bool:
+    """A value, a range, or a step of either: 5, 1-4, */2, MON-FRI."""
+    values, slash, step = item.partition("/")
+    if slash and not (step.isdigit() and int(step)):
+        return False
+    ends = [] if values == "*" else values.split("-")
+    return len(ends) <= 2 and all(  # noqa: PLR2004 - the two ends of a range
+        end in names or (end.isdigit() and int(end) in numbers) for end in ends
+    )
+
+
+def _of_functions(topology: Topology) -> Iterator[str]:
+    versions = {one.values["id"]: one for one in topology.all("yandex_lockbox_secret_version")}
+    secrets = {one.values["id"]: one for one in topology.all("yandex_lockbox_secret")}
+    for function in topology.functions.values():
+        if not function.package.exists():
+            yield f"{function.address}: there is no package {function.package}: make package"
+        for given in function.secrets:
+            variable, version = given["environment_variable"], versions.get(given["version_id"])
+            if version is None or version.values["secret_id"] != given["id"]:
+                yield f"{function.address}: {variable} is of a secret's version that is not there"
+            elif given["key"] not in keys_of(secrets[given["id"]], version):
+                yield f"{function.address}: {variable}: {version.address} has no {given['key']!r}"
+            elif not topology.may_read(function.account, given["id"]):
+                who = topology.name_of(function.account)
+                yield f"{function.address}: {who} may not read {variable}'s secret"
+
+
+def keys_of(secret: Resource, version: Resource) -> list[str]:
+    """The keys that a secret's version has."""
+    generated = secret.values.get("password_payload_specification") or []
+    entries = version.values.get("entries") or []
+    return [one["password_key"] for one in generated] + [one["key"] for one in entries]
+
+
+def _of_routes(topology: Topology) -> Iterator[str]:
+    gateway = topology.one("yandex_api_gateway").address
+    for path, item in topology.document["paths"].items():
+        for method in _METHODS:
+            if method in item:
+                integration = item[method].get("x-yc-apigateway-integration", {})
+                where = f"{gateway}: {method.upper()} {path}"
+                yield from _of_link(topology, where, integration.get("function_id"), integration)
+    schemes = topology.document.get("components", {}).get("securitySchemes", {})
+    for name, scheme in schemes.items():
+        if authorizer := scheme.get("x-yc-apigateway-authorizer"):
+            where = f"{gateway}: the authorizer of {name}"
+            yield from _of_link(topology, where, authorizer.get("function_id"), authorizer)
+
+
+def _of_triggers(topology: Topology) -> Iterator[str]:
+    for trigger in topology.all("yandex_function_trigger"):
+        target = (trigger.values["function"] or [{}])[0]
+        yield from _of_link(topology, trigger.address, target.get("id"), target)
+        for timer in trigger.values["timer"] or []:
+            if fault := cron_fault(timer["cron_expression"]):
+                yield f"{trigger.address}: cron {timer['cron_expression']!r}: {fault}"
+
+
+def _of_machine(topology: Topology) -> Iterator[str]:
+    if not topology.all("yandex_compute_instance"):
+        return
+    machine, settings = topology.machine, json.loads(topology.metadata("broker"))
+    account = machine.values["service_account_id"]
+    function_id = settings["bridge_environment"].get("BRIDGE_FUNCTION_ID")
+    yield from _of_link(
+        topology, f"{machine.address}: the bridge", function_id, {"service_account_id": account}
+    )
+    for name, reference in settings.items():
+        if isinstance(reference, dict) and "secret_id" in reference:
+            if not topology.may_read(account, reference["secret_id"]):
+                who = topology.name_of(account)
+                yield f"{machine.address}: {who} may not read its secret {name!r}"
+
+
+def _of_link(
+    topology: Topology, where: str, function_id: str | None, link: dict[str, Any]
+) -> Iterator[str]:
+    """A link from the gateway, a trigger or the bridge to a function, in an account's name."""
+    function = topology.functions.get(function_id or "")
+    account = link.get("service_account_id") or ""
+    if function is None:
+        yield f"{where} leads to function {function_id}, which does not exist"
+    elif not topology.may_invoke(account, function.id):
+        yield f"{where}: {topology.name_of(account) or 'nobody'} may not invoke {function.address}"
+
+
+def _of_uninvoked(topology: Topology) -> Iterator[str]:
+    """Of functions that nothing leads to. `migrate` is invoked while Terraform applies."""
+    mentions = [topology.one("yandex_api_gateway").values["spec"]]
+    mentions += [json.dumps(one.values) for one in topology.all("yandex_function_trigger")]
+    mentions += [one.values["metadata"]["broker"] for one in topology.all("yandex_compute_instance")]
+    for function in topology.functions.values():
+        invoked = function.name == "migrate" or any(
+            re.search(rf"\b{re.escape(function.id)}\b", text) for text in mentions
+        )
+        if not invoked:
+            yield f"{function.address}: no route, trigger or bridge leads to it"

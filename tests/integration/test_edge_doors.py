@@ -1,0 +1,241 @@
+"""Edge cases E21 to E29: doors. docs/edge-cases.md lists them."""
+
+import pytest
+
+from local.cabinet.hardware import Accumulator
+from tests.service import Answer, Service
+
+
+def open_by_hand(service: Service, cell: int) -> Answer:
+    """Support opens a cell without any booking."""
+    body = {"kind": "unlock", "cells": [cell], "reason": "support"}
+    return service.call("POST", "/v1/cabinets/C-1/commands", body, key="operator")
+
+
+def available(service: Service) -> int:
+    count: int = service.get("/v1/cabinets/C-1")["accumulators"]["available"]
+    return count
+
+
+def free(service: Service) -> int:
+    count: int = service.get("/v1/cabinets/C-1")["free_cells"]
+    return count
+
+
+# --- E21, E22, E29: it does not open --------------------------------------------------------------
+
+
+def test_e21_a_jammed_cell_becomes_faulty_and_another_is_held_in_its_place(
+    service: Service,
+) -> None:
+    hardware = service.add_cabinet(charges=[95, 90])
+    hardware.cells[1].lock = "jammed"
+    booking = service.book()
+    answer = service.unlock(booking)
+    assert answer.body["status"] == "active"
+    assert (service.cell(1)["health"], service.cell(1)["health_reason"]) == ("faulty", "jammed")
+    held = [cell for cell in service.booking(booking)["cells"] if cell["state"] == "held"]
+    assert [cell["accumulator_id"] for cell in held] == ["C-1.A-2"]
+    service.check_invariants()
+
+
+def test_e21_the_cell_held_in_its_place_completes_the_booking(service: Service) -> None:
+    hardware = service.add_cabinet(charges=[95, 90])
+    hardware.cells[1].lock = "jammed"
+    booking = service.book()
+    service.unlock(booking)
+    assert service.unlock(booking).body["status"] == "completed"
+    assert service.place("C-1.A-2") == {"contractor_id": "T-1"}
+    service.check_invariants()
+
+
+def test_e21_with_nothing_to_put_in_its_place_the_booking_has_failed(service: Service) -> None:
+    hardware = service.add_cabinet(charges=[95])
+    hardware.cells[1].lock = "jammed"
+    booking = service.book()
+    assert service.unlock(booking).body["status"] == "failed"
+    assert service.place("C-1.A-1") == {"cabinet_id": "C-1", "cell_number": 1}
+    service.check_invariants()
+
+
+def test_e21_a_jammed_return_cell_is_replaced_by_another_free_one(service: Service) -> None:
+    hardware = service.add_cabinet(cells=2)
+    hardware.cells[1].lock = "jammed"
+    booking = service.book(kind="return")
+    service.unlock(booking)
+    assert service.unlock(booking).body["status"] == "returning"
+    assert hardware.cells[2].door == "open"
+    service.check_invariants()
+
+
+def test_e22_a_pulse_without_an_open_door_moves_nothing(service: Service) -> None:
+    hardware = service.add_cabinet(charges=[95])
+    hardware.cells[1].lock = "stuck"
+    answer = service.unlock(service.book())
+    assert answer.body["cells"][0]["result"] == "not_detected"
+    assert service.place("C-1.A-1") == {"cabinet_id": "C-1", "cell_number": 1}
+    assert service.cell(1)["health_reason"] == "not_detected"
+    service.check_invariants()
+
+
+def test_e29_a_jammed_door_is_not_tried_again_until_a_person_says_that_it_works(
+    service: Service,
+) -> None:
+    hardware = service.add_cabinet(charges=[95])
+    hardware.cells[1].lock = "jammed"
+    booking = service.book()
+    service.unlock(booking)
+    assert service.unlock(booking).body["status"] == "failed"
+    service.report()
+    assert hardware.cells[1].openings == 1
+    assert available(service) == 0
+    service.patch("/v1/cabinets/C-1/cells/1", {"health": "ok", "reason": "mended"})
+    assert available(service) == 1
+    service.check_invariants()
+
+
+# --- E23: opened without a command ----------------------------------------------------------------
+
+
+def test_e23_a_door_that_opens_without_a_command_is_an_anomaly(service: Service) -> None:
+    service.add_cabinet(charges=[95])
+    service.act("C-1", lambda hardware: hardware.pry_open(1))
+    assert service.anomalies() == ["opened_without_command"]
+    assert available(service) == 0
+    service.check_invariants()
+
+
+def test_e23_what_leaves_a_pried_cell_is_nowhere_known(service: Service) -> None:
+    service.add_cabinet(charges=[95])
+    service.act("C-1", lambda hardware: hardware.pry_open(1))
+    service.take(1)
+    assert service.place("C-1.A-1") is None
+    assert "vanished" in service.anomalies()
+    service.check_invariants()
+
+
+def test_e23_a_door_opened_by_command_is_none(service: Service) -> None:
+    service.add_cabinet(charges=[95])
+    service.unlock(service.book())
+    service.report()
+    service.take(1)
+    assert service.anomalies() == []
+    service.check_invariants()
+
+
+# --- E24, E25, E26: it does not close -------------------------------------------------------------
+
+
+def test_e24_a_door_left_open_after_taking_ends_the_booking_but_frees_no_cell(
+    service: Service,
+) -> None:
+    service.add_cabinet(charges=[95], cells=1)
+    booking = service.book()
+    service.unlock(booking)
+    service.act("C-1", lambda hardware: hardware.remove(1))
+    service.report()
+    assert service.booking(booking)["status"] == "completed"
+    assert free(service) == 0
+    service.act("C-1", lambda hardware: hardware.close_door(1))
+    service.report()
+    assert free(service) == 1
+    service.check_invariants()
+
+
+def test_e25_what_is_still_in_its_open_cell_is_about_to_be_taken_and_not_available(
+    service: Service,
+) -> None:
+    service.add_cabinet(charges=[95])
+    service.unlock(service.book())
+    service.report()
+    service.later(2000)
+    service.report()
+    assert service.place("C-1.A-1") == {"contractor_id": "T-1"}
+    assert (available(service), service.cell(1)["door"]) == (0, "open")
+    service.check_invariants()
+
+
+def test_e25_closed_untaken_it_is_the_cabinets_again(service: Service) -> None:
+    service.add_cabinet(charges=[95])
+    service.unlock(service.book())
+    service.later(2000)
+    service.act("C-1", lambda hardware: hardware.close_door(1))
+    service.report()
+    assert service.place("C-1.A-1") == {"cabinet_id": "C-1", "cell_number": 1}
+    assert service.causes("C-1.A-1")[-1] == "not_collected"
+    assert available(service) == 1
+    service.check_invariants()
+
+
+def test_e26_a_return_into_a_door_that_stays_open_counts_but_is_not_issued(
+    service: Service,
+) -> None:
+    service.add_cabinet(cells=1)
+    service.post("/v1/accumulators", {"accumulator_id": "A", "contractor_id": "T-1"})
+    booking = service.book(kind="return")
+    service.unlock(booking)
+    service.act("C-1", lambda hardware: hardware.insert(1, Accumulator("A", 99)))
+    assert service.booking(booking)["status"] == "completed"
+    assert service.place("A") == {"cabinet_id": "C-1", "cell_number": 1}
+    assert (available(service), free(service)) == (0, 0)
+    service.check_invariants()
+
+
+def test_e26_an_open_empty_return_cell_is_given_up_at_expiry_and_not_booked(
+    service: Service,
+) -> None:
+    service.add_cabinet(cells=1)
+    booking = service.book(kind="return")
+    service.unlock(booking)
+    service.later(2000)
+    service.report()
+    assert service.booking(booking)["status"] == "expired"
+    assert free(service) == 0
+    service.check_invariants()
+
+
+# --- E27, E28: sensors ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("door", ["open", "unknown"])
+def test_e27_e28_a_cell_whose_door_is_not_known_to_be_closed_is_not_booked(
+    service: Service, door: str
+) -> None:
+    hardware = service.add_cabinet(charges=[95], cells=2)
+    for cell in hardware.cells.values():
+        cell.senses["door"] = door
+    service.report()
+    assert (available(service), free(service)) == (0, 0)
+    service.check_invariants()
+
+
+def test_e27_support_may_open_a_cell_whose_sensor_says_open(service: Service) -> None:
+    hardware = service.add_cabinet(charges=[95])
+    hardware.cells[1].senses["door"] = "open"
+    service.report()
+    assert open_by_hand(service, 1).status == 200
+    assert hardware.cells[1].openings == 1
+    service.check_invariants()
+
+
+def test_e28_after_a_reboot_a_cell_that_is_not_reported_is_unknown_and_not_closed(
+    service: Service,
+) -> None:
+    hardware = service.add_cabinet(charges=[95])
+    hardware.reboot()
+    report = hardware.state_report()
+    service.say("C-1", {**report, "cells": report["cells"][1:]})
+    assert (service.cell(1)["door"], service.cell(1)["content"]) == ("unknown", "unknown")
+    assert available(service) == 0
+    service.check_invariants()
+
+
+def test_e28_a_hold_in_a_cell_that_became_unknown_is_replaced_at_the_unlock(
+    service: Service,
+) -> None:
+    hardware = service.add_cabinet(charges=[95, 90])
+    booking = service.book()
+    hardware.cells[1].senses["door"] = "unknown"
+    service.report()
+    assert service.unlock(booking).body["cells"][0]["accumulator_id"] == "C-1.A-2"
+    service.check_invariants()

@@ -1,0 +1,216 @@
+"""Edge cases E58 to E67: swaps and what contractors carry. docs/edge-cases.md lists them."""
+
+from typing import Any
+
+import pytest
+
+from local.cabinet.hardware import Accumulator
+from tests.service import Answer, Service
+
+BAG, OTHER_BAG, SCOOTER = {"contractor_id": "T-1"}, {"contractor_id": "T-2"}, {"scooter_id": "S-1"}
+
+
+@pytest.fixture
+def at_scooter(service: Service) -> Service:
+    """T-1 has the full accumulator in the bag and stands at S-1, which has the flat one."""
+    full = {"accumulator_id": "FULL", "battery_charge": 97, **BAG}
+    service.post("/v1/accumulators", full)
+    service.post("/v1/accumulators", {"accumulator_id": "FLAT", **SCOOTER})
+    return service
+
+
+def swap(service: Service, *, key: str | None = None, **more: Any) -> Answer:
+    body = {
+        "scooter_id": "S-1",
+        "contractor_id": "T-1",
+        "installed_accumulator_id": "FULL",
+        "removed_accumulator_id": "FLAT",
+    }
+    headers = {"Idempotency-Key": key} if key else {}
+    return service.call("POST", "/v1/swaps", body | more, headers=headers)
+
+
+def places(service: Service, *accumulator_ids: str) -> list[Any]:
+    return [service.place(accumulator_id) for accumulator_id in accumulator_ids]
+
+
+def test_e58_a_scooter_that_another_has_swapped_already_is_refused_and_told(
+    at_scooter: Service,
+) -> None:
+    service = at_scooter
+    service.post("/v1/accumulators", {"accumulator_id": "FULL-2", **OTHER_BAG})
+    first = swap(service, contractor_id="T-2", installed_accumulator_id="FULL-2")
+    assert first.status == 200
+    answer = swap(service)
+    assert (answer.status, answer.body["code"]) == (409, "accumulator_not_in_scooter")
+    assert answer.body["place"] == OTHER_BAG
+    assert places(service, "FULL", "FULL-2", "FLAT") == [BAG, SCOOTER, OTHER_BAG]
+    service.check_invariants()
+
+
+def test_e59_another_flat_one_than_recorded_is_refused(at_scooter: Service) -> None:
+    service = at_scooter
+    service.post("/v1/accumulators", {"accumulator_id": "FLAT-2", "scooter_id": "S-2"})
+    answer = swap(service, removed_accumulator_id="FLAT-2")
+    assert (answer.status, answer.body["code"]) == (409, "accumulator_not_in_scooter")
+    assert answer.body["place"] == {"scooter_id": "S-2"}
+    assert places(service, "FULL", "FLAT", "FLAT-2") == [BAG, SCOOTER, {"scooter_id": "S-2"}]
+    service.check_invariants()
+
+
+def test_e59_with_reconcile_the_record_follows_the_fact_and_says_so(at_scooter: Service) -> None:
+    service = at_scooter
+    service.post("/v1/accumulators", {"accumulator_id": "FLAT-2", "scooter_id": "S-2"})
+    answer = swap(service, removed_accumulator_id="FLAT-2", reconcile=True)
+    assert answer.status == 200
+    assert places(service, "FULL", "FLAT", "FLAT-2") == [SCOOTER, None, BAG]
+    for accumulator_id, odd in {"FULL": False, "FLAT": True, "FLAT-2": True}.items():
+        [last, *_] = service.get(f"/v1/accumulators/{accumulator_id}/movements")["movements"]
+        assert (last["cause"], last["discrepancy"]) == ("swapped", odd)
+    service.check_invariants()
+
+
+def test_e59_with_reconcile_one_recorded_in_a_cell_and_held_loses_its_hold(
+    service: Service,
+) -> None:
+    service.add_cabinet(charges=[95, 90])
+    booking = service.book(contractor_id="T-2")
+    answer = swap(
+        service,
+        installed_accumulator_id="C-1.A-1",
+        removed_accumulator_id=None,
+        reconcile=True,
+    )
+    assert answer.status == 200
+    held = [c["accumulator_id"] for c in service.booking(booking)["cells"] if c["state"] == "held"]
+    assert held == ["C-1.A-2"]
+    assert service.place("C-1.A-1") == SCOOTER
+    service.check_invariants()
+
+
+@pytest.mark.parametrize("change", [{"battery_charge": 5}, {"status": "quarantined"}])
+def test_e60_what_was_installed_is_recorded_as_a_fact_whatever_its_state(
+    at_scooter: Service, change: dict[str, Any]
+) -> None:
+    service = at_scooter
+    service.patch("/v1/accumulators/FULL", {**change, "reason": "test"})
+    assert swap(service).status == 200
+    assert places(service, "FULL", "FLAT") == [SCOOTER, BAG]
+    service.check_invariants()
+
+
+def test_e60_a_quarantined_or_flat_accumulator_is_never_issued_in_the_first_place(
+    service: Service,
+) -> None:
+    service.add_cabinet(charges=[95, 20])
+    change = {"status": "quarantined", "reason": "swollen"}
+    service.patch("/v1/accumulators/C-1.A-1", change)
+    wanted = {"cabinet_id": "C-1", "contractor_id": "T-1", "kind": "issue", "count": 1}
+    assert service.call("POST", "/v1/bookings", wanted).body["available"] == 0
+    service.check_invariants()
+
+
+def test_e61_a_swap_replayed_after_the_network_is_back_is_the_same_swap(
+    at_scooter: Service,
+) -> None:
+    first, again = (swap(at_scooter, key="swap-1") for _ in range(2))
+    assert again.body == first.body
+    assert again.headers["Idempotency-Replayed"] == "true"
+    assert at_scooter.causes("FULL") == ["registered", "swapped"]
+    at_scooter.check_invariants()
+
+
+def test_e62_when_the_phone_dies_the_booking_ends_by_itself_and_the_bag_stays(
+    service: Service,
+) -> None:
+    service.add_cabinet(charges=[95, 90])
+    service.unlock(service.book())
+    service.take(1)
+    idle = service.book()
+    service.later(1800)
+    service.poll()
+    assert service.booking(idle)["status"] == "expired"
+    assert service.place("C-1.A-1") == BAG
+    service.check_invariants()
+
+
+def test_e63_a_swap_posted_twice_is_one_swap(at_scooter: Service) -> None:
+    assert swap(at_scooter).body == swap(at_scooter).body
+    assert at_scooter.causes("FLAT") == ["registered", "swapped"]
+    at_scooter.check_invariants()
+
+
+def test_e63_the_same_accumulator_installed_again_later_is_another_swap(
+    at_scooter: Service,
+) -> None:
+    service = at_scooter
+    first = swap(service)
+    back = {"installed_accumulator_id": "FLAT", "removed_accumulator_id": "FULL"}
+    assert swap(service, **back).status == 200
+    third = swap(service)
+    assert third.body["swap_id"] != first.body["swap_id"]
+    assert places(service, "FULL", "FLAT") == [SCOOTER, BAG]
+    service.check_invariants()
+
+
+def test_e64_a_swap_that_fails_half_way_has_moved_neither(at_scooter: Service) -> None:
+    service = at_scooter
+    service.sql(
+        """CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql
+           AS $$ BEGIN RAISE EXCEPTION 'half way'; END $$"""
+    )
+    service.sql(
+        """CREATE TRIGGER half_way AFTER INSERT ON movements FOR EACH ROW
+           WHEN (NEW.accumulator_id = 'FLAT') EXECUTE FUNCTION fail()"""
+    )
+    assert swap(service).status == 500
+    assert places(service, "FULL", "FLAT") == [BAG, SCOOTER]
+    service.sql("DROP TRIGGER half_way ON movements")
+    assert swap(service).status == 200
+    service.check_invariants()
+
+
+@pytest.mark.parametrize("holder", [OTHER_BAG, {"scooter_id": "S-9"}, None])
+def test_e65_what_the_contractor_does_not_hold_is_refused_with_who_does(
+    at_scooter: Service, holder: dict[str, str] | None
+) -> None:
+    service = at_scooter
+    body: dict[str, Any] = {"place": holder or {"nowhere": True}, "reason": "test"}
+    service.patch("/v1/accumulators/FULL", body)
+    answer = swap(service)
+    assert (answer.status, answer.body["code"]) == (409, "accumulator_not_held")
+    assert answer.body["place"] == holder
+    assert places(service, "FULL", "FLAT") == [holder, SCOOTER]
+    service.check_invariants()
+
+
+def test_e66_an_accumulator_called_missing_is_quarantined_when_it_is_found(
+    service: Service,
+) -> None:
+    hardware = service.add_cabinet()
+    service.post("/v1/accumulators", {"accumulator_id": "A", **BAG})
+    lost: dict[str, Any] = {
+        "status": "missing",
+        "place": {"nowhere": True},
+        "reason": "not seen for days",
+    }
+    service.patch("/v1/accumulators/A", lost)
+    missing = service.get("/v1/accumulators?status=missing")["accumulators"]
+    assert [one["accumulator_id"] for one in missing] == ["A"]
+    hardware.cells[1].accumulator = Accumulator("A", 50)
+    service.report()
+    assert service.get("/v1/accumulators/A")["status"] == "quarantined"
+    assert service.place("A") == {"cabinet_id": "C-1", "cell_number": 1}
+    assert service.anomalies() == ["missing_found"]
+    service.check_invariants()
+
+
+def test_e67_what_is_still_in_a_bag_at_the_end_of_a_shift_can_be_asked_for(
+    at_scooter: Service,
+) -> None:
+    service = at_scooter
+    swap(service, removed_battery_charge=7)
+    [owed] = service.get("/v1/accumulators?contractor_id=T-1")["accumulators"]
+    assert (owed["accumulator_id"], owed["battery_charge"]) == ("FLAT", 7)
+    assert service.get("/v1/stats")["contractors"] == {"T-1": 1}
+    service.check_invariants()
