@@ -42,7 +42,7 @@ autosave_on_changes true
 autosave_interval 1
 set_tcp_nodelay true
 max_inflight_messages 0
-max_queued_messages 0
+max_queued_messages 1000000
 max_packet_size 307200
 log_type error
 log_type warning

@@ -29,7 +29,8 @@ def envelopes(event: dict[str, Any]) -> list[Envelope]:
 def is_timer(event: dict[str, Any]) -> bool:
     """Whether this is the timer's event."""
     try:
-        return all(m["event_metadata"]["event_type"] == TIMER for m in event["messages"])
+        kinds = {message["event_metadata"]["event_type"] for message in event["messages"]}
+        return kinds == {TIMER}
     except (KeyError, TypeError):
         return False
 

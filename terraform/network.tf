@@ -42,9 +42,10 @@ resource "yandex_vpc_security_group" "broker" {
   network_id  = yandex_vpc_network.main.id
 
   ingress {
-    description    = "MQTT over TLS"
+    description    = "MQTT over TLS: logins with a password, and with a certificate"
     protocol       = "TCP"
-    port           = 8883
+    from_port      = 8883
+    to_port        = 8884
     v4_cidr_blocks = ["0.0.0.0/0"]
   }
 

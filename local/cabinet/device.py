@@ -66,8 +66,13 @@ class Device:
 
     # Its life and its network
 
-    def start(self, host: str, port: int) -> None:
-        """Power up and connect in the background, again and again until the broker is there."""
+    def start(
+        self, host: str, port: int, *, password: str = DEVICE_PASSWORD, ca_file: str = ""
+    ) -> None:
+        """Power up and connect in the background, again and again until the broker is there.
+
+        With the file of a CA by TLS.
+        """
         self._no_network = self._greeted = False
         if self.hardware.seq:  # it has run before
             self.hardware.reboot()
@@ -77,7 +82,9 @@ class Device:
             clean_session=True,
             protocol=MQTTProtocolVersion.MQTTv311,
         )
-        client.username_pw_set(self.device_id, DEVICE_PASSWORD)
+        client.username_pw_set(self.device_id, password)
+        if ca_file:
+            client.tls_set(ca_file)
         client.max_queued_messages_set(QUEUED_MESSAGES)
         client.reconnect_delay_set(0.2, 1)  # type: ignore[arg-type]  # it takes fractions as well
         client.on_pre_connect = self._on_pre_connect

@@ -6,7 +6,7 @@ found as it was even after a kill -9.
 
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from itertools import count as counting
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from local import CannotStart
+from local.broker import DEVICE_PASSWORD
 from local.cabinet.device import Device
 from local.cabinet.hardware import Accumulator, Cell, Hardware, Impossible
 from local.cabinet.world import World
@@ -63,11 +64,23 @@ class Fleet:
             self.by_id[cabinet_id] = Device(hardware, self.world, registry_id=registry_id)
         self._save(*self.by_id)
 
-    def start(self, host: str, port: int, *, seconds: float = 15) -> None:
-        """Power all cabinets up; return when commands reach every one of them."""
+    def start(
+        self,
+        host: str,
+        port: int,
+        *,
+        seconds: float = 15,
+        passwords: Mapping[str, str] | None = None,
+        ca_file: str = "",
+    ) -> None:
+        """Power all cabinets up; return when commands reach every one of them.
+
+        `passwords`: by device id, where each has its own; with the file of a CA by TLS.
+        """
         self.world.start()
         for device in self.by_id.values():
-            device.start(host, port)
+            password = (passwords or {}).get(device.device_id, DEVICE_PASSWORD)
+            device.start(host, port, password=password, ca_file=ca_file)
             self.world.every(REPORT_SECONDS, device.report)
         self.world.every(CHARGING_SECONDS, self._charge)
         for device in self.by_id.values():

@@ -5,10 +5,10 @@ import socket
 import threading
 from contextlib import suppress
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from werkzeug.exceptions import HTTPException
-from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
+from werkzeug.serving import DechunkedInput, ThreadedWSGIServer, WSGIRequestHandler
 from werkzeug.wrappers import Response
 from werkzeug.wsgi import get_input_stream
 
@@ -61,7 +61,10 @@ class _RequestHandler(WSGIRequestHandler):
 
     def run_wsgi(self) -> None:
         try:
+            self._check_length()
             environ = self.make_environ()
+            if "Transfer-Encoding" in self.headers:
+                environ["wsgi.input"] = DechunkedInput(_Unbroken(self.rfile))
             _take_body(environ)
         # An address or a body that cannot be read, or the client went away in the middle of it.
         except (OSError, ValueError, HTTPException):
@@ -74,14 +77,47 @@ class _RequestHandler(WSGIRequestHandler):
         self.end_headers()
         self.wfile.write(response.data)
 
+    def _check_length(self) -> None:
+        """Refuse a body whose end is unclear: the rest would be taken for the next request."""
+        lengths = self.headers.get_all("Content-Length", [])
+        codings = self.headers.get_all("Transfer-Encoding", [])
+        clear = all(re.fullmatch(r"[0-9]{1,18}", length.strip()) for length in lengths) and all(
+            coding.strip().lower() == "chunked" for coding in codings
+        )
+        if not clear or len(lengths) + len(codings) > 1:
+            raise ValueError("no clear length")
+
+    def log_request(self, code: object = "-", size: object = "-") -> None:
+        """Write nothing: werkzeug's own would read the address, even one that cannot be read."""
+
     def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002 - werkzeug's name
         """Write nothing: the observers tell of the requests."""
 
 
+class _Unbroken(BytesIO):
+    """A connection on which a read that ends early is an error.
+
+    DechunkedInput takes no notice of that, and goes on for the length that the chunk claimed.
+    """
+
+    def __init__(self, connection: IO[bytes]) -> None:
+        super().__init__()
+        self._connection = connection
+
+    def read(self, size: int | None = -1) -> bytes:
+        """So many bytes."""
+        data = self._connection.read(size or 0)
+        if len(data) != size:
+            raise OSError("the client went away in the middle of a chunk")
+        return data
+
+    def readline(self, size: int | None = -1) -> bytes:
+        """A line, or so much of it."""
+        return self._connection.readline(size or 0)
+
+
 def _take_body(environ: "WSGIEnvironment") -> None:
     """Read all of the body, so that the next request follows; keep what the gateway would read."""
-    if not re.fullmatch(r"[0-9]{0,18}", environ.get("CONTENT_LENGTH", "")):
-        raise ValueError("no length: what follows could be taken for another request")
     stream = get_input_stream(environ)
     kept = bytearray()
     size = 0

@@ -113,7 +113,7 @@ def _run(route: Route, arguments: dict[str, Any], caller: Caller | None) -> Answ
 
 def _problem(error: ServiceError, request_id: str) -> Answer:
     status = status_of(type(error))
-    log.info("refused", code=error.code(), detail=error.detail)
+    log.info("refused", code=error.code(), detail=error.detail, **error.extra())
     retry = {"Retry-After": "1"} if isinstance(error, Unavailable) else {}
     body = json.dumps(problem(error, request_id), default=str)
     return Answer(status, body, {**_headers(status), **retry})

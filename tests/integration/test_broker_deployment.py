@@ -410,10 +410,8 @@ def test_a_new_package_takes_the_bridges_place(deployment: Deployment) -> None:
     deployment.deploy(bridge="print('new')")
     deployment.systemctl.clear()
     assert deployment.refresh().returncode == 0
-    python = deployment.bridge / "venv/bin/python"
-    done = subprocess.run(
-        [python, "-m", "bridge"], cwd=deployment.bridge, capture_output=True, check=True
-    )
+    command = [sys.executable, "-m", "bridge"]
+    done = subprocess.run(command, cwd=deployment.bridge, capture_output=True, check=True)
     assert done.stdout == b"new\n"
     assert "restart bridge.service" in deployment.systemctl
     assert not before.exists()
@@ -428,7 +426,7 @@ def test_the_bridge_connects_with_what_refresh_has_written(
     deployment: Deployment, tmp_path: Path
 ) -> None:
     unit = installed_files()["/etc/systemd/system/bridge.service"].text
-    command = re.search(r"^ExecStart=/opt/bridge/current/venv/bin/python (.+)$", unit, re.MULTILINE)
+    command = re.search(r"^ExecStart=/usr/bin/python3 (.+)$", unit, re.MULTILINE)
     assert command is not None
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
         systemd.bind(str(tmp_path / "notify"))

@@ -328,6 +328,22 @@ def test_e03_a_late_success_after_evidence_that_it_was_taken_back_moves_nothing(
     service.check_invariants()
 
 
+def test_e03_evidence_that_overtakes_the_reply_waits_for_it(service: Service) -> None:
+    hardware = service.add_cabinet(charges=[90])
+
+    def answer_last(_device: str | None, message: Message) -> None:
+        replies = [reply.make() for reply in hardware.handle(message)]
+        service.take(1)
+        service.report()
+        service.say("C-1", *replies)
+
+    service.queue.arrive = answer_last
+    assert service.unlock(service.book()).body["status"] == "completed"
+    assert service.causes("C-1.A-1") == ["registered", "reported", "issued"]
+    assert (service.anomalies(), service.cell(1)["health"]) == ([], "ok")
+    service.check_invariants()
+
+
 def test_e03_a_success_of_a_command_that_was_thought_unpublished_is_applied(
     service: Service,
 ) -> None:

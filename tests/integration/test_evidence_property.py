@@ -18,24 +18,54 @@ from hypothesis.stateful import (
 )
 
 from local.cabinet.hardware import Accumulator, Hardware
+from local.functions import FunctionPool
 from shared import db
 from shared.repo import stats
-from tests.service import Message, Service, running
+from tests.service import Message, Queue, Service, running
 
 CABINETS = st.sampled_from(["C-1", "C-2"])
 CONTRACTORS = st.sampled_from(["T-1", "T-2"])
-FATES = st.sampled_from(["now", "now", "now", "later", "lost", "twice"])
+FATES = st.sampled_from(["now", "now", "later", "later", "lost", "twice"])
 """What the network does with the messages that an action causes."""
 
 
+class Watched(Service):
+    """Remembers of each cell's door what the newest delivered message said, by the protocol."""
+
+    def __init__(self, url: str, queue: Queue, pool: FunctionPool) -> None:
+        super().__init__(url, queue, pool)
+        self.boots: dict[str, list[str]] = {}
+        self.newest: dict[tuple[str, int], tuple[tuple[int, int], str | None]] = {}
+        """(position, door); no door where a command's result was the newest."""
+
+    def deliver(self, *messages: tuple[str, Message | bytes], event_id: str = "") -> Any:
+        for cabinet_id, message in messages:
+            assert isinstance(message, dict)
+            self._watch(cabinet_id, message)
+        return super().deliver(*messages, event_id=event_id)
+
+    def _watch(self, cabinet_id: str, message: Message) -> None:
+        boots = self.boots.setdefault(cabinet_id, [])
+        if message["boot_id"] not in boots:
+            boots.append(message["boot_id"])
+        position = boots.index(message["boot_id"]), message["seq"]
+        is_result = message["type"] == "command_result"
+        if position[0] + 1 < len(boots) and not is_result:
+            return  # of an older generation
+        for cell in message.get("cells", [message["cell"]] if "cell" in message else []):
+            key = cabinet_id, cell["cell_number"]
+            if key not in self.newest or position > self.newest[key][0]:
+                self.newest[key] = position, None if is_result else cell["door"]
+
+
 @pytest.fixture
-def quick_service(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
+def quick_service(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Watched]:
     with running(database_url, monkeypatch, UNLOCK_WAIT_SECONDS="0.02") as service:
-        yield service
+        yield Watched(service.url, service.queue, service.pool)
 
 
 def test_the_audit_holds_in_any_order_and_reports_restore_the_truth(
-    quick_service: Service,
+    quick_service: Watched,
 ) -> None:
     class Here(Field):
         service = quick_service
@@ -43,8 +73,8 @@ def test_the_audit_holds_in_any_order_and_reports_restore_the_truth(
     run_state_machine_as_test(
         Here,
         settings=settings(
-            max_examples=12,
-            stateful_step_count=25,
+            max_examples=16,
+            stateful_step_count=40,
             deadline=None,
             derandomize=True,
             suppress_health_check=[HealthCheck.too_slow],
@@ -55,7 +85,7 @@ def test_the_audit_holds_in_any_order_and_reports_restore_the_truth(
 class Field(RuleBasedStateMachine):
     """Two cabinets of three cells, two contractors with bags, one scooter, a bad network."""
 
-    service: Service
+    service: Watched
 
     def __init__(self) -> None:
         super().__init__()
@@ -67,10 +97,12 @@ class Field(RuleBasedStateMachine):
     def _begin(self) -> None:
         tables = "cabinets, accumulators, movements, bookings, commands, anomalies"
         self.service.sql(f"TRUNCATE {tables} RESTART IDENTITY CASCADE")
-        self.service.cabinets.clear()
+        for remembered in (self.service.cabinets, self.service.boots, self.service.newest):
+            remembered.clear()
         self.service.add_cabinet("C-1", charges=[95, 90], cells=3)
         self.service.add_cabinet("C-2", charges=[99], cells=3)
-        self.service.sql("UPDATE accumulators SET status = 'in_service'")
+        for contractor_id, bag in self.bags.items():
+            bag.append(Accumulator(f"of-{contractor_id}", 50))
 
     # --- the backend --------------------------------------------------------------------------
 
@@ -182,6 +214,14 @@ class Field(RuleBasedStateMachine):
                     WHERE h.state IN ('opened', 'inserted')
                     GROUP BY b.booking_id HAVING count(*) > b.requested"""
             )
+
+    @invariant()
+    def no_older_message_has_overwritten_a_newer_one(self) -> None:
+        with db.read() as tx:
+            rows = tx.all("SELECT cabinet_id, cell_number, door FROM cells")
+        doors = {(row["cabinet_id"], row["cell_number"]): row["door"] for row in rows}
+        for cell, (_, door) in self.service.newest.items():
+            assert door is None or doors[cell] == door
 
     def teardown(self) -> None:
         """Everything still on its way arrives, all doors are closed, and the poll asks twice."""

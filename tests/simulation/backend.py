@@ -30,7 +30,7 @@ class Request:
 
     def __str__(self) -> str:
         body = " ".join(f"{v}" for v in json.loads(self.body or "{}").values())
-        ids = " ".join(value[:4] if len(value) == 36 else value for _, value in self.parameters)
+        ids = " ".join(value for _, value in self.parameters)
         verb = self.resource.rsplit("/", 1)[-1] if self.method == "POST" else self.method
         key = f" by {self.key}" if self.key else ""
         return " ".join(f"{verb} {ids} {body}{key}".split())
@@ -55,7 +55,8 @@ class Request:
         }
         handler = importlib.import_module(f"functions.{self.function}.main").handler
         answer = handler(event, Context())
-        return Answer(answer["statusCode"], json.loads(answer["body"] or "null"))
+        replayed = "Idempotency-Replayed" in answer["headers"]
+        return Answer(answer["statusCode"], json.loads(answer["body"] or "null"), replayed)
 
 
 @dataclass(frozen=True)
@@ -64,11 +65,13 @@ class Answer:
 
     status: int
     body: Any
+    replayed: bool
 
     def __str__(self) -> str:
         code = self.body.get("code", "") if isinstance(self.body, dict) else ""
         status = self.body.get("status", "") if isinstance(self.body, dict) else ""
-        return f"{self.status} {code or status}".strip()
+        again = "stored" if self.replayed else ""
+        return " ".join(f"{self.status} {code or status} {again}".split())
 
 
 def book(body: Body, key: str | None) -> Request:

@@ -47,11 +47,12 @@ class Call:
     name: str
     work: Callable[[], Any]
     course: Course
-    done: "Callable[[Call], None]"
+    done: "Callable[[Call], object]"
     state: State = "new"
     result: Any = None
     error: BaseException | None = None
     suffered: Fault | None = None
+    began: float = 0.0
     commits: int = 0
     deadlocked: bool = False
     _reached: int = 0
@@ -99,13 +100,10 @@ class Call:
             self.stop("paused")
         return False
 
-    def abandon(self) -> None:
-        """Kill it wherever it is."""
+    def kill(self) -> None:
+        """End it wherever it has stopped."""
         self._killed = True
-        while self.state != "done":
-            self._go.release()
-            self._back.acquire()
-        self._thread.join()
+        self.go()
 
     def let_be(self) -> None:
         """No more pauses and faults: all is well from now on."""

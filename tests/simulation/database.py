@@ -41,6 +41,7 @@ class Database:
         self.changed = True  # whether anything was committed since this was last set to False
         self._plans: dict[str, str] = {}
         self._eyes = _connect(url)
+        self._eyes.cursor().execute("SET lock_timeout = 0")
         self._cursor = self._eyes.cursor(cursor_factory=psycopg2.extras.RealDictCursor)
 
     def reset(self, clock: Clock) -> None:

@@ -62,7 +62,7 @@ def catch_up(sim: Simulation, _course: Course, _numbers: Numbers) -> str | None:
         return None
     publication = slow.popleft()
     sim.network.arrive(publication)
-    return f"arrives late at the broker: {publication.command['command_id'][:4]}"
+    return f"arrives late at the broker: {publication.command['command_id']}"
 
 
 def disconnect(sim: Simulation, _course: Course, numbers: Numbers) -> str:

@@ -51,19 +51,20 @@ def run(schedule: Plan, database: Database) -> Outcome:
             _settle(sim)
             checks.when_quiet(sim)
         except Violation as violation:
-            return Outcome(schedule, taken, sim.history, violation)
+            sim.history.note(f"VIOLATION {violation}")
+            return Outcome(schedule, taken, sim.history.lines, violation)
         finally:
             _abandon(sim)
-        return Outcome(schedule, taken, sim.history, None)
+        return Outcome(schedule, taken, sim.history.lines, None)
 
 
 def _take(sim: Simulation, step: Step, number: int) -> None:
-    sim.history.append(f"{number:4} {step.kind} …")
+    sim.history.begin(number, step.kind)
     told = _STEPS[step.kind](sim, step.course, step.numbers)
     if told is None:
-        sim.history.pop()
+        sim.history.drop()
         return
-    sim.history[-1] = f"{number:4} {told}"
+    sim.history.end(number, told)
     checks.after_step(sim)
 
 
@@ -103,7 +104,7 @@ def _register(sim: Simulation, body: dict[str, object]) -> None:
 
 def _settle(sim: Simulation) -> None:
     """Heal everything, deliver everything, close the doors, report, and let time pass."""
-    sim.history.append("     all is healed")
+    sim.history.note("all is healed")
     sim.network.mode = "ok"
     for call in sim.calls:
         call.let_be()
@@ -126,7 +127,7 @@ def _settle(sim: Simulation) -> None:
     _flow(sim)
     for seconds in (61, 61, 700, 61, 1900, 61, 61):
         sim.clock.advance(seconds)
-        sim.history.append(f"     {seconds} s later: {sim.poll(Course())}")
+        sim.history.note(f"{seconds} s later: {sim.poll(Course())}")
         _flow(sim)
 
 
@@ -138,7 +139,8 @@ def _flow(sim: Simulation) -> None:
         sim.clock.advance(21)
         sim.world.pass_time()
         told = people.flow(sim, Course(), (0, 0, 0, 0))
-        sim.history += [] if told == people.NOTHING else [f"     {told}"]
+        if told != people.NOTHING:
+            sim.history.note(told)
         checks.after_step(sim)
         later = any(unit.later for unit in sim.world.units.values())
         if sim.network.idle() and not sim.calls and not later:
@@ -148,9 +150,12 @@ def _flow(sim: Simulation) -> None:
 
 def _abandon(sim: Simulation) -> None:
     """End the calls that are left when a run ends early."""
-    for call in list(sim.calls):
-        call.abandon()
-        sim.database.give_back(call)
+    for call in sim.calls:
+        if call.state != "done":
+            call.done = sim.database.give_back
+            call.kill()
+    for link in sim.database.links:
+        link.close()
 
 
 @contextmanager

@@ -43,14 +43,12 @@ def _calmed(best: Outcome, run: Run, deadline: float) -> Outcome:
     """Without the pauses and faults of calls that do not matter."""
     steps = list(best.plan.steps)
     for index, step in enumerate(steps):
-        for course in (Course(), Course(fault=step.course.fault), Course(step.course.pauses)):
-            if course == step.course or time.monotonic() > deadline:
-                continue
-            calmer = [*steps[:index], replace(step, course=course), *steps[index + 1 :]]
-            outcome = _attempt(best, calmer, run)
-            if outcome is not None:
-                best, steps = outcome, calmer
-                break
+        if step.course == Course() or time.monotonic() > deadline:
+            continue
+        calmer = [*steps[:index], replace(step, course=Course()), *steps[index + 1 :]]
+        outcome = _attempt(best, calmer, run)
+        if outcome is not None:
+            best, steps = outcome, calmer
     return best
 
 

@@ -86,11 +86,13 @@ class World:
         if command["kind"] == "unlock":
             asked = now & set(command["cells"])
             self.executed.setdefault(command["command_id"], set()).update(asked | (now - before))
+            for number in asked & before:  # whose door it is now, nobody can say
+                self.open_by[cabinet_id, number] = Opening(None)
         for number in now - before:
             self._opened((cabinet_id, number), command["command_id"])
         self._answer(cabinet_id, replies)
         self.tell(cabinet_id)
-        return f"{command['kind']} {command.get('cells', '')} {command['command_id'][:4]}"
+        return f"{command['kind']} {command.get('cells', '')} {command['command_id']}"
 
     def _answer(self, cabinet_id: str, replies: list[Reply]) -> None:
         unit = self.units[cabinet_id]

@@ -1,0 +1,201 @@
+"""The deployed functions: each instance a process with the package and what Terraform gave it."""
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import threading
+import time
+import zipfile
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import IO, Any
+
+from local.children import leashed
+from local.functions import Context, FunctionPool, FunctionTimedOut
+from local.rehearsal import instance, requirements
+from local.rehearsal.topology import Function
+
+_SECONDS_TO_LOAD = 20
+_NEEDED = {
+    "shared.db": ("DATABASE_URL", "PGPASSWORD"),
+    "shared.mqtt": ("MQTT_HOST", "MQTT_PORT", "MQTT_USERNAME", "MQTT_PASSWORD", "REGISTRY_ID"),
+}
+"""What each module cannot do its work without; all other settings have defaults that work."""
+_NEEDED_BY_FUNCTION = {
+    "authorizer": ("API_KEYS",),
+    "migrate": ("DATABASE_URL", "PGPASSWORD"),
+    "poll_cabinets": ("MONITORING_FOLDER_ID",),
+}
+_READ_BY_LIBPQ = {"PGPASSWORD"}
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """A function unpacked, with the environment that it gets here."""
+
+    function: Function
+    code: Path
+    site: Path
+    environment: dict[str, str]
+
+
+class FunctionProcesses:
+    """Every function's instances; `pool` invokes them by name."""
+
+    def __init__(
+        self,
+        functions: Iterable[Function],
+        directory: Path,
+        *,
+        environment: Callable[[Function], dict[str, str]],
+        token: Callable[[str], str],
+    ) -> None:
+        """Unpack and start an instance of each; `token` makes a service account's IAM token."""
+        self._token = token
+        directory.mkdir()
+        self._log = (directory / "functions.log").open("ab")
+        self._lock = threading.Lock()
+        self._started: list[_Instance] = []
+        self._idle: dict[str, list[_Instance]] = {}
+        self._deployed = {
+            one.name: _unpack(one, directory / one.name, environment(one)) for one in functions
+        }
+        for name, deployed in self._deployed.items():
+            self._idle[name] = [self._start(deployed)]
+        self.pool = FunctionPool({name: self._handler(name) for name in self._deployed})
+
+    def faults(self) -> list[str]:
+        """What the functions say against what they were given, a line each."""
+        return [
+            f"{deployed.function.address}: {fault}"
+            for name, deployed in self._deployed.items()
+            for fault in _faults(deployed, self._idle[name][0].loaded())
+        ]
+
+    def close(self) -> None:
+        """End all instances."""
+        self.pool.close()
+        for one in self._started:
+            one.end()
+        self._log.close()
+
+    def _handler(self, name: str) -> Callable[[Any, Context], Any]:
+        def handle(event: Any, context: Context) -> Any:
+            deployed = self._deployed[name]
+            account, seconds = deployed.function.account, deployed.function.timeout_seconds
+            token = {"access_token": self._token(account)} if account else None
+            taken = self._take(deployed)
+            result = taken.call(event, replace(context, token=token), seconds)
+            with self._lock:
+                self._idle[name].append(taken)
+            return result
+
+        return handle
+
+    def _take(self, deployed: Deployed) -> "_Instance":
+        with self._lock:
+            idle = self._idle[deployed.function.name]
+            while idle:
+                if (one := idle.pop()).alive:
+                    return one
+            return self._start(deployed)
+
+    def _start(self, deployed: Deployed) -> "_Instance":
+        one = _Instance(deployed, self._log)
+        self._started.append(one)
+        return one
+
+
+class _Instance:
+    """One process. It dies with the thread that has started it."""
+
+    def __init__(self, deployed: Deployed, log: IO[bytes]) -> None:
+        self._function = deployed.function
+        paths = [str(deployed.code), str(deployed.site)]
+        command = [sys.executable, "-I", "-S", instance.__file__, self._function.entry_point]
+        self._process = subprocess.Popen(  # noqa: S603 - our own command
+            leashed([*command, *paths], user=0, last_signal=signal.SIGKILL),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            cwd=deployed.code,
+            env={"PATH": os.defpath, **deployed.environment},
+            start_new_session=True,
+        )
+        self._loaded: dict[str, Any] | None = None
+
+    @property
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    def loaded(self) -> dict[str, Any]:
+        """What it said at its start."""
+        if self._loaded is None:
+            self._loaded = self._read(_SECONDS_TO_LOAD)
+        return self._loaded
+
+    def call(self, event: Any, context: Context, seconds: float) -> Any:
+        """Return the handler's result; raises an exception of the handler's kind."""
+        answer = self.loaded()
+        if "error" not in answer:
+            self._write({"event": event, "context": vars(context)})
+            answer = self._read(seconds)
+        if "error" in answer:
+            kind, message = answer["error"]
+            raise type(kind, (Exception,), {})(message)
+        return json.loads(answer["result"])
+
+    def end(self) -> None:
+        if self._process.stdin:
+            self._process.stdin.close()
+        self._process.kill()
+        self._process.wait()
+        if self._process.stdout:
+            self._process.stdout.close()
+
+    def _write(self, call: Mapping[str, Any]) -> None:
+        assert self._process.stdin  # noqa: S101 - it is a pipe
+        self._process.stdin.write(json.dumps(call).encode() + b"\n")
+        self._process.stdin.flush()
+
+    def _read(self, seconds: float) -> dict[str, Any]:
+        assert self._process.stdout  # noqa: S101 - it is a pipe
+        deadline = time.monotonic() + seconds
+        ready, _, _ = select.select([self._process.stdout], [], [], deadline - time.monotonic())
+        if not ready:
+            self._process.kill()
+            raise FunctionTimedOut(f"{self._function.name} did not answer within {seconds:g} s")
+        line = self._process.stdout.readline()
+        if not line:
+            return {"error": ["Died", f"{self._function.name} ended without an answer"]}
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+
+def _unpack(function: Function, directory: Path, environment: dict[str, str]) -> Deployed:
+    code, site = directory / "code", directory / "site"
+    with zipfile.ZipFile(function.package) as package:
+        package.extractall(code)  # noqa: S202 - our own package
+    requirements.install(code / "requirements.txt", site)
+    return Deployed(function, code, site, environment)
+
+
+def _faults(deployed: Deployed, loaded: dict[str, Any]) -> list[str]:
+    function = deployed.function
+    if "error" in loaded:
+        kind, message = loaded["error"]
+        return [f"its entry point {function.entry_point} cannot be loaded: {kind}: {message}"]
+    modules, settings = loaded["modules"], set(loaded["settings"])
+    needed = [name for module in modules for name in _NEEDED.get(module, ())]
+    needed += _NEEDED_BY_FUNCTION.get(function.name, ())
+    given = {*function.environment, *(one["environment_variable"] for one in function.secrets)}
+    missing = dict.fromkeys(name for name in needed if not deployed.environment.get(name))
+    unread = sorted(given - settings - _READ_BY_LIBPQ)
+    return [
+        *(f"it needs the variable {name}, which Terraform does not give it" for name in missing),
+        *(f"it is given the variable {name}, which its code does not read" for name in unread),
+    ]

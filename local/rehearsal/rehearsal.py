@@ -1,0 +1,233 @@
+"""The applied system on this machine, put together; then the story is played through it."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from base64 import b64decode
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from local import CannotStart
+from local.api import Api, Unexpected
+from local.cabinet.control import Control, ControlServer, Refused
+from local.cabinet.fleet import Fleet
+from local.demo import Failed, Shift
+from local.functions import FunctionFailed, FunctionTimedOut
+from local.gateway import Gateway
+from local.postgres import Postgres
+from local.rehearsal import Fault, database, topics, wiring
+from local.rehearsal.broker import Machine
+from local.rehearsal.certificates import Authority
+from local.rehearsal.cloud import OPERATOR, Cloud, token_of
+from local.rehearsal.functions_in_processes import FunctionProcesses
+from local.rehearsal.replacements import BROKER_HOST, Replacements
+from local.rehearsal.topology import Topology, read
+from local.stack import API_KEYS
+from local.timer import timer_event
+
+CABINETS, CELLS = 4, 12
+_TERRAFORM = Path(__file__).parents[2] / "terraform"
+
+Say = Callable[[str], None]
+
+
+def main(*, topology: Path, packages: Path, say: Say = print) -> int:
+    """Rehearse what `topology` shows; 0 if it works, else 1 after a line for each fault."""
+    begun = time.monotonic()
+    try:
+        applied = read(topology, packages)
+        say(f"Rehearsing {len(applied.resources)} resources, {len(applied.functions)} functions.")
+        with TemporaryDirectory(prefix="accumulator-rehearsal-") as directory, ExitStack() as parts:
+            Rehearsal(applied, Path(directory), parts, say).play()
+    except Fault as fault:
+        for line in str(fault).splitlines():
+            say(f"The rehearsal fails: {line}")
+        return 1
+    say(f"It works as it was applied; {time.monotonic() - begun:.1f} s in all.")
+    return 0
+
+
+class Rehearsal:
+    """One run, in a directory of its own; `parts` is closed by whoever made it."""
+
+    def __init__(self, topology: Topology, directory: Path, parts: ExitStack, say: Say) -> None:
+        self._topology = topology
+        self._directory = directory
+        self._parts = parts
+        self._say = say
+
+    def play(self) -> None:
+        """All of it, in order. Raises Fault, CannotStart."""
+        _raise(wiring.faults(self._topology))
+        self._say("Each route, trigger, secret and the bridge leads somewhere, and may.")
+        self._make()
+        _raise(self._functions.faults())
+        self._say("Each function's entry point loads with its own requirements and variables.")
+        self._open_broker()
+        self._say("Mosquitto runs with cloud-init's files; each topic reaches its reader.")
+        self._open_service()
+        self._say("The schema is migrated, the gateway serves, the bridge has subscribed.")
+        self._power_cabinets_up()
+        self._fire_timers()
+        self._say("The timer's poll has asked the cabinets. Now the demo's story:")
+        self._play_story()
+        _raise(self._cloud.refusals)
+
+    def _make(self) -> None:
+        """What needs nothing but the topology."""
+        topology, root = self._topology, self._directory
+        self._broker_authority = Authority(root / "pki")
+        self._replacements = Replacements(topology, self._broker_authority)
+        package = b64decode(topology.metadata("bridge"))
+        self._machine = Machine(topology.metadata("user-data"), package, root / "machine")
+        self._parts.callback(self._machine.stop)
+        server = Postgres(root / "postgres", durable=False)
+        self._parts.enter_context(server)
+        database.create(
+            server, root / "postgres", topology, self._replacements.database_password
+        )
+        self._cloud = Cloud(
+            topology,
+            Authority(root / "cloud"),
+            secrets=self._replacements.secrets,
+            invoke=self._invoke,
+        )
+        self._cloud.start()
+        self._parts.callback(self._cloud.stop)
+        given = partial(
+            self._replacements.environment,
+            database_url=server.url,
+            broker_port=self._machine.port,
+        )
+        self._functions = FunctionProcesses(
+            topology.functions.values(),
+            root / "functions",
+            environment=lambda function: {**self._cloud.environment, **given(function)},
+            token=token_of,
+        )
+        self._parts.callback(self._functions.close)
+
+    def _open_broker(self) -> None:
+        settings = json.loads(self._topology.metadata("broker"))
+        ours = self._replacements.machine_settings(settings)
+        self._cloud.metadata["attributes/broker"] = json.dumps(ours)
+        self._fleet = Fleet(CABINETS, CELLS, registry_id=self._output("registry_id"))
+        cabinets = list(self._fleet.by_id)
+        printed = self._run("broker/credentials", "add", *cabinets)
+        self._passwords = dict(line.split() for line in printed.splitlines())
+        self._machine.start_mosquitto(self._cloud.environment)
+        logins = {
+            "service": self._replacements.service_password,
+            "bridge": self._machine.bridge_password,
+            cabinets[0]: self._passwords[cabinets[0]],
+        }
+        _raise(
+            topics.faults(
+                self._machine.port,
+                self._broker_authority.ca,
+                logins,
+                device_id=cabinets[0],
+                registry_id=self._output("registry_id"),
+            )
+        )
+
+    def _open_service(self) -> None:
+        self._run("migrate.py", self._output("function_ids")["migrate"])
+        self._machine.start_bridge(self._cloud.environment)
+        gateway = self._topology.one("yandex_api_gateway").values
+        text = gateway["spec"]
+        for function in self._topology.functions.values():
+            text = text.replace(f'"{function.id}"', f'"${{function_ids.{function.name}}}"')
+        seconds = float(gateway["execution_timeout"])
+        self._gateway = Gateway(
+            json.loads(text), self._functions.pool, port=0, execution_timeout=seconds
+        )
+        self._parts.callback(self._gateway.stop)
+        self._gateway.start()
+
+    def _power_cabinets_up(self) -> None:
+        api = Api(self._gateway.url, API_KEYS["operator"])
+        try:
+            for body in self._fleet.registrations():
+                api.post("/v1/cabinets", body)
+            for accumulator_id in self._fleet.accumulator_ids():
+                api.post("/v1/accumulators", {"accumulator_id": accumulator_id})
+        except Unexpected as error:
+            raise Fault(f"a registration is refused: {error}") from None
+        self._parts.callback(self._fleet.stop)
+        self._fleet.start(
+            BROKER_HOST,
+            self._machine.port,
+            passwords=self._passwords,
+            ca_file=str(self._broker_authority.ca),
+        )
+
+    def _fire_timers(self) -> None:
+        for trigger in self._topology.all("yandex_function_trigger"):
+            if not trigger.values["timer"]:
+                continue
+            function = self._topology.functions[trigger.values["function"][0]["id"]]
+            try:
+                self._invoke(function.name, timer_event())
+            except (FunctionFailed, FunctionTimedOut) as error:
+                raise Fault(f"{trigger.address}: {function.address} fails: {error}") from None
+            if function.environment.get("MONITORING_FOLDER_ID") and not self._cloud.metrics:
+                raise Fault(f"{function.address} has written no metrics: {self._hint()}")
+
+    def _play_story(self) -> None:
+        control = ControlServer(self._fleet)
+        self._parts.callback(control.stop)
+        control.start()
+        api = Api(self._gateway.url, API_KEYS["backend"])
+        shift = Shift(api, Control(control.url), self._say)
+        try:
+            shift.play()
+        except (Failed, Unexpected, Refused) as error:
+            raise Fault(f"after step {shift.steps} of the story: {error} {self._hint()}") from None
+        self._run("smoke_test.py", self._gateway.url, "--patience", "0")
+
+    def _invoke(self, function: str, event: Any) -> Any:
+        longest = max(one.timeout_seconds for one in self._topology.functions.values())
+        return self._functions.pool.invoke(function, event, timeout=longest)
+
+    def _run(self, script: str, *arguments: str) -> str:
+        """What one of Terraform's scripts prints, run as by whoever deploys. Raises Fault."""
+        environment = {
+            "PATH": os.defpath,
+            "PKI": str(self._broker_authority.directory),
+            "YC_TOKEN": token_of(OPERATOR),
+            "CABINETS_SECRET_ID": self._output("cabinets_secret_id"),
+            "MIGRATE_PATIENCE_SECONDS": "0",
+            "API_KEY": API_KEYS["operator"],
+            "no_proxy": "127.0.0.1",
+            **self._cloud.environment,
+        }
+        command = [sys.executable, str(_TERRAFORM / script), *arguments]
+        done = subprocess.run(  # noqa: S603 - our own script
+            command, env=environment, capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            said = " ".join((done.stdout + done.stderr).split())
+            raise Fault(f"terraform/{script} fails: {said} {self._hint()}")
+        return done.stdout
+
+    def _output(self, name: str) -> Any:
+        if name not in self._topology.outputs:
+            raise CannotStart(f"the topology has no output {name}")
+        return self._topology.outputs[name]
+
+    def _hint(self) -> str:
+        """What else went wrong before."""
+        refusals = dict.fromkeys(self._cloud.refusals)
+        return f"(before: {'; '.join(refusals)})" if refusals else ""
+
+
+def _raise(faults: list[str]) -> None:
+    if faults:
+        raise Fault("\n".join(faults))

@@ -1,0 +1,224 @@
+"""Deliberate bugs in the service: a simulation that does not find them proves nothing.
+
+Each is applied while it runs: a function replaced, or words of a statement changed.
+"""
+
+import inspect
+import textwrap
+from collections.abc import Callable
+from types import FunctionType, ModuleType
+from typing import Any
+
+import pytest
+
+from functions.mqtt_trigger import main as trigger
+from shared import db
+from shared.repo import accumulators, bookings, cabinets, commands, idempotency
+from shared.services import booking, dispatch, evidence, ingest, settlement, swap, unlock, world
+
+Patch = pytest.MonkeyPatch
+Mutation = Callable[[Patch], None]
+
+
+def rewrite(patch: Patch, place: Any, name: str, old: str, new: str) -> None:
+    """Compile a function anew with other words in its source."""
+    original = inspect.getattr_static(place, name)
+    source = textwrap.dedent(inspect.getsource(original))
+    if old not in source:
+        raise LookupError(f"{name} no longer contains: {old}")
+    module = place if isinstance(place, ModuleType) else inspect.getmodule(place)
+    assert module is not None
+    scope: dict[str, Any] = {}
+    code = compile(source.replace(old, new), f"<mutated {name}>", "exec")
+    exec(code, vars(module), scope)  # noqa: S102 - the project's own source
+    mutated = scope[name]
+    assert isinstance(original, FunctionType)
+    for user in _users(original) if isinstance(place, ModuleType) else [place]:
+        patch.setattr(user, name, mutated)
+
+
+def _users(original: object) -> list[ModuleType]:
+    """The modules that know a function by its name."""
+    import sys
+
+    return [
+        module
+        for module_name, module in list(sys.modules.items())
+        if module_name.startswith(("shared", "functions"))
+        and getattr(module, getattr(original, "__name__", ""), None) is original
+    ]
+
+
+MUTATIONS: dict[str, Mutation] = {
+    "the cabinet is not locked": lambda p: (
+        rewrite(p, cabinets, "lock", "FOR UPDATE", ""),
+        rewrite(p, cabinets, "lock_one", "FOR UPDATE", ""),
+    )[0],
+    "stale seq is applied": lambda p: rewrite(
+        p, evidence, "look", "if position <= cabinet.position(cell):", "if False:"
+    ),
+    "an overtaken report is applied": lambda p: (
+        rewrite(
+            p,
+            ingest,
+            "_take_report",
+            "if position <= (cabinet.report_boot_no, cabinet.report_seq):",
+            "if False:",
+        ),
+        rewrite(p, evidence, "look", "if position <= cabinet.position(cell):", "if False:"),
+    )[0],
+    "an older generation is believed": lambda p: (
+        rewrite(p, ingest, "_take", "if boot_no < cabinet.boot_no:", "if False:"),
+        rewrite(p, evidence, "look", "if position <= cabinet.position(cell):", "if False:"),
+        rewrite(
+            p,
+            ingest,
+            "_take_report",
+            "if position <= (cabinet.report_boot_no, cabinet.report_seq):",
+            "if False:",
+        ),
+    )[0],
+    "the holds are forgotten at the time-out": lambda p: rewrite(
+        p,
+        commands,
+        "give_up",
+        "UPDATE commands SET status = 'no_answer'",
+        """WITH forgotten AS (UPDATE booking_cells h SET state = 'released', finished = true
+                 FROM commands c WHERE c.command_id = %(command_id)s
+                  AND h.booking_id = c.booking_id AND NOT h.finished AND c.deadline <= now())
+           UPDATE commands SET status = 'no_answer'""",
+    ),
+    "sent again without proof": lambda p: rewrite(
+        p,
+        unlock,
+        "_ask_cabinet",
+        "command = ReportState()",
+        """with db.transaction() as tx:
+        commands.settle(tx, step.command_id, status="not_executed", since=("no_answer",))
+        tx.execute("UPDATE bookings SET status = 'active' WHERE status = 'unlocking'"
+                   " AND command_id = %(id)s", {"id": step.command_id})
+    return
+    command = ReportState()""",
+    ),
+    "a late answer is applied twice": lambda p: rewrite(
+        p,
+        settlement,
+        "settle",
+        'if command.status not in {*IN_DOUBT, "not_executed", "not_published"}:',
+        "if False:",
+    ),
+    "a spontaneous report is a proof": lambda p: rewrite(
+        p,
+        settlement,
+        "infer",
+        "proof = asked_at is not None and asked_at > sent_by",
+        "proof = True",
+    ),
+    "a report asked for before is a proof": lambda p: rewrite(
+        p,
+        settlement,
+        "infer",
+        "proof = asked_at is not None and asked_at > sent_by",
+        "proof = asked_at is not None",
+    ),
+    "what may be sent still is taken for sent": lambda p: rewrite(
+        p,
+        settlement,
+        "_last_chance",
+        "made + 2 * (deadline - made) + timedelta(seconds=30)",
+        "deadline",
+    ),
+    "a cell that is not reported is empty": lambda p: rewrite(
+        p, evidence, "forget", 'content="unknown"', 'content="empty"'
+    ),
+    "bookings do not expire": lambda p: rewrite(
+        p, bookings, "expire_due", "b.expires_at <= now()", "false"
+    ),
+    "bookings expire while they are being unlocked": lambda p: rewrite(
+        p,
+        bookings,
+        "expire_due",
+        "AND b.status <> 'unlocking' AND b.expires_at",
+        "AND b.expires_at",
+    ),
+    "settled without moving": lambda p: rewrite(
+        p, settlement, "_opened", "if back or world.occupant(cell) is not left:", "if True:"
+    ),
+    "an answer of another cabinet counts": lambda p: rewrite(
+        p,
+        ingest,
+        "_settle",
+        "elif command.cabinet_id != cabinet.cabinet_id:",
+        "elif False:",
+    ),
+    "the same accumulator is issued twice": lambda p: rewrite(
+        p,
+        bookings,
+        "hold",
+        "JOIN stock s USING (cabinet_id)",
+        """JOIN (SELECT s.cabinet_id, s.cell_number, s.accumulator_id, s.battery_charge,
+                      s.issuable OR s.booking_id IS NOT NULL AS issuable, s.free FROM stock s) s
+           USING (cabinet_id)""",
+    ),
+    "the same swap twice is two": lambda p: rewrite(
+        p, swap, "_is_recorded", 'last = accumulators', "return False\n    last = accumulators"
+    ),
+    "a swap moves only one": lambda p: rewrite(
+        p,
+        swap,
+        "_moves",
+        "ways[request.removed_accumulator_id] = (scooter, bag)",
+        "rows = {request.installed_accumulator_id: rows[request.installed_accumulator_id]}",
+    ),
+    "an unknown accumulator is in service": lambda p: rewrite(
+        p, world.World, "register", 'status="quarantined"', 'status="in_service"'
+    ),
+    "the cells are released at no_answer": lambda p: rewrite(
+        p,
+        commands,
+        "give_up",
+        "UPDATE commands SET status = 'no_answer'",
+        """WITH back AS (UPDATE bookings b SET status = 'active' FROM commands c
+                          WHERE c.command_id = %(command_id)s AND b.booking_id = c.booking_id
+                            AND b.status = 'unlocking' AND c.deadline <= now())
+           UPDATE commands SET status = 'no_answer'""",
+    ),
+    "messages are lost when the database fails": lambda p: _swallow(p),  # noqa: PLW0108 - below
+    "messages are taken before they are applied": lambda p: rewrite(
+        p, ingest, "apply", "for letter in letters:", "for letter in letters[:1]:"
+    ),
+    "what is still in its cell stays with the contractor": lambda p: rewrite(
+        p, evidence, "_arrive", "if found.place == here or", "if found.place.contractor_id or"
+    ),
+    "what has gone stays in its cell": lambda p: rewrite(
+        p, evidence, "_depart", "if gone is None or", "if True or"
+    ),
+    "a booking can be cancelled while it is unlocked": lambda p: rewrite(
+        p, booking, "cancel", 'found.status != "active"', 'found.status not in {"active", "unlocking"}'
+    ),
+    "a key is not kept": lambda p: rewrite(
+        p, idempotency, "claim", "ELSE k.request_id END", "ELSE excluded.request_id END"
+    ),
+    "a refused command was executed": lambda p: rewrite(
+        p, settlement, "settle", "if outcome.refusal is not None:", "if False:"
+    ),
+    "a movement is not in the ledger": lambda p: rewrite(
+        p, accumulators, "move", "ORDER BY t.n", "WHERE t.cause <> 'not_collected' ORDER BY t.n"
+    ),
+    "a publication that failed is forgotten": lambda p: rewrite(
+        p, dispatch, "deliver", "_take_back(tx, command_id, cabinet[\"cabinet_id\"])", "pass"
+    ),
+}
+
+
+def _swallow(patch: Patch) -> None:
+    """The trigger acknowledges whatever happens."""
+    handler = trigger.handler
+
+    def careless(event: dict[str, Any], context: Any) -> dict[str, Any]:
+        try:
+            return handler(event, context)
+        except db.DatabaseUnavailable:
+            return {}
+
+    patch.setattr(trigger, "handler", careless)
