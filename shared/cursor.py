@@ -25,6 +25,6 @@ def decode(cursor: str | None, *kinds: Any) -> list[Any]:
         padded = cursor + "=" * (-len(cursor) % 4)
         key = json.loads(base64.b64decode(padded, b"-_", validate=True))
         return [TypeAdapter(kind).validate_python(v) for kind, v in zip(kinds, key, strict=True)]
-    except (ValueError, TypeError, RecursionError):
+    except (ValueError, TypeError, OverflowError, RecursionError):
         message = "give back a next_cursor as it was, or none"
         raise InvalidRequest(errors=[{"field": "cursor", "message": message}]) from None

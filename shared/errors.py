@@ -113,6 +113,10 @@ class InvalidRequest(BadRequest):
 
     errors: list[dict[str, str]] = field(default_factory=list)
 
+    def __str__(self) -> str:
+        faults = "; ".join(f"{fault['field']}: {fault['message']}" for fault in self.errors)
+        return self.detail or faults or self.title()
+
 
 class Forbidden(Refused):
     """The API key is unknown, or its scope does not allow this."""

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+from contextlib import suppress
 from typing import Annotated, Any
 
 from pydantic import Field, TypeAdapter
@@ -30,9 +31,9 @@ def is_timer(event: dict[str, Any]) -> bool:
     """Whether this is the timer's event."""
     try:
         kinds = {message["event_metadata"]["event_type"] for message in event["messages"]}
-        return kinds == {TIMER}
     except (KeyError, TypeError):
         return False
+    return kinds == {TIMER}
 
 
 def _envelope(record: Any) -> Envelope:
@@ -44,7 +45,13 @@ def _envelope(record: Any) -> Envelope:
             payload=base64.b64decode(details["payload"], validate=True),
         )
     except (KeyError, TypeError, ValueError):
-        raw = json.dumps(record, sort_keys=True, default=str).encode()
+        raw = _raw(record)
         return Envelope(
             event_id=f"malformed-{hashlib.sha256(raw).hexdigest()}", device_id="", payload=raw
         )
+
+
+def _raw(record: Any) -> bytes:
+    with suppress(RecursionError):  # which would have the batch delivered again for ever
+        return json.dumps(record, sort_keys=True, default=str).encode()
+    return b"a record that is nested too deeply to be kept"

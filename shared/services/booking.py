@@ -1,7 +1,6 @@
 """Bookings: hold accumulators or free cells in one cabinet, or say that it cannot."""
 
 from collections.abc import Collection
-from datetime import datetime
 from uuid import UUID
 
 from shared import cursor
@@ -16,6 +15,7 @@ from shared.errors import (
     NotEnoughAccumulators,
     NotEnoughFreeCells,
 )
+from shared.models.base import Time
 from shared.models.bookings import Booking, BookingPage, BookingQuery, BookingRequest
 from shared.repo import bookings, cabinets
 
@@ -75,7 +75,7 @@ def get(tx: Tx, booking_id: UUID) -> Booking:
 
 def listing(tx: Tx, query: BookingQuery) -> BookingPage:
     """Bookings, newest first."""
-    before_at, before_id = cursor.decode(query.cursor, datetime, UUID)
+    before_at, before_id = cursor.decode(query.cursor, Time, UUID)
     asked = {**query.model_dump(), "before_at": before_at, "before_id": before_id}
     rows = bookings.listing(tx, asked)
     last = rows[query.limit - 1] if len(rows) > query.limit else None

@@ -47,7 +47,9 @@ def _is_recorded(tx: Tx, request: SwapRequest) -> bool:
         return False
     to_bag = accumulators.taken_by_swap(tx, last["swap_id"], request.contractor_id)
     wanted = [request.removed_accumulator_id] if request.removed_accumulator_id else []
-    return last["from_contractor_id"] == request.contractor_id and to_bag == wanted
+    # A reconciled one came from wherever the records had it: what was removed tells whose it is.
+    is_his = last["from_contractor_id"] == request.contractor_id or wanted or request.reconcile
+    return to_bag == wanted and bool(is_his)
 
 
 def _checked(tx: Tx, request: SwapRequest, rows: dict[str, Row]) -> dict[str, Row]:
