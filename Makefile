@@ -59,8 +59,8 @@ terraform-check: package secrets ## Check terraform/ against the provider's sche
 deploy: package secrets ## Package, plan, ask, apply with migrations, test what is deployed
 	@terraform -chdir=terraform init -input=false
 	@terraform -chdir=terraform plan -out=deploy.tfplan
-	@printf 'Apply this? [yes] '; read answer; [ "$$answer" = yes ] && terraform -chdir=terraform apply deploy.tfplan
-	@rm -f terraform/deploy.tfplan
+	@trap 'rm -f terraform/deploy.tfplan' EXIT; printf 'Apply this? [yes] '; read answer; \
+	  [ "$$answer" = yes ] && terraform -chdir=terraform apply deploy.tfplan
 	@$(MAKE) smoke-test
 
 smoke-test: ## Check the deployed service from outside

@@ -54,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     server.add_argument("server", nargs="?", help="database or broker; without: show them")
     server.add_argument("verb", nargs="?", choices=("stop", "start"), help="It stays stopped")
     server.set_defaults(run=_server)
+    _add_rehearse(commands.add_parser("rehearse", help="Run here what Terraform has applied"))
     documents = commands.add_parser("documents", help="Write docs/openapi.json and asyncapi.json")
     documents.add_argument("--check", action="store_true", help="Only say whether they are current")
     documents.set_defaults(run=_documents)
@@ -98,6 +99,14 @@ def _number(kind: type[int] | type[float], least: float, most: float) -> Callabl
 def _add_data_dir(parser: argparse.ArgumentParser) -> None:
     text = "where the stack keeps everything; default: %(default)s"
     parser.add_argument("--data-dir", type=Path, default=Path(".local"), help=text)
+
+
+def _add_rehearse(parser: argparse.ArgumentParser) -> None:
+    text = "what `terraform show -json` prints of a state, or of a plan after the first apply"
+    parser.add_argument("--topology", type=Path, required=True, metavar="FILE", help=text)
+    text = "where the packages lie; default: %(default)s"
+    parser.add_argument("--packages", type=Path, default=Path("dist"), help=text)
+    parser.set_defaults(run=_rehearse)
 
 
 def _add_cabinet(parser: argparse.ArgumentParser) -> None:
@@ -167,6 +176,13 @@ def _demo(args: argparse.Namespace) -> int:
 
     _heed_signals()
     return demo.main(url=args.url, data_dir=args.data_dir)
+
+
+def _rehearse(args: argparse.Namespace) -> int:
+    from local.rehearsal import rehearsal  # noqa: PLC0415
+
+    _heed_signals()
+    return rehearsal.main(topology=args.topology, packages=args.packages)
 
 
 def _cabinet(args: argparse.Namespace) -> int:

@@ -17,7 +17,7 @@ locals {
     port     = local.mqtt_port
     ca_pem   = local.mqtt_ca_pem
     username = "service"
-    registry = local.name
+    registry = var.registry_id == "" ? local.name : var.registry_id
   }
 
   # What functions get from Lockbox, by the variable they read.

@@ -8,6 +8,17 @@ variable "folder_id" {
   type        = string
 }
 
+variable "registry_id" {
+  description = "Names the topic that all cabinets read, with Mosquitto: the old registry's id where cabinets come from IoT Core; empty: the name."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = can(regex("^[A-Za-z0-9._-]{0,64}$", var.registry_id))
+    error_message = "registry_id: at most 64 letters, digits, dots, hyphens and underscores."
+  }
+}
+
 variable "name" {
   description = "Prefix of every resource's name; another one allows a second deployment in the folder."
   type        = string

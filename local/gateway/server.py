@@ -4,8 +4,8 @@ import re
 import socket
 import threading
 from contextlib import suppress
-from io import BytesIO
-from typing import IO, TYPE_CHECKING, Any
+from io import BufferedIOBase, BytesIO
+from typing import TYPE_CHECKING, Any
 
 from werkzeug.exceptions import HTTPException
 from werkzeug.serving import DechunkedInput, ThreadedWSGIServer, WSGIRequestHandler
@@ -100,7 +100,7 @@ class _Unbroken(BytesIO):
     DechunkedInput takes no notice of that, and goes on for the length that the chunk claimed.
     """
 
-    def __init__(self, connection: IO[bytes]) -> None:
+    def __init__(self, connection: BufferedIOBase) -> None:
         super().__init__()
         self._connection = connection
 

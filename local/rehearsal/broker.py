@@ -1,4 +1,4 @@
-"""The broker's machine: what cloud-init installs, `refresh`, Mosquitto and the bridge by its unit."""
+"""The broker's machine: cloud-init's files, `refresh`, Mosquitto and the bridge by their units."""
 
 import os
 import signal
@@ -13,7 +13,7 @@ from io import BytesIO
 from pathlib import Path
 from zipfile import ZipFile
 
-import yaml
+import yaml  # type: ignore[import-untyped]  # its types are a package that we do without
 
 from local import CannotStart
 from local.broker import find_mosquitto
@@ -97,7 +97,7 @@ class Machine:
         replaced = {"MQTT_PORT": str(self.port)}
         self._notified = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._notified.settimeout(0.2)
-        self._notified.bind(f"\0{self._root}")
+        self._notified.bind(str(address := self._root / "notify"))
         with self._bridge_log.open("wb") as log:
             self._bridge = subprocess.Popen(  # noqa: S603 - the unit's own command
                 leashed(_command(unit), user=0, last_signal=signal.SIGTERM),
@@ -107,7 +107,7 @@ class Machine:
                     **environment,
                     **settings,
                     **replaced,
-                    "NOTIFY_SOCKET": f"@{self._root}",
+                    "NOTIFY_SOCKET": str(address),
                 },
                 stdout=log,
                 stderr=log,
@@ -115,8 +115,8 @@ class Machine:
             )
         self._wait_until_connected(self._bridge)
 
-    def stop(self) -> None:
-        """Stop the bridge, then Mosquitto, in order."""
+    def stop_bridge(self) -> None:
+        """Stop the bridge in order; insist after a while."""
         if self._bridge is not None:
             self._bridge.terminate()
             try:
@@ -126,6 +126,9 @@ class Machine:
                 self._bridge.wait()
         if self._notified is not None:
             self._notified.close()
+
+    def stop_mosquitto(self) -> None:
+        """Stop Mosquitto in order."""
         self._mosquitto.stop()
 
     def _install(self, user_data: str) -> None:
@@ -155,7 +158,7 @@ class Machine:
         """As `refresh` would, but with requirements that are installed here already."""
         home = self.place("/opt/bridge") / sha256(package).hexdigest()[:16]
         with ZipFile(BytesIO(package)) as unpacked:
-            unpacked.extractall(home)  # noqa: S202 - our own package
+            unpacked.extractall(home)
         requirements.install(home / "requirements.txt", home)
         (home / "complete").touch()
 
@@ -199,7 +202,7 @@ def _unit(file: Path) -> dict[str, str]:
     """A systemd unit's settings; of one that is given twice, the last."""
     lines = file.read_text().splitlines()
     pairs = [line.split("=", 1) for line in lines if "=" in line and not line.startswith("#")]
-    settings = {name: value for name, value in pairs}
+    settings = dict(pairs)
     missing = [name for name in ("ExecStart", "WorkingDirectory") if not settings.get(name)]
     if missing:
         raise Fault(f"{file.name} has no {missing[0]}")

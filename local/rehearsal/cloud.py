@@ -10,14 +10,13 @@ import ssl
 import threading
 from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from local.children import HOST
 from local.functions import FunctionFailed, FunctionTimedOut
 from local.rehearsal.certificates import Authority
-from local.rehearsal.topology import Topology
+from local.rehearsal.topology import READER, VIEWER, Topology
 
 OPERATOR = "operator"
 """The account of whoever deploys: may do everything."""
@@ -25,9 +24,8 @@ _METADATA = "169.254.169.254"
 _FUNCTIONS = "functions.yandexcloud.net"
 _LOCKBOX = "lockbox.api.cloud.yandex.net"
 _PAYLOADS = "payload.lockbox.api.cloud.yandex.net"
-_OPERATIONS = "operation.api.cloud.yandex.net"
 _MONITORING = "monitoring.api.cloud.yandex.net"
-HOSTS = (_FUNCTIONS, _LOCKBOX, _PAYLOADS, _OPERATIONS, _MONITORING)
+HOSTS = (_FUNCTIONS, _LOCKBOX, _PAYLOADS, _MONITORING)
 
 Invoke = Callable[[str, Any], Any]
 
@@ -77,7 +75,7 @@ class Cloud:
         proxy = f"http://{HOST}:{self._server.server_port}"
         ca = str(self._authority.ca)
         names = ("http_proxy", "https_proxy")
-        return {name: proxy for name in names} | {"SSL_CERT_FILE": ca, "REQUESTS_CA_BUNDLE": ca}
+        return dict.fromkeys(names, proxy) | {"SSL_CERT_FILE": ca, "REQUESTS_CA_BUNDLE": ca}
 
     def start(self) -> None:
         """Begin to answer."""
@@ -101,8 +99,6 @@ class Cloud:
             self._allow_metrics(account)
             self.metrics.append(body)
             return {}
-        if host == _OPERATIONS:
-            return {"id": "local", "done": True}
         secret_id, _, action = url.path.removeprefix("/lockbox/v1/secrets/").partition(
             ":" if request.command == "POST" else "/"
         )
@@ -133,9 +129,10 @@ class Cloud:
         if secret_id not in self.secrets:
             raise Refused(404, f"there is no secret {secret_id}")
         versions = self.secrets[secret_id]
+        role = READER if action == "payload" else VIEWER
+        if account != OPERATOR and not self._topology.may_read(account, secret_id, role):
+            raise Refused(403, f"{self._name(account)} has not the role {role} on {secret_id}")
         if action == "payload":
-            if account != OPERATOR and not self._topology.may_read(account, secret_id):
-                raise Refused(403, f"{self._name(account)} may not read secret {secret_id}")
             return {"entries": [{"key": k, "textValue": v} for k, v in versions[-1].items()]}
         if action == "addVersion":
             changed = {e["key"]: e["textValue"] for e in body["payloadEntries"]}
@@ -173,7 +170,7 @@ class _Requests(BaseHTTPRequestHandler):
         self.end_headers()
         self.connection: socket.socket = context.wrap_socket(self.connection, server_side=True)
         self.rfile = self.connection.makefile("rb")
-        self.wfile = self.connection.makefile("wb", 0)
+        self.wfile = self.connection.makefile("wb")
         self.close_connection = False  # which CONNECT by HTTP/1.0 would have it
 
     def do_GET(self) -> None:
@@ -208,3 +205,4 @@ class _Requests(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(text)
+        self.wfile.flush()

@@ -9,10 +9,10 @@ import sys
 import threading
 import time
 import zipfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from local.children import leashed
 from local.functions import Context, FunctionPool, FunctionTimedOut
@@ -40,6 +40,7 @@ class Deployed:
     function: Function
     code: Path
     site: Path
+    log: Path
     environment: dict[str, str]
 
 
@@ -56,8 +57,7 @@ class FunctionProcesses:
     ) -> None:
         """Unpack and start an instance of each; `token` makes a service account's IAM token."""
         self._token = token
-        directory.mkdir()
-        self._log = (directory / "functions.log").open("ab")
+        self._failures: list[str] = []
         self._lock = threading.Lock()
         self._started: list[_Instance] = []
         self._idle: dict[str, list[_Instance]] = {}
@@ -76,12 +76,21 @@ class FunctionProcesses:
             for fault in _faults(deployed, self._idle[name][0].loaded())
         ]
 
+    def complaints(self) -> list[str]:
+        """What went wrong in the functions, a line each, by function."""
+        logged = [
+            f"{name}: {record['message']}: {record.get('error', record.get('kind', ''))}"
+            for name, deployed in self._deployed.items()
+            for record in _records(deployed.log)
+            if record.get("level") == "ERROR"
+        ]
+        return [*self._failures, *logged]
+
     def close(self) -> None:
         """End all instances."""
         self.pool.close()
         for one in self._started:
             one.end()
-        self._log.close()
 
     def _handler(self, name: str) -> Callable[[Any, Context], Any]:
         def handle(event: Any, context: Context) -> Any:
@@ -89,10 +98,14 @@ class FunctionProcesses:
             account, seconds = deployed.function.account, deployed.function.timeout_seconds
             token = {"access_token": self._token(account)} if account else None
             taken = self._take(deployed)
-            result = taken.call(event, replace(context, token=token), seconds)
-            with self._lock:
-                self._idle[name].append(taken)
-            return result
+            try:
+                return taken.call(event, replace(context, token=token), seconds)
+            except Exception as error:
+                self._failures.append(f"{name}: {type(error).__name__}: {error}")
+                raise
+            finally:
+                with self._lock:
+                    self._idle[name].append(taken)
 
         return handle
 
@@ -105,7 +118,7 @@ class FunctionProcesses:
             return self._start(deployed)
 
     def _start(self, deployed: Deployed) -> "_Instance":
-        one = _Instance(deployed, self._log)
+        one = _Instance(deployed)
         self._started.append(one)
         return one
 
@@ -113,19 +126,20 @@ class FunctionProcesses:
 class _Instance:
     """One process. It dies with the thread that has started it."""
 
-    def __init__(self, deployed: Deployed, log: IO[bytes]) -> None:
+    def __init__(self, deployed: Deployed) -> None:
         self._function = deployed.function
         paths = [str(deployed.code), str(deployed.site)]
         command = [sys.executable, "-I", "-S", instance.__file__, self._function.entry_point]
-        self._process = subprocess.Popen(  # noqa: S603 - our own command
-            leashed([*command, *paths], user=0, last_signal=signal.SIGKILL),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            cwd=deployed.code,
-            env={"PATH": os.defpath, **deployed.environment},
-            start_new_session=True,
-        )
+        with deployed.log.open("ab") as log:
+            self._process = subprocess.Popen(  # noqa: S603 - our own command
+                leashed([*command, *paths], user=0, last_signal=signal.SIGKILL),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                cwd=deployed.code,
+                env={"PATH": os.defpath, **deployed.environment},
+                start_new_session=True,
+            )
         self._loaded: dict[str, Any] | None = None
 
     @property
@@ -179,9 +193,16 @@ class _Instance:
 def _unpack(function: Function, directory: Path, environment: dict[str, str]) -> Deployed:
     code, site = directory / "code", directory / "site"
     with zipfile.ZipFile(function.package) as package:
-        package.extractall(code)  # noqa: S202 - our own package
+        package.extractall(code)
     requirements.install(code / "requirements.txt", site)
-    return Deployed(function, code, site, environment)
+    return Deployed(function, code, site, directory / "log.jsonl", environment)
+
+
+def _records(log: Path) -> Iterator[dict[str, Any]]:
+    """What a function has logged; lines of something else are left out."""
+    for line in log.read_text(errors="replace").splitlines():
+        if line.startswith("{"):
+            yield json.loads(line)
 
 
 def _faults(deployed: Deployed, loaded: dict[str, Any]) -> list[str]:

@@ -9,6 +9,7 @@ from base64 import b64decode
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
+from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -17,6 +18,7 @@ from local import CannotStart
 from local.api import Api, Unexpected
 from local.cabinet.control import Control, ControlServer, Refused
 from local.cabinet.fleet import Fleet
+from local.children import free_port
 from local.demo import Failed, Shift
 from local.functions import FunctionFailed, FunctionTimedOut
 from local.gateway import Gateway
@@ -27,11 +29,13 @@ from local.rehearsal.certificates import Authority
 from local.rehearsal.cloud import OPERATOR, Cloud, token_of
 from local.rehearsal.functions_in_processes import FunctionProcesses
 from local.rehearsal.replacements import BROKER_HOST, Replacements
-from local.rehearsal.topology import Topology, read
+from local.rehearsal.topology import Function, Resource, Topology, read
 from local.stack import API_KEYS
 from local.timer import timer_event
+from shared import log
 
 CABINETS, CELLS = 4, 12
+_COMPLAINTS = 3
 _TERRAFORM = Path(__file__).parents[2] / "terraform"
 
 Say = Callable[[str], None]
@@ -64,6 +68,9 @@ class Rehearsal:
 
     def play(self) -> None:
         """All of it, in order. Raises Fault, CannotStart."""
+        if not self._topology.all("yandex_compute_instance"):
+            raise CannotStart('only mqtt_backend = "mosquitto" can be rehearsed')
+        log.configure("WARNING", StringIO())  # of the gateway; its callers see enough
         _raise(wiring.faults(self._topology))
         self._say("Each route, trigger, secret and the bridge leads somewhere, and may.")
         self._make()
@@ -86,12 +93,8 @@ class Rehearsal:
         self._replacements = Replacements(topology, self._broker_authority)
         package = b64decode(topology.metadata("bridge"))
         self._machine = Machine(topology.metadata("user-data"), package, root / "machine")
-        self._parts.callback(self._machine.stop)
-        server = Postgres(root / "postgres", durable=False)
-        self._parts.enter_context(server)
-        database.create(
-            server, root / "postgres", topology, self._replacements.database_password
-        )
+        self._parts.callback(self._machine.stop_mosquitto)
+        server = Postgres(root / "postgres", port=free_port(), durable=False)
         self._cloud = Cloud(
             topology,
             Authority(root / "cloud"),
@@ -112,33 +115,38 @@ class Rehearsal:
             token=token_of,
         )
         self._parts.callback(self._functions.close)
+        self._parts.enter_context(server)  # while the functions load
+        password = self._replacements.database_password
+        database.create(server, root / "postgres", topology, password)
 
     def _open_broker(self) -> None:
         settings = json.loads(self._topology.metadata("broker"))
         ours = self._replacements.machine_settings(settings)
-        self._cloud.metadata["attributes/broker"] = json.dumps(ours)
+        self._cloud.metadata["broker"] = json.dumps(ours)
         self._fleet = Fleet(CABINETS, CELLS, registry_id=self._output("registry_id"))
-        cabinets = list(self._fleet.by_id)
-        printed = self._run("broker/credentials", "add", *cabinets)
+        printed = self._run("broker/credentials", "add", *self._fleet.by_id)
         self._passwords = dict(line.split() for line in printed.splitlines())
+        self._cabinet = next(iter(self._passwords.items()))
         self._machine.start_mosquitto(self._cloud.environment)
+        device_id, password = self._cabinet
         logins = {
             "service": self._replacements.service_password,
             "bridge": self._machine.bridge_password,
-            cabinets[0]: self._passwords[cabinets[0]],
+            device_id: password,
         }
         _raise(
             topics.faults(
                 self._machine.port,
                 self._broker_authority.ca,
                 logins,
-                device_id=cabinets[0],
+                device_id=device_id,
                 registry_id=self._output("registry_id"),
             )
         )
 
     def _open_service(self) -> None:
         self._run("migrate.py", self._output("function_ids")["migrate"])
+        self._parts.callback(self._machine.stop_bridge)
         self._machine.start_bridge(self._cloud.environment)
         gateway = self._topology.one("yandex_api_gateway").values
         text = gateway["spec"]
@@ -170,15 +178,24 @@ class Rehearsal:
 
     def _fire_timers(self) -> None:
         for trigger in self._topology.all("yandex_function_trigger"):
-            if not trigger.values["timer"]:
-                continue
-            function = self._topology.functions[trigger.values["function"][0]["id"]]
+            if trigger.values["timer"]:
+                function = self._topology.functions[trigger.values["function"][0]["id"]]
+                self._poll(trigger, function)
+
+    def _poll(self, trigger: Resource, function: Function) -> None:
+        """Fire it now; a cabinet must hear the question."""
+        topic = f"$registries/{self._output('registry_id')}/commands"
+        with topics.Login(self._machine.port, self._broker_authority.ca, *self._cabinet) as cabinet:
+            cabinet.listen(topic)
             try:
                 self._invoke(function.name, timer_event())
             except (FunctionFailed, FunctionTimedOut) as error:
-                raise Fault(f"{trigger.address}: {function.address} fails: {error}") from None
-            if function.environment.get("MONITORING_FOLDER_ID") and not self._cloud.metrics:
-                raise Fault(f"{function.address} has written no metrics: {self._hint()}")
+                why = f"{error}: {self._hint()}"
+                raise Fault(f"{trigger.address}: {function.address} fails: {why}") from None
+            if not cabinet.hears(topic):
+                raise Fault(f"{function.address} runs, but cabinets hear nothing on {topic}")
+        if not self._cloud.metrics:
+            raise Fault(f"{function.address} has written no metrics {self._hint()}")
 
     def _play_story(self) -> None:
         control = ControlServer(self._fleet)
@@ -224,8 +241,9 @@ class Rehearsal:
 
     def _hint(self) -> str:
         """What else went wrong before."""
-        refusals = dict.fromkeys(self._cloud.refusals)
-        return f"(before: {'; '.join(refusals)})" if refusals else ""
+        told = [*self._cloud.refusals, *self._functions.complaints()]
+        complaints = dict.fromkeys(" ".join(one.split()) for one in told)
+        return f"(before: {'; '.join([*complaints][-_COMPLAINTS:])})" if complaints else ""
 
 
 def _raise(faults: list[str]) -> None:

@@ -1,10 +1,12 @@
-"""Installed requirements: of this Python's packages, exactly those that a requirements.txt lists."""
+"""A package's requirements: of what is installed here, exactly what its requirements.txt lists."""
 
-import re
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 from local import CannotStart
+
+_NOT_IMPORTED = ("..", "__pycache__")
+"""Commands, and bytecode that Python finds by itself."""
 
 
 def install(requirements: Path, site: Path) -> None:
@@ -24,6 +26,5 @@ def install(requirements: Path, site: Path) -> None:
         tops = {file.parts[0] for file in installed.files or ()}
         for top in tops:
             link = site / top
-            if re.fullmatch(r"[\w.+-]+", top) and top not in ("..", "__pycache__", "tests"):
-                if not link.exists():
-                    link.symlink_to(str(installed.locate_file(top)))
+            if top not in _NOT_IMPORTED and not link.exists():
+                link.symlink_to(str(installed.locate_file(top)))

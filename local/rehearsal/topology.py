@@ -11,7 +11,7 @@ from local import CannotStart
 from local.rehearsal import Fault
 
 INVOKER = "functions.functionInvoker"
-READER = "lockbox.payloadViewer"
+READER, VIEWER = "lockbox.payloadViewer", "lockbox.viewer"
 _HOW = "give what `terraform show -json` prints of a state, or of a plan after the first apply"
 
 
@@ -35,6 +35,8 @@ class Function:
     entry_point: str
     timeout_seconds: float
     account: str
+    package_hash: str
+    """SHA-256, in base64, of the package that was applied."""
     environment: dict[str, str] = field(repr=False)
     secrets: tuple[dict[str, str], ...]
     """Each with id, version_id, key and environment_variable."""
@@ -96,9 +98,9 @@ class Topology:
             if (one.values["function_id"], one.values["role"]) == (function_id, INVOKER)
         )
 
-    def may_read(self, account: str, secret_id: str) -> bool:
-        """Whether a role lets this service account read the secret's payload."""
-        asked = (f"serviceAccount:{account}", secret_id, READER)
+    def may_read(self, account: str, secret_id: str, role: str = READER) -> bool:
+        """Whether this service account has the role to read the secret's payload, or another."""
+        asked = (f"serviceAccount:{account}", secret_id, role)
         return any(
             (one.values["member"], one.values["secret_id"], one.values["role"]) == asked
             for one in self.all("yandex_lockbox_secret_iam_member")
@@ -120,6 +122,7 @@ class Topology:
             entry_point=values["entrypoint"],
             timeout_seconds=float(values["execution_timeout"]),
             account=values["service_account_id"] or "",
+            package_hash=values["user_hash"] or "",
             environment=values["environment"] or {},
             secrets=tuple(values["secrets"]),
         )

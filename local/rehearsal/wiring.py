@@ -2,18 +2,22 @@
 
 import json
 import re
+from base64 import b64encode
 from collections.abc import Iterator
+from hashlib import sha256
 from typing import Any
 
 from local.rehearsal.topology import Resource, Topology
 
 _METHODS = ("get", "put", "post", "delete", "patch", "options", "head")
+_MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
+_DAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
 _CRON = (
     (range(60), ()),  # minutes
     (range(24), ()),  # hours
     (range(1, 32), ()),  # days of the month
-    (range(1, 13), "JAN FEB MAR APR MAY JUN JUL AUG SEP OCT NOV DEC".split()),
-    (range(1, 8), "SUN MON TUE WED THU FRI SAT".split()),
+    (range(1, 13), _MONTHS),
+    (range(1, 8), _DAYS),
     (range(1970, 2100), ()),  # years
 )
 _DAY_OF_MONTH, _DAY_OF_WEEK = 2, 4
@@ -60,6 +64,11 @@ def _of_functions(topology: Topology) -> Iterator[str]:
     for function in topology.functions.values():
         if not function.package.exists():
             yield f"{function.address}: there is no package {function.package}: make package"
+        elif (
+            function.package_hash
+            != b64encode(sha256(function.package.read_bytes()).digest()).decode()
+        ):
+            yield f"{function.address}: {function.package} is not the package that was applied"
         for given in function.secrets:
             variable, version = given["environment_variable"], versions.get(given["version_id"])
             if version is None or version.values["secret_id"] != given["id"]:
@@ -111,11 +120,15 @@ def _of_machine(topology: Topology) -> Iterator[str]:
     yield from _of_link(
         topology, f"{machine.address}: the bridge", function_id, {"service_account_id": account}
     )
+    versions = {one.values["id"] for one in topology.all("yandex_lockbox_secret_version")}
     for name, reference in settings.items():
-        if isinstance(reference, dict) and "secret_id" in reference:
-            if not topology.may_read(account, reference["secret_id"]):
-                who = topology.name_of(account)
-                yield f"{machine.address}: {who} may not read its secret {name!r}"
+        if not (isinstance(reference, dict) and "secret_id" in reference):
+            continue
+        if not topology.may_read(account, reference["secret_id"]):
+            who = topology.name_of(account)
+            yield f"{machine.address}: {who} may not read its secret {name!r}"
+        if reference.get("version_id", next(iter(versions), "")) not in versions:
+            yield f"{machine.address}: its secret {name!r} has no such version"
 
 
 def _of_link(
@@ -134,7 +147,9 @@ def _of_uninvoked(topology: Topology) -> Iterator[str]:
     """Of functions that nothing leads to. `migrate` is invoked while Terraform applies."""
     mentions = [topology.one("yandex_api_gateway").values["spec"]]
     mentions += [json.dumps(one.values) for one in topology.all("yandex_function_trigger")]
-    mentions += [one.values["metadata"]["broker"] for one in topology.all("yandex_compute_instance")]
+    mentions += [
+        one.values["metadata"]["broker"] for one in topology.all("yandex_compute_instance")
+    ]
     for function in topology.functions.values():
         invoked = function.name == "migrate" or any(
             re.search(rf"\b{re.escape(function.id)}\b", text) for text in mentions

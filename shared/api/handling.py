@@ -48,6 +48,8 @@ def handler_of(module: str) -> Callable[[Event, Any], Event]:
     def handler(event: Event, context: Any) -> Event:
         request_id = (event.get("requestContext") or {}).get("requestId") or context.request_id
         answer = _answered(module, event, request_id)
+        if event.get("httpMethod") != "GET" and answer.status < 400:  # noqa: PLR2004
+            log.info("done", path=event.get("path"), status=answer.status)  # who: the caller
         headers = {"X-Request-Id": request_id, **answer.headers}
         return {"statusCode": answer.status, "headers": headers, "body": answer.body}
 

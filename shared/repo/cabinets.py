@@ -153,20 +153,25 @@ def delete(tx: Tx, cabinet_id: str) -> None:
 
 
 def boots(tx: Tx, cabinet_ids: Collection[str], boot_ids: Collection[str]) -> list[Row]:
-    """The known generations among these."""
+    """The known generations among these, and the present ones."""
     sql = """
-        SELECT cabinet_id, boot_id, boot_no FROM boots
-         WHERE cabinet_id = ANY (%(cabinet_ids)s) AND boot_id = ANY (%(boot_ids)s)"""
+        SELECT cabinet_id, boot_id, b.boot_no, first_seen_at, b.boot_no = c.boot_no AS present
+          FROM boots b
+          JOIN cabinets c USING (cabinet_id)
+         WHERE cabinet_id = ANY (%(cabinet_ids)s)
+           AND (boot_id = ANY (%(boot_ids)s) OR b.boot_no = c.boot_no)"""
     return tx.all(sql, {"cabinet_ids": [*cabinet_ids], "boot_ids": [*boot_ids]})
 
 
 def insert_boots(tx: Tx, rows: list[Row]) -> None:
-    """Generations heard of for the first time: cabinet_id, boot_id, boot_no."""
+    """Generations that have become the present ones: cabinet_id, boot_id, boot_no."""
     sql = """
         INSERT INTO boots (cabinet_id, boot_id, boot_no)
         SELECT cabinet_id, boot_id, boot_no
           FROM jsonb_to_recordset(%(rows)s::jsonb)
                AS t (cabinet_id text, boot_id text, boot_no integer)
+        ON CONFLICT (cabinet_id, boot_id) DO UPDATE
+           SET boot_no = excluded.boot_no, first_seen_at = excluded.first_seen_at
         RETURNING cabinet_id"""
     tx.batch(sql, rows)
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from shared import cursor
+from shared import cursor, log
 from shared.db import Row, Tx
 from shared.errors import (
     AccumulatorExists,
@@ -89,6 +89,7 @@ def correct(tx: Tx, accumulator_id: str, change: AccumulatorChange) -> Accumulat
     )
     if change.place is not None:
         _move(tx, row, change)
+    log.info("accumulator corrected", accumulator_id=accumulator_id, reason=change.reason)
     return get(tx, accumulator_id)
 
 

@@ -8,7 +8,6 @@ import base64
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
 from uuid import UUID
 
 from shared import log
@@ -100,7 +99,8 @@ def _load(tx: Tx, world: World, letters: list[Letter]) -> None:
 
 
 def _take(world: World, cabinet: Cabinet, message: AnyMessage) -> None:
-    boot_no = world.boot(cabinet, message.boot_id)
+    asked = _asked(world, cabinet, message) if isinstance(message, StateReport) else None
+    boot_no = world.boot(cabinet, message.boot_id, answers=asked.created_at if asked else None)
     position = (boot_no, message.seq)
     match message:
         case CommandResult():
@@ -173,17 +173,12 @@ def _in_range(world: World, cabinet: Cabinet, states: list[CellState]) -> bool:
     return not strange
 
 
-def _asked_at(world: World, cabinet: Cabinet, message: StateReport) -> datetime | None:
-    """When the command that this report answers was made; it is settled by that."""
+def _asked(world: World, cabinet: Cabinet, message: StateReport) -> Command | None:
+    """The command that this report answers."""
     command = _known(world, message.command_id or "")
     if command is None or not command.answered_by_report:
         return None
-    if command.cabinet_id not in {None, cabinet.cabinet_id}:
-        return None
-    if command.cabinet_id is not None:
-        command.settle_by_report()
-    asked: datetime = command.created_at
-    return asked
+    return command if command.cabinet_id in {None, cabinet.cabinet_id} else None
 
 
 def _known(world: World, command_id: str) -> Command | None:

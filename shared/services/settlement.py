@@ -264,6 +264,7 @@ def _unasked(
             command_id=command.command_id,
             discrepancy=True,
         )
+        _count_instead(booking, occupant, result)
         for other, hold in world.held(cabinet.cabinet_id):
             if hold.cell_number == cell.cell_number and other is not booking:
                 hold.become("released", finished=True, reason="moved")
@@ -271,6 +272,16 @@ def _unasked(
     _move_door(cell, command, result, outcome, newer=newer)
     if booking is not None:
         _leave_open(cell)
+
+
+def _count_instead(booking: Booking, given: Accumulator, result: CommandCell) -> None:
+    """The accumulator of another cell counts for one that was to be issued and was not."""
+    missed = [hold for hold in booking.holds.values() if hold.state == "failed"]
+    if booking.kind == "issue" and missed:
+        reason = f"cell {result.cell_number} opened instead"
+        missed[0].become("opened", finished=True, reason=reason)
+        missed[0].accumulator_id = given.accumulator_id
+        missed[0].battery_charge = given.battery_charge
 
 
 def _advance(booking: Booking, command: Command) -> None:

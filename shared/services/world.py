@@ -6,6 +6,7 @@ of it; accumulators outside cells are locked one by one (a swap may want them, t
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -170,6 +171,8 @@ class Cabinet:
     boot_no: int
     report_boot_no: int
     report_seq: int
+    present_since: datetime | None = None
+    """When the present generation was heard of for the first time."""
     boots: dict[str, int] = field(default_factory=dict)
     cells: dict[int, Cell] = field(default_factory=dict)
     reported: bool = False
@@ -210,7 +213,10 @@ class World:
             fields = {name: row[name] for name in Cabinet.__dataclass_fields__ if name in row}
             self.cabinets[row["cabinet_id"]] = Cabinet(**fields)
         for row in cabinets.boots(tx, ids, boot_ids):
-            self.cabinets[row["cabinet_id"]].boots[row["boot_id"]] = row["boot_no"]
+            cabinet = self.cabinets[row["cabinet_id"]]
+            cabinet.boots[row["boot_id"]] = row["boot_no"]
+            if row["present"]:
+                cabinet.present_since = row["first_seen_at"]
         openers = set()
         for row in cells.of_cabinets(tx, ids):
             self.cabinets[row["cabinet_id"]].cells[row["cell_number"]] = Cell(**row)
@@ -289,18 +295,22 @@ class World:
         words = detail.replace("\x00", "\\0")[:MAX_DETAIL]
         self.anomalies.append({**self._message, "reason": reason, "detail": words})
 
-    def boot(self, cabinet: Cabinet, boot_id: str) -> int:
-        """The number of this generation; one heard of for the first time becomes the present."""
-        if boot_id not in cabinet.boots:
+    def boot(self, cabinet: Cabinet, boot_id: str, *, answers: datetime | None) -> int:
+        """The number of this generation; one heard of for the first time becomes the present.
+
+        `answers`: when that was asked for which this message answers. Asked after another
+        generation was heard of, it proves that this one is the later: its beginning had overtaken
+        the other's on the way.
+        """
+        known = cabinet.boots.get(boot_id)
+        since = cabinet.present_since
+        alive = answers is not None and since is not None and answers > since
+        if known is None or (known < cabinet.boot_no and alive):
             cabinet.boot_no += 1
             cabinet.boots[boot_id] = cabinet.boot_no
-            self._boots.append(
-                {
-                    "cabinet_id": cabinet.cabinet_id,
-                    "boot_id": boot_id,
-                    "boot_no": cabinet.boot_no,
-                }
-            )
+            cabinet.present_since = None  # from now on, and nothing was asked for later
+            row = {"boot_id": boot_id, "boot_no": cabinet.boot_no}
+            self._boots.append({"cabinet_id": cabinet.cabinet_id, **row})
         return cabinet.boots[boot_id]
 
     def register(self, accumulator_id: str) -> Accumulator:
@@ -339,7 +349,7 @@ class World:
         tx, all_bookings = self._tx, self.bookings.values()
         all_cells = [cell for cabinet in self.cabinets.values() for cell in cabinet.cells.values()]
         cabinets.insert_boots(tx, self._boots)
-        cabinets.save(tx, [_row(self.cabinets[i], "boots", "cells") for i in sorted(heard)])
+        cabinets.save(tx, [_row(self.cabinets[i], "boots", "cells", "present_since") for i in sorted(heard)])
         cells.save(tx, [_row(cell) for cell in all_cells if cell.changed])
         accumulators.register(tx, self._registered)
         readings = [_row(a, "place") for a in self.accumulators.values() if a.changed]

@@ -63,7 +63,7 @@ def check_decoding(payload: bytes) -> bool:
     for name in ("v", "type", "boot_id", "seq"):
         if getattr(message, name) != said[name]:
             raise Broken(f"{name} is {said[name]!r} and was read otherwise", payload)
-    if len(payload) > native_v1.MAX_BYTES:
+    if len(payload) > messages.MAX_BYTES:
         raise Broken("is longer than allowed, and was read", payload)
     return True
 

@@ -8,7 +8,8 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from shared.protocols.native_v1 import MAX_BYTES
+MAX_BYTES = 256 * 1024
+"""The contract's, said anew."""
 
 Tree = Any
 """A JSON value, in which a Token stands for text that no JSON encoder would write."""
@@ -73,6 +74,7 @@ def valid(rng: random.Random, commands: Sequence[str] = (), *, cells: int = 6) -
     """A message that the protocol allows, of a cabinet with so many cells."""
     kind = rng.choice(TYPES)
     numbers = rng.sample(range(1, cells + 1), rng.randint(0, cells))
+    numbers += [rng.randint(cells + 1, 1000)] * (rng.random() < 0.05)
     bodies: dict[str, Callable[[], dict[str, Any]]] = {
         "command_result": lambda: {
             "command_id": rng.choice([*commands, "no-such-command"]),
@@ -88,7 +90,9 @@ def valid(rng: random.Random, commands: Sequence[str] = (), *, cells: int = 6) -
         "hello": lambda: {"firmware": "1.4.2", "cells_total": rng.choice([cells, 12])},
     }
     seq = rng.choice([rng.randrange(100), rng.randrange(2**63)])
-    return {"v": 1, "type": kind, "boot_id": rng.choice(BOOTS), "seq": seq, **bodies[kind]()}
+    # Most are of a new generation: of an old one, only what is newer still would be looked at.
+    boot_id = rng.choice([*BOOTS, *[f"b-{rng.getrandbits(32)}"] * 7])
+    return {"v": 1, "type": kind, "boot_id": boot_id, "seq": seq, **bodies[kind]()}
 
 
 def payload(rng: random.Random, commands: Sequence[str] = ()) -> bytes:

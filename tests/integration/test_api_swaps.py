@@ -132,3 +132,17 @@ def test_a_swap_that_cannot_be_is_refused(scooter: Service, more: dict[str, Any]
     answer = swap(scooter, **more)
     assert (answer.status, answer.body["code"]) == (400, "invalid_request")
     assert scooter.causes("A-1") == ["registered"]
+
+
+@pytest.mark.parametrize("retired", ["A-1", "A-2"])
+def test_what_was_retired_and_turns_up_in_a_swap_is_quarantined(
+    scooter: Service, retired: str
+) -> None:
+    gone = {"place": {"nowhere": True}, "reason": "scrapped"}
+    scooter.patch(f"/v1/accumulators/{retired}", gone)
+    scooter.delete(f"/v1/accumulators/{retired}")
+    assert swap(scooter).status == 409
+    answer = swap(scooter, reconcile=True)
+    assert answer.status == 200
+    assert scooter.get(f"/v1/accumulators/{retired}")["status"] == "quarantined"
+    scooter.check_invariants()

@@ -545,6 +545,19 @@ def test_e10_the_cell_that_really_opened_is_told_and_the_asked_one_becomes_fault
     service.check_invariants()
 
 
+def test_e10_what_another_cell_gave_counts_for_the_booking_and_no_second_one_is_offered(
+    service: Service,
+) -> None:
+    hardware = service.add_cabinet(charges=[95, 90, 85])
+    hardware.firmware = replace(hardware.firmware, substitutes={1: 2})
+    booking = service.book()
+    assert service.unlock(booking).body["status"] == "completed"
+    assert service.unlock(booking).status == 200
+    assert len(service.queue.commands("unlock")) == 1
+    assert service.place("C-1.A-3") == {"cabinet_id": "C-1", "cell_number": 3}
+    service.check_invariants()
+
+
 def test_e10_what_left_an_unasked_cell_is_no_longer_held_for_another(service: Service) -> None:
     hardware = service.add_cabinet(charges=[95, 90])
     mine, other = service.book(contractor_id="T-1"), service.book(contractor_id="T-2")

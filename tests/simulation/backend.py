@@ -133,4 +133,3 @@ def register_cabinet(cabinet_id: str, cells: int) -> Request:
 def register(body: Body) -> Request:
     """Make an accumulator known."""
     return Request("accumulators", "POST", "/v1/accumulators", body=json.dumps(body))
-

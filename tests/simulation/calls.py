@@ -34,9 +34,11 @@ class Fault:
 
 @dataclass(frozen=True)
 class Course:
-    """How a call goes: where it stops for a while (the nth point), and what goes wrong."""
+    """How a call goes: where it stops for a while (the nth point, or the first of a kind), and
+    what goes wrong."""
 
     pauses: tuple[int, ...] = ()
+    pause_at: Point | None = None
     fault: Fault | None = None
 
 
@@ -96,7 +98,8 @@ class Call:
             if fault.effect == "kill":
                 raise Killed
             return True
-        if self._reached in self.course.pauses:
+        named = point == self.course.pause_at and self._counts[point] == 1
+        if named or self._reached in self.course.pauses:
             self.stop("paused")
         return False
 

@@ -7,22 +7,39 @@ from typing import Any
 
 from shared.db import Tx
 from shared.repo import stats
-from tests.simulation.simulation import Simulation, Violation
+from tests.simulation.memory import Violation
+from tests.simulation.scene import Scene
 
 _HELD = """
     SELECT c.command_id::text, c.status, b.status AS booking
       FROM commands c JOIN bookings b USING (booking_id)
-     WHERE c.status IN ('pending', 'published', 'no_answer') AND b.status <> 'unlocking'"""
+     WHERE c.status IN ('pending', 'published', 'no_answer')
+       AND (b.status <> 'unlocking' OR (
+            SELECT count(*) FROM booking_cells h
+             WHERE h.booking_id = b.booking_id AND (NOT h.finished OR h.state = 'inserted')
+               AND c.payload -> 'cells' @> to_jsonb(h.cell_number))
+            < jsonb_array_length(c.payload -> 'cells'))"""
+_ANSWERED = """
+    SELECT command_id::text AS command_id, status, late FROM commands
+     WHERE status IN ('succeeded', 'partially_succeeded', 'failed', 'rejected')"""
 _STRANGERS = """
     SELECT h.accumulator_id, b.booking_id FROM booking_cells h JOIN bookings b USING (booking_id)
      WHERE b.kind = 'issue' AND NOT h.finished AND h.accumulator_id <> ALL (%(known)s)"""
-_TWICE = """
-    SELECT b.booking_id::text, h.cell_number, count(*) FROM movements m
+_NOT_MOVED = """
+    SELECT h.accumulator_id, b.booking_id::text, h.cell_number
+      FROM booking_cells h
       JOIN bookings b USING (booking_id)
-      JOIN booking_cells h USING (booking_id)
-     WHERE m.cause = 'returned' AND b.kind = 'return' AND h.accumulator_id = m.accumulator_id
-       AND m.to_cell_number = h.cell_number
-     GROUP BY 1, 2, m.accumulator_id HAVING count(*) > 1"""
+      JOIN commands c USING (command_id)
+      JOIN accumulators a USING (accumulator_id)
+     WHERE b.kind = 'issue' AND h.state = 'opened' AND h.reason IS NULL
+       AND (a.cabinet_id, a.cell_number) = (h.cabinet_id, h.cell_number)
+       AND NOT EXISTS (SELECT FROM movements m WHERE m.accumulator_id = a.accumulator_id
+                                                 AND m.at >= c.created_at)"""
+_SWAPPED = """
+    SELECT to_scooter_id, accumulator_id, count(DISTINCT swap_id) AS n
+      FROM movements
+     WHERE cause = 'swapped' AND to_scooter_id IS NOT NULL
+     GROUP BY 1, 2 HAVING count(DISTINCT swap_id) > 1"""
 _CELLS = """
     SELECT c.cabinet_id, c.cell_number, c.door, c.content, c.reported_id,
            greatest((c.boot_no, c.seq), (k.report_boot_no, k.report_seq))::text AS position,
@@ -32,18 +49,24 @@ _CELLS = """
                        AND b.boot_no = greatest(c.boot_no, k.report_boot_no)"""
 
 
-def after_step(sim: Simulation) -> None:
+def after_step(sim: Scene) -> None:
     """Raise Violation if the database says what may not be."""
     if not sim.database.changed:
         return
     sim.database.changed = False
-    for violation in stats.violations(_Eyes(sim)):  # type: ignore[arg-type] # as much as it needs
+    for violation in stats.violations(_Eyes(sim)):
         raise Violation(violation["invariant"], f"{violation['subject']}: {violation['detail']}")
     for row in sim.database.query(_HELD):
         raise Violation("I4 cells stay held until the command is settled", row)
     known = [*(sim.memory.registered | sim.memory.put_in_service)]
     for row in sim.database.query(_STRANGERS, known=known):
         raise Violation("what nobody registered is not issued", row)
+    for row in sim.database.query(_NOT_MOVED):
+        raise Violation("I3 what was issued has moved", row)
+    for row in sim.database.query(_ANSWERED):
+        told = (row["status"], row["late"])
+        if sim.memory.outcomes.setdefault(row["command_id"], told) != told:
+            raise Violation("I3 what is settled stays settled", row)
     _check_movements(sim)
     _check_evidence(sim)
     _check_swaps(sim)
@@ -52,14 +75,14 @@ def after_step(sim: Simulation) -> None:
 class _Eyes(Tx):
     """The simulator's own look into the database."""
 
-    def __init__(self, sim: Simulation) -> None:
+    def __init__(self, sim: Scene) -> None:
         self._sim = sim
 
     def all(self, sql: str, params: Any = None) -> list[dict[str, Any]]:
         return self._sim.database.query(sql, **(params or {}))
 
 
-def _check_movements(sim: Simulation) -> None:
+def _check_movements(sim: Scene) -> None:
     """What leaves a cell had a door that opened; what is issued was opened by that command."""
     memory, world = sim.memory, sim.world
     rows = sim.database.query(
@@ -85,7 +108,7 @@ def _check_movements(sim: Simulation) -> None:
             raise Violation("what leaves a cell had an open door", row)
 
 
-def _corrected(sim: Simulation, row: dict[str, Any]) -> bool:
+def _corrected(sim: Scene, row: dict[str, Any]) -> bool:
     """Whether a person had recorded it into that cell."""
     found = sim.database.query(
         """SELECT 1 FROM movements
@@ -95,7 +118,7 @@ def _corrected(sim: Simulation, row: dict[str, Any]) -> bool:
     return bool(found)
 
 
-def _check_evidence(sim: Simulation) -> None:
+def _check_evidence(sim: Scene) -> None:
     """I7: a cell's evidence never becomes older, and says what the cabinet said then."""
     for row in sim.database.query(_CELLS):
         spot = (row["cabinet_id"], row["cell_number"])
@@ -118,21 +141,15 @@ def _check_evidence(sim: Simulation) -> None:
             raise Violation("I7 a cell is as the cabinet said last", {**row, "said": said})
 
 
-def _check_swaps(sim: Simulation) -> None:
+def _check_swaps(sim: Scene) -> None:
     """One swap is recorded once."""
-    done = sim.memory.swaps
-    for row in sim.database.query(
-        """SELECT from_contractor_id, to_scooter_id, accumulator_id, count(DISTINCT swap_id) AS n
-             FROM movements WHERE cause = 'swapped' AND to_scooter_id IS NOT NULL
-                              AND from_contractor_id IS NOT NULL
-            GROUP BY 1, 2, 3 HAVING count(DISTINCT swap_id) > 1"""
-    ):
-        names = (row["from_contractor_id"], row["to_scooter_id"], row["accumulator_id"])
-        if row["n"] > sum(swap[:3] == names for swap in done):
+    done = [(swap[1], swap[2]) for swap in sim.memory.swaps]
+    for row in sim.database.query(_SWAPPED):
+        if row["n"] > done.count((row["to_scooter_id"], row["accumulator_id"])):
             raise Violation("I3 the same swap twice is one swap", row)
 
 
-def when_quiet(sim: Simulation) -> None:
+def when_quiet(sim: Scene) -> None:
     """Everything has been delivered and every cabinet has reported: the records are the truth."""
     after_step(sim)
     unfinished = sim.database.query("SELECT * FROM bookings WHERE finished_at IS NULL")
@@ -154,9 +171,9 @@ def when_quiet(sim: Simulation) -> None:
     }
     for accumulator_id, place in sim.world.places().items():
         told = recorded.get(accumulator_id, "nowhere")
-        if "/" in place or "/" in told:
-            if place != told:
-                raise Violation("the records are the truth", f"{accumulator_id} is in {place}, recorded in {told}")
-        elif accumulator_id in sim.world.claims and sim.world.claims[accumulator_id]:
-            if told != sim.world.claims[accumulator_id]:
-                raise Violation("bags and scooters are known", f"{accumulator_id} is in {place}, recorded in {told}")
+        claim = sim.world.claims.get(accumulator_id)
+        detail = f"{accumulator_id} is in {place}, recorded in {told}"
+        if "/" in place + told and place != told:
+            raise Violation("the records are the truth", detail)
+        if "/" not in place and claim is not None and told != claim:
+            raise Violation("bags and scooters are known", detail)

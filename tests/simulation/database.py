@@ -105,10 +105,14 @@ class Link:
         return Cursor(self)
 
     def close(self) -> None:
-        """To be used by another call: what was begun is rolled back, as by the server."""
+        """To be used by another call."""
+        self.close_transaction()
+        self.call = None
+
+    def close_transaction(self) -> None:
+        """What was begun is rolled back, as by the server."""
         if self.is_open:
             self.end("ROLLBACK")
-        self.call = None
 
     def end(self, statement: str) -> None:
         """Really commit or roll back."""
@@ -120,8 +124,7 @@ class Link:
 
     def cut(self) -> None:
         """Lose the connection."""
-        if self.is_open:
-            self.end("ROLLBACK")
+        self.close_transaction()
         raise psycopg2.OperationalError("simulation: the connection was cut")
 
 
@@ -155,24 +158,26 @@ class Cursor:
         if call is None:
             raise psycopg2.InterfaceError("simulation: the connection is closed")
         if sql == "ROLLBACK":
-            if link.is_open:
-                link.end(sql)
+            link.close_transaction()
         elif sql == "COMMIT":
-            if call.reach("commit"):
-                link.cut()
-            link.end(sql)
-            call.commits += 1
-            if call.reach("committed"):
-                link.cut()
-        elif sql == db._BEGIN:
-            if call.reach("begin"):
-                link.cut()
-            self._real.execute(f"{sql}; {_PATIENCE}; SET LOCAL sim.now = '{self._now()}'")
-            link.is_open = True
+            self._commit(call)
         else:
-            if call.reach("statement"):
+            begins = sql == db._BEGIN
+            if call.reach("begin" if begins else "statement"):
                 link.cut()
-            self._attempt(sql, params)
+            if begins:
+                self._real.execute(f"{sql}; {_PATIENCE}; SET LOCAL sim.now = '{self._now()}'")
+                link.is_open = True
+            else:
+                self._attempt(sql, params)
+
+    def _commit(self, call: Call) -> None:
+        if call.reach("commit"):
+            self._link.cut()
+        self._link.end("COMMIT")
+        call.commits += 1
+        if call.reach("committed"):
+            self._link.cut()
 
     def _attempt(self, sql: str, params: Any) -> None:
         link = self._link

@@ -4,6 +4,7 @@ Each is applied while it runs: a function replaced, or words of a statement chan
 """
 
 import inspect
+import sys
 import textwrap
 from collections.abc import Callable
 from types import FunctionType, ModuleType
@@ -12,15 +13,15 @@ from typing import Any
 import pytest
 
 from functions.mqtt_trigger import main as trigger
-from shared import db
+from shared.errors import DatabaseUnavailable
 from shared.repo import accumulators, bookings, cabinets, commands, idempotency
 from shared.services import booking, dispatch, evidence, ingest, settlement, swap, unlock, world
 
 Patch = pytest.MonkeyPatch
-Mutation = Callable[[Patch], None]
+Mutation = Callable[[Patch], object]
 
 
-def rewrite(patch: Patch, place: Any, name: str, old: str, new: str) -> None:
+def rewrite(patch: Patch, place: Any, name: str, old: str, new: str) -> object:
     """Compile a function anew with other words in its source."""
     original = inspect.getattr_static(place, name)
     source = textwrap.dedent(inspect.getsource(original))
@@ -30,17 +31,16 @@ def rewrite(patch: Patch, place: Any, name: str, old: str, new: str) -> None:
     assert module is not None
     scope: dict[str, Any] = {}
     code = compile(source.replace(old, new), f"<mutated {name}>", "exec")
-    exec(code, vars(module), scope)  # noqa: S102 - the project's own source
+    exec(code, vars(module), scope)  # noqa: S102 - the project's own source, altered
     mutated = scope[name]
     assert isinstance(original, FunctionType)
     for user in _users(original) if isinstance(place, ModuleType) else [place]:
         patch.setattr(user, name, mutated)
+    return mutated
 
 
 def _users(original: object) -> list[ModuleType]:
     """The modules that know a function by its name."""
-    import sys
-
     return [
         module
         for module_name, module in list(sys.modules.items())
@@ -49,15 +49,19 @@ def _users(original: object) -> list[ModuleType]:
     ]
 
 
+def _all(*_: object) -> None:
+    """Several words at once."""
+
+
 MUTATIONS: dict[str, Mutation] = {
-    "the cabinet is not locked": lambda p: (
+    "the cabinet is not locked": lambda p: _all(
         rewrite(p, cabinets, "lock", "FOR UPDATE", ""),
         rewrite(p, cabinets, "lock_one", "FOR UPDATE", ""),
-    )[0],
+    ),
     "stale seq is applied": lambda p: rewrite(
         p, evidence, "look", "if position <= cabinet.position(cell):", "if False:"
     ),
-    "an overtaken report is applied": lambda p: (
+    "an overtaken report is applied": lambda p: _all(
         rewrite(
             p,
             ingest,
@@ -66,8 +70,8 @@ MUTATIONS: dict[str, Mutation] = {
             "if False:",
         ),
         rewrite(p, evidence, "look", "if position <= cabinet.position(cell):", "if False:"),
-    )[0],
-    "an older generation is believed": lambda p: (
+    ),
+    "an older generation is believed": lambda p: _all(
         rewrite(p, ingest, "_take", "if boot_no < cabinet.boot_no:", "if False:"),
         rewrite(p, evidence, "look", "if position <= cabinet.position(cell):", "if False:"),
         rewrite(
@@ -77,7 +81,7 @@ MUTATIONS: dict[str, Mutation] = {
             "if position <= (cabinet.report_boot_no, cabinet.report_seq):",
             "if False:",
         ),
-    )[0],
+    ),
     "the holds are forgotten at the time-out": lambda p: rewrite(
         p,
         commands,
@@ -161,7 +165,7 @@ MUTATIONS: dict[str, Mutation] = {
            USING (cabinet_id)""",
     ),
     "the same swap twice is two": lambda p: rewrite(
-        p, swap, "_is_recorded", 'last = accumulators', "return False\n    last = accumulators"
+        p, swap, "_is_recorded", "last = accumulators", "return False\n    last = accumulators"
     ),
     "a swap moves only one": lambda p: rewrite(
         p,
@@ -183,18 +187,22 @@ MUTATIONS: dict[str, Mutation] = {
                             AND b.status = 'unlocking' AND c.deadline <= now())
            UPDATE commands SET status = 'no_answer'""",
     ),
-    "messages are lost when the database fails": lambda p: _swallow(p),  # noqa: PLW0108 - below
+    "messages are lost when the database fails": lambda p: _swallow(p),  # noqa: PLW0108 - defined below
     "messages are taken before they are applied": lambda p: rewrite(
         p, ingest, "apply", "for letter in letters:", "for letter in letters[:1]:"
     ),
     "what is still in its cell stays with the contractor": lambda p: rewrite(
-        p, evidence, "_arrive", "if found.place == here or", "if found.place.contractor_id or"
+        p, evidence, "_arrive", "if found.place == here:", "if found.place.contractor_id:"
     ),
     "what has gone stays in its cell": lambda p: rewrite(
         p, evidence, "_depart", "if gone is None or", "if True or"
     ),
     "a booking can be cancelled while it is unlocked": lambda p: rewrite(
-        p, booking, "cancel", 'found.status != "active"', 'found.status not in {"active", "unlocking"}'
+        p,
+        booking,
+        "cancel",
+        'found.status != "active"',
+        'found.status not in {"active", "unlocking"}',
     ),
     "a key is not kept": lambda p: rewrite(
         p, idempotency, "claim", "ELSE k.request_id END", "ELSE excluded.request_id END"
@@ -206,7 +214,7 @@ MUTATIONS: dict[str, Mutation] = {
         p, accumulators, "move", "ORDER BY t.n", "WHERE t.cause <> 'not_collected' ORDER BY t.n"
     ),
     "a publication that failed is forgotten": lambda p: rewrite(
-        p, dispatch, "deliver", "_take_back(tx, command_id, cabinet[\"cabinet_id\"])", "pass"
+        p, dispatch, "deliver", '_take_back(tx, command_id, cabinet["cabinet_id"])', "pass"
     ),
 }
 
@@ -218,7 +226,7 @@ def _swallow(patch: Patch) -> None:
     def careless(event: dict[str, Any], context: Any) -> dict[str, Any]:
         try:
             return handler(event, context)
-        except db.DatabaseUnavailable:
+        except DatabaseUnavailable:
             return {}
 
     patch.setattr(trigger, "handler", careless)

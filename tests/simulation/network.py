@@ -5,6 +5,7 @@ there. Events are at QoS 1: they wait for the cabinet's connection, may come twi
 that failed comes again, whole, at any later time.
 """
 
+import base64
 import json
 from collections import deque
 from collections.abc import Callable
@@ -114,3 +115,25 @@ class Network:
         """Whether nothing is on its way."""
         lines = self.lines.values()
         return not (self.inbox or self.slow or any(x.commands or x.outbox for x in lines))
+
+
+def message_of(record: Message) -> Message:
+    """What a record's payload says; empty if it cannot be read."""
+    try:
+        found = json.loads(base64.b64decode(record["details"]["payload"]))
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def describe(record: Message) -> str:
+    """A record in a few words."""
+    message = message_of(record)
+    cells = [message["cell"]] if "cell" in message else message.get("cells", [])
+    said = " ".join(
+        f"{c.get('cell_number')}:{c.get('result') or c.get('door')}:{c.get('accumulator_id', '')}"
+        for c in cells
+    )
+    name, boot = message.get("type", "garbage"), message.get("boot_id", "").split("-")
+    generation = boot[1] if len(boot) > 1 else "?"
+    return f"{record['details']['device_id']} {name} {generation}.{message.get('seq')} {said}"

@@ -131,10 +131,18 @@ def poll(sim: Simulation, course: Course, _numbers: tuple[int, int, int, int]) -
 
 def wait(sim: Simulation, _course: Course, numbers: tuple[int, int, int, int]) -> str:
     """Time passes; now and then much of it."""
-    seconds = PAUSES_S[numbers[0] % (len(PAUSES_S) if numbers[1] % 4 == 0 else 5)]
+    seconds = PAUSES_S[numbers[0] % (len(PAUSES_S) if numbers[1] % 8 == 0 else 5)]
     sim.clock.advance(seconds)
     sim.world.pass_time()
     return f"{seconds} s pass"
+
+
+def lose_patience(sim: Simulation, _course: Course, _numbers: tuple[int, int, int, int]) -> str:
+    """Nothing comes, and whoever waits gives up."""
+    sim.clock.advance(16)
+    sim.world.pass_time()
+    told = [sim.resume(call) for call in list(sim.calls) if call.state == "waiting"]
+    return "; ".join(["16 s without an answer", *told])
 
 
 def resume(sim: Simulation, _course: Course, numbers: tuple[int, int, int, int]) -> str | None:
@@ -235,14 +243,15 @@ def _key(sim: Simulation, number: int) -> str | None:
 STEPS = {
     book: 10,
     unlock: 12,
-    cancel: 2,
+    cancel: 3,
     retry: 6,
     visit: 16,
     swap: 5,
     charge: 1,
     operate: 3,
-    poll: 3,
+    poll: 5,
     wait: 8,
+    lose_patience: 5,
     resume: 12,
     flow: 14,
 }

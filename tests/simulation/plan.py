@@ -23,6 +23,8 @@ _FAULTS: tuple[tuple[Effect, Point], ...] = (
     ("cut", "commit"),
     ("cut", "committed"),
 )
+_CALM = Course()
+_PAUSES: tuple[Point, ...] = ("begin", "commit", "committed", "publish", "published")
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class Step:
 
     kind: str
     numbers: tuple[int, int, int, int]
-    course: Course = Course()
+    course: Course = _CALM
 
 
 @dataclass(frozen=True)
@@ -42,16 +44,16 @@ class Plan:
     cabinets: int
     cells: int
     contractors: int
+    honours_ttl: bool
+    """Whether the cabinets refuse commands that are too old; then the broker may be slow."""
     steps: tuple[Step, ...]
 
 
 def make(seed: int, weights: dict[str, int], rare: frozenset[str]) -> Plan:
-    """The schedule of a seed; of the `rare` kinds of steps each run has only some."""
+    """The schedule of a seed: each run has a bent of its own, and only some of the `rare` kinds."""
     rng = random.Random(seed)  # noqa: S311 - a simulation
     chosen = {
-        kind: weight
-        for kind, weight in weights.items()
-        if kind not in rare or rng.random() < 0.4
+        kind: weight for kind, weight in weights.items() if kind not in rare or rng.random() < 0.4
     }
     pausing, failing = rng.choice((0, 0.1, 0.4)), rng.choice((0, 0.05, 0.2))
     kinds = rng.choices([*chosen], [*chosen.values()], k=STEPS)
@@ -63,13 +65,15 @@ def make(seed: int, weights: dict[str, int], rare: frozenset[str]) -> Plan:
         )
         for kind in kinds
     )
-    return Plan(seed, rng.randint(1, 2), rng.randint(2, 5), rng.randint(1, 3), steps)
+    honours_ttl = rng.random() < 0.6
+    return Plan(seed, rng.randint(1, 2), rng.randint(2, 4), rng.randint(1, 3), honours_ttl, steps)
 
 
 def _course(rng: random.Random, pausing: float, failing: float) -> Course:
     pauses = (rng.randint(1, 20), rng.randint(1, 40)) if rng.random() < pausing else ()
+    pause_at = rng.choice(_PAUSES) if rng.random() < pausing else None
     fault = None
     if rng.random() < failing:
         effect, point = rng.choice(_FAULTS)
         fault = Fault(effect, point, rng.randint(1, 9 if point == "statement" else 2))
-    return Course(pauses, fault)
+    return Course(pauses, pause_at, fault)

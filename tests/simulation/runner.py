@@ -1,28 +1,29 @@
 """Runs: set the scene, take the steps, let all come to rest, and see whether all is well."""
 
 import logging
-import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pytest
 
 from local.cabinet.cells import Accumulator, Cell
-from local.cabinet.hardware import Firmware
 from shared import config, db
 from shared.services import dispatch
-from tests.simulation import backend, checks, faults, people, plan
+from tests.simulation import backend, cabinets, checks, faults, people, plan
 from tests.simulation.calls import Course, current
 from tests.simulation.clock import virtual_datetime
 from tests.simulation.database import Database
+from tests.simulation.memory import Violation
 from tests.simulation.plan import Plan, Step
-from tests.simulation.simulation import Simulation, Violation
+from tests.simulation.simulation import Simulation
 
-_STEPS = {step.__name__: step for step in [*people.STEPS, *faults.STEPS]}
-_WEIGHTS = {step.__name__: weight for step, weight in (people.STEPS | faults.STEPS).items()}
-_RARE = frozenset(step.__name__ for step in faults.STEPS) - {"deliver", "obey"}
+_STEPS = {step.__name__: step for step in (people.STEPS | faults.STEPS | cabinets.STEPS)}
+_WEIGHTS = {
+    step.__name__: weight for step, weight in (people.STEPS | faults.STEPS | cabinets.STEPS).items()
+}
+_RARE = frozenset(step.__name__ for step in faults.STEPS | cabinets.STEPS) - {"deliver", "obey"}
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ def _settle(sim: Simulation) -> None:
     for cabinet_id, unit in sim.world.units.items():
         hardware = unit.hardware
         unit.twice = unit.mute = False
-        hardware.firmware = Firmware()
+        hardware.firmware = sim.world.firmware
         hardware.alarms.clear()
         for cell in hardware.cells.values():
             cell.senses, cell.lock, cell.fault, cell.disabled = {}, "ok", None, False
@@ -172,11 +173,13 @@ def _simulated(schedule: Plan, database: Database) -> Iterator[Simulation]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DATABASE_URL", database.url)
+        patch.setenv("BOOKING_SECONDS", "150")
+        patch.setenv("RECONCILE_SECONDS", "300")
         config.settings.cache_clear()
         patch.setattr("shared.mqtt.Publisher", Publisher)
         patch.setattr(db, "_connected", database.connect)
         patch.setattr(dispatch, "datetime", virtual_datetime(sim.clock))
-        patch.setitem(dispatch.wait.__kwdefaults__, "sleep", sleep)
+        patch.setattr(dispatch.wait, "__kwdefaults__", {"sleep": sleep})
         patch.setattr("shared.log.configure", lambda _level: None)
         logger = logging.getLogger("scooter_accumulator")
         patch.setattr(logger, "handlers", [_Catcher(sim.errors)])
@@ -198,12 +201,3 @@ class _Catcher(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         trace = "".join(traceback.format_exception(*record.exc_info)) if record.exc_info else ""
         self._errors.append(f"{record.getMessage()} {trace}")
-
-
-def seeds_for(seconds: float, seeds: Iterator[int], runs: Callable[[int], None]) -> int:
-    """Run seed after seed for so long; how many."""
-    end, count = time.monotonic() + seconds, 0
-    while time.monotonic() < end:
-        runs(next(seeds))
-        count += 1
-    return count

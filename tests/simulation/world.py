@@ -9,9 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from local.cabinet.cells import Accumulator, Cell
-from local.cabinet.hardware import Hardware, Message, Reply
+from local.cabinet.hardware import Firmware, Hardware, Message, Reply
 from tests.simulation.clock import Clock
 from tests.simulation.network import Line, Network
+from tests.simulation.plan import Plan
 
 Spot = tuple[str, int]
 """A cell: cabinet and number."""
@@ -40,9 +41,10 @@ class Unit:
 class World:
     """Cabinets, bags and scooters."""
 
-    def __init__(self, clock: Clock, network: Network, seed: int) -> None:
+    def __init__(self, clock: Clock, network: Network, plan: Plan) -> None:
         self.clock, self.network = clock, network
-        self.rng = random.Random(seed)  # noqa: S311 - a simulation
+        self.firmware = Firmware(honours_ttl=plan.honours_ttl)
+        self.rng = random.Random(plan.seed)  # noqa: S311 - a simulation
         self.units: dict[str, Unit] = {}
         self.bags: dict[str, list[Accumulator]] = {}
         self.scooters: dict[str, list[Accumulator]] = {}
@@ -67,9 +69,9 @@ class World:
     def add_cabinet(self, cabinet_id: str, cells: list[Cell]) -> None:
         """Put up a cabinet that is connected."""
         self.network.lines[cabinet_id] = Line()
-        self.units[cabinet_id] = Unit(
-            Hardware(cabinet_id, cells, now=self.clock.now, rng=self.rng)
-        )
+        hardware = Hardware(cabinet_id, cells, now=self.clock.now, rng=self.rng)
+        hardware.firmware = self.firmware
+        self.units[cabinet_id] = Unit(hardware)
 
     # --- commands -----------------------------------------------------------------------------
 
@@ -231,4 +233,3 @@ class World:
     def _opened(self, spot: Spot, command_id: str | None) -> None:
         self.open_by[spot] = Opening(command_id)
         self.opened_at[spot] = self.opened_at.get(spot, 0) + 1
-

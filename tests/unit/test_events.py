@@ -54,6 +54,23 @@ def test_a_malformed_record_is_an_envelope_of_nobody_and_stops_no_other(broken: 
     assert found[0].payload
 
 
+def test_a_record_that_is_nested_too_deeply_stops_no_other() -> None:
+    deep: Any = []
+    for _ in range(200_000):
+        deep = [deep]
+    found = envelopes({"messages": [deep, record("C-1", b"x")]})
+    assert [e.device_id for e in found] == ["", "C-1"]
+
+
+@pytest.mark.parametrize("name", ["event_id", "device_id"])
+def test_a_record_without_a_name_is_kept_whole(name: str) -> None:
+    nameless = record("C-1", b"x")
+    nameless["event_metadata" if name == "event_id" else "details"][name] = ""
+    first, second = envelopes({"messages": [nameless, {**nameless, "another": 1}]})
+    assert first.device_id == ""
+    assert first.event_id != second.event_id
+
+
 def test_a_malformed_record_that_comes_again_has_the_same_id() -> None:
     first, second, other = envelopes({"messages": [{"a": 1}, {"a": 1}, {"a": 2}]})
     assert first.event_id == second.event_id != other.event_id

@@ -1,0 +1,161 @@
+"""What comes of calls: what the service says is compared with what really is."""
+
+from typing import Any
+
+from tests.simulation.backend import Answer, Request
+from tests.simulation.calls import Call, Killed
+from tests.simulation.memory import Known, Sent, Violation
+from tests.simulation.network import Message, Publication, message_of
+from tests.simulation.scene import Scene
+
+TTL_S = 15
+
+
+def ended(sim: Scene, call: Call) -> None:
+    """A call has ended: only what was done to it may have made it fail."""
+    sim.database.give_back(call)
+    if call.deadlocked:
+        raise Violation("no deadlock", call.name)
+    if call.failed and not isinstance(call.error, Killed) and not call.suffered:
+        raise Violation("no call fails by itself", repr(call.error)) from call.error
+
+
+def answered(sim: Scene, call: Call, request: Request) -> None:
+    """A request was answered, or its function ended without an answer."""
+    ended(sim, call)
+    if call.failed:
+        return
+    answer: Answer = call.result
+    if answer.status == 500 or (
+        answer.status == 503 and answer.body["code"] == "database_unavailable" and not call.suffered
+    ):
+        raise Violation("no request fails by itself", f"{answer} {sim.errors[-1:]}")
+    if request.resource == "/v1/bookings" and answer.status == 201:
+        _remember(sim, request, answer.body)
+    if request.resource.endswith("/unlock") and answer.status == 200:
+        _check_unlocked(sim, answer.body)
+    if request.swap is not None and not answer.replayed:
+        _swap_answered(sim, request.swap, answer)
+
+
+def _remember(sim: Scene, request: Request, body: Any) -> None:
+    made = sim.memory.made_by_key
+    if request.key and made.setdefault(request.key, body["booking_id"]) != body["booking_id"]:
+        raise Violation("one key makes one booking", request)
+    if all(known.booking_id != body["booking_id"] for known in sim.memory.bookings):
+        names = ("booking_id", "cabinet_id", "contractor_id", "kind")
+        sim.memory.bookings.append(Known(*(body[name] for name in names)))
+
+
+def _check_unlocked(sim: Scene, body: Any) -> None:
+    for cell in body["cells"]:
+        spot = (_cabinet_of(sim, body["booking_id"]), cell["cell_number"])
+        opened = sim.world.executed.get(body["command_id"], set())
+        doubtful = cell["result"] == "opened" and spot[1] not in opened
+        if doubtful and spot not in sim.world.liars and not _inferred(sim, body["command_id"]):
+            raise Violation("what is told to be open was opened", spot)
+
+
+def _inferred(sim: Scene, command_id: str) -> bool:
+    sql = "SELECT inferred FROM commands WHERE command_id::text = %(id)s"
+    return bool(sim.database.query(sql, id=command_id)[0]["inferred"])
+
+
+def _cabinet_of(sim: Scene, booking_id: str) -> str:
+    return next(b.cabinet_id for b in sim.memory.bookings if b.booking_id == booking_id)
+
+
+def _swap_answered(sim: Scene, index: int, answer: Answer) -> None:
+    known = sim.memory.swap_ids.get(index)
+    if answer.status == 200:
+        sim.memory.swap_ids[index] = answer.body["swap_id"]
+        _swapped(sim, index)
+    elif answer.status == 409 and known is not None:
+        last = sim.database.query(
+            """SELECT DISTINCT ON (accumulator_id) swap_id::text AS swap_id FROM movements
+                WHERE accumulator_id = ANY (%(ids)s)
+                ORDER BY accumulator_id, movement_id DESC""",
+            ids=list(sim.memory.swaps[index][2:]),
+        )
+        if all(row["swap_id"] == known for row in last):
+            raise Violation("I3 the same swap twice is answered alike", answer)
+
+
+def _swapped(sim: Scene, index: int) -> None:
+    """A swap's report was taken; if it came too late, it may have confused the records."""
+    sim.memory.confirmed.add(index)
+    contractor, scooter, installed, removed = sim.memory.swaps[index]
+    places, claims, unsure = sim.world.places(), sim.world.claims, sim.world.unsure
+    if places[installed] == scooter and places[removed] == contractor:
+        for accumulator_id, place in ((installed, scooter), (removed, contractor)):
+            claims[accumulator_id] = None if accumulator_id in unsure else place
+        return
+    confused = {installed, removed} | {i for i, place in claims.items() if place == scooter}
+    claims.update(dict.fromkeys(confused))
+    unsure |= confused
+
+
+def taken(sim: Scene, call: Call, batch: list[Message]) -> None:
+    """The trigger took a batch, or failed: then it will come again."""
+    ended(sim, call)
+    if call.failed:
+        sim.network.inbox[:0] = batch
+        return
+    if not call.commits:
+        raise Violation("I5 no message disappears", "a batch was taken and nothing committed")
+    sim.network.delivered += batch
+    for record in batch:
+        message = message_of(record)
+        if message.get("type") == "command_result":
+            _check_settled(sim, record["details"]["device_id"], message)
+
+
+def _check_settled(sim: Scene, cabinet_id: str, message: Message) -> None:
+    rows = sim.database.query(
+        """SELECT status FROM commands
+            WHERE command_id::text = %(id)s AND cabinet_id = %(cabinet_id)s""",
+        id=message["command_id"],
+        cabinet_id=cabinet_id,
+    )
+    if rows and rows[0]["status"] in {"pending", "published", "no_answer"}:
+        raise Violation("I5 an answer settles its command", message)
+
+
+def published(sim: Scene, publication: Publication) -> None:
+    """On the thread of a call: a command is about to be sent."""
+    command = publication.command
+    if command["kind"] != "unlock":
+        return
+    [row] = sim.database.query(
+        "SELECT booking_id::text AS booking_id FROM commands WHERE command_id::text = %(id)s",
+        id=command["command_id"],
+    )
+    cabinet_id = publication.device_id or ""
+    sent = Sent(
+        command["command_id"],
+        row["booking_id"],
+        cabinet_id,
+        {n: sim.world.content((cabinet_id, n)) for n in command["cells"]},
+        sim.clock.now().timestamp(),
+    )
+    if row["booking_id"] is not None:
+        for earlier in sim.memory.sent:
+            if earlier.booking_id == sent.booking_id:
+                _check_not_doubled(sim, earlier, sent)
+    sim.memory.sent.append(sent)
+
+
+def _check_not_doubled(sim: Scene, earlier: Sent, sent: Sent) -> None:
+    age = sent.at - earlier.at
+    honest = sim.world.units[sent.cabinet_id].hardware.firmware.honours_ttl
+    may_arrive = sim.network.in_flight(earlier.command_id) and not (honest and age > TTL_S)
+    opened = sim.world.executed.get(earlier.command_id, set())
+    for number in earlier.contents.keys() & sent.contents.keys():
+        spot = (sent.cabinet_id, number)
+        cell = sim.world.units[spot[0]].hardware.cells[number]
+        undone = cell.door == "closed" and sim.world.content(spot) == earlier.contents[number]
+        if spot in sim.world.liars:
+            continue
+        if may_arrive or (number in opened and not undone):
+            detail = f"{spot} by {earlier.command_id} and {sent.command_id}"
+            sim.found.append(Violation("I4 no door is commanded open twice", detail))
