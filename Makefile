@@ -5,7 +5,7 @@ STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
 TERRAFORM_CHECK ?= ../shared/terraform/check
-.PHONY: help setup run demo test check format documents clean package secrets terraform-check deploy smoke-test migrate destroy
+.PHONY: help setup run demo test check format documents clean package secrets terraform-check topology rehearse simulate fuzz deploy smoke-test migrate destroy
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +55,27 @@ terraform-check: package secrets ## Check terraform/ against the provider's sche
 	  echo "backend $$backend"; \
 	  TF_VAR_mqtt_backend=$$backend TF_VAR_cloud_id=none TF_VAR_folder_id=none TF_VAR_apply_migrations=false \
 	  TF_VAR_deletion_protection=false $(TERRAFORM_CHECK) terraform || exit 1; done
+
+REHEARSAL ?= .local/rehearsal
+
+topology: $(STAMP)
+	@if [ ! -x "$(TERRAFORM_CHECK)" ]; then \
+	  echo "skipped: $(TERRAFORM_CHECK) is not here; rehearse a state of yours: docs/deploying.md"; exit 0; fi; \
+	rm -rf $(REHEARSAL) && mkdir -p $(REHEARSAL) && \
+	TF_VAR_cloud_id=none TF_VAR_folder_id=none TF_VAR_apply_migrations=false TF_VAR_unlock_wait_seconds=2 \
+	  $(TERRAFORM_CHECK) terraform -- sh -euc '{ $(abspath $(BIN))/python package.py; python3 secret_files.py; \
+	    test -e broker/pki/ca.key || broker/certificates authority; terraform apply -auto-approve -no-color; } >apply.log 2>&1 || { cat apply.log >&2; exit 1; }; \
+	    cp -r ../dist $(abspath $(REHEARSAL))/packages; terraform show -json >$(abspath $(REHEARSAL))/topology.json'
+
+rehearse: topology ## Run here what Terraform applied, and play the demo's story through it
+	@if [ -e $(REHEARSAL)/topology.json ]; then \
+	  $(BIN)/python -m local rehearse --topology $(REHEARSAL)/topology.json --packages $(REHEARSAL)/packages; fi
+
+simulate: $(STAMP) ## Many random runs of the deterministic simulation: make simulate SEEDS=10000
+	@$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),1000)
+
+fuzz: $(STAMP) ## Random messages for the decoder and the trigger: make fuzz SECONDS=600
+	@$(BIN)/python -m tests.campaign.fuzz --seconds $(or $(SECONDS),60)
 
 deploy: package secrets ## Package, plan, ask, apply with migrations, test what is deployed
 	@terraform -chdir=terraform init -input=false

@@ -84,7 +84,7 @@ class Service:
 
     # --- HTTP ---------------------------------------------------------------------------------
 
-    def call(
+    def call(  # noqa: PLR0913 - an HTTP request has that many parts
         self,
         method: str,
         path: str,
@@ -253,7 +253,7 @@ class Service:
             "boots": ("first_seen_at",),
         }.items():
             changes = ", ".join(f"{c} = {c} - make_interval(secs => %(s)s)" for c in columns)
-            self.sql(f"UPDATE {table} SET {changes}", s=seconds)
+            self.sql(f"UPDATE {table} SET {changes}", s=seconds)  # noqa: S608 - names are ours
 
     def anomalies(self) -> list[str]:
         """The reasons of all anomalies, in order."""

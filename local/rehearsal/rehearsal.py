@@ -74,7 +74,7 @@ class Rehearsal:
         _raise(wiring.faults(self._topology))
         self._say("Each route, trigger, secret and the bridge leads somewhere, and may.")
         self._make()
-        _raise(self._functions.faults())
+        self._start_functions()
         self._say("Each function's entry point loads with its own requirements and variables.")
         self._open_broker()
         self._say("Mosquitto runs with cloud-init's files; each topic reaches its reader.")
@@ -87,14 +87,13 @@ class Rehearsal:
         _raise(self._cloud.refusals)
 
     def _make(self) -> None:
-        """What needs nothing but the topology."""
+        """The broker's machine, not yet started, and the cloud."""
         topology, root = self._topology, self._directory
         self._broker_authority = Authority(root / "pki")
         self._replacements = Replacements(topology, self._broker_authority)
         package = b64decode(topology.metadata("bridge"))
         self._machine = Machine(topology.metadata("user-data"), package, root / "machine")
         self._parts.callback(self._machine.stop_mosquitto)
-        server = Postgres(root / "postgres", port=free_port(), durable=False)
         self._cloud = Cloud(
             topology,
             Authority(root / "cloud"),
@@ -103,21 +102,27 @@ class Rehearsal:
         )
         self._cloud.start()
         self._parts.callback(self._cloud.stop)
+
+    def _start_functions(self) -> None:
+        """The functions, and the database while they load."""
+        directory = self._directory / "postgres"
+        server = Postgres(directory, port=free_port(), durable=False)
         given = partial(
             self._replacements.environment,
             database_url=server.url,
             broker_port=self._machine.port,
         )
         self._functions = FunctionProcesses(
-            topology.functions.values(),
-            root / "functions",
+            self._topology.functions.values(),
+            self._directory / "functions",
             environment=lambda function: {**self._cloud.environment, **given(function)},
             token=token_of,
         )
         self._parts.callback(self._functions.close)
-        self._parts.enter_context(server)  # while the functions load
+        self._parts.enter_context(server)
         password = self._replacements.database_password
-        database.create(server, root / "postgres", topology, password)
+        database.create(server, directory, self._topology, password)
+        _raise(self._functions.faults())
 
     def _open_broker(self) -> None:
         settings = json.loads(self._topology.metadata("broker"))

@@ -140,7 +140,10 @@ def _take_report(
     if len(numbers) != len(set(numbers)):
         world.note("malformed", "a cell is reported twice")
         return
-    asked_at = _asked_at(world, cabinet, message)
+    asked = _asked(world, cabinet, message)
+    if asked is not None and asked.cabinet_id is not None:
+        asked.settle_by_report()
+    asked_at = asked.created_at if asked else None
     if position <= (cabinet.report_boot_no, cabinet.report_seq):
         # A duplicate, or overtaken by a newer one: what is known of the cells is newer still.
         settlement.infer(world, cabinet, position=position, asked_at=asked_at)

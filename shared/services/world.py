@@ -349,7 +349,8 @@ class World:
         tx, all_bookings = self._tx, self.bookings.values()
         all_cells = [cell for cabinet in self.cabinets.values() for cell in cabinet.cells.values()]
         cabinets.insert_boots(tx, self._boots)
-        cabinets.save(tx, [_row(self.cabinets[i], "boots", "cells", "present_since") for i in sorted(heard)])
+        aside = ("boots", "cells", "present_since")
+        cabinets.save(tx, [_row(self.cabinets[i], *aside) for i in sorted(heard)])
         cells.save(tx, [_row(cell) for cell in all_cells if cell.changed])
         accumulators.register(tx, self._registered)
         readings = [_row(a, "place") for a in self.accumulators.values() if a.changed]

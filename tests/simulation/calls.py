@@ -34,11 +34,11 @@ class Fault:
 
 @dataclass(frozen=True)
 class Course:
-    """How a call goes: where it stops for a while (the nth point, or the first of a kind), and
-    what goes wrong."""
+    """How a call goes: where it stops for a while (the nth point, the nth of a kind), and what
+    goes wrong."""
 
     pauses: tuple[int, ...] = ()
-    pause_at: Point | None = None
+    pause_at: tuple[Point, int] | None = None
     fault: Fault | None = None
 
 
@@ -98,7 +98,7 @@ class Call:
             if fault.effect == "kill":
                 raise Killed
             return True
-        named = point == self.course.pause_at and self._counts[point] == 1
+        named = (point, self._counts[point]) == self.course.pause_at
         if named or self._reached in self.course.pauses:
             self.stop("paused")
         return False

@@ -35,6 +35,9 @@ _NOT_MOVED = """
        AND (a.cabinet_id, a.cell_number) = (h.cabinet_id, h.cell_number)
        AND NOT EXISTS (SELECT FROM movements m WHERE m.accumulator_id = a.accumulator_id
                                                  AND m.at >= c.created_at)"""
+_BOOKED_TWICE = """
+    SELECT min_charge, count(*) AS n FROM bookings
+     WHERE kind = 'issue' AND min_charge < 80 GROUP BY 1 HAVING count(*) > 1"""
 _SWAPPED = """
     SELECT to_scooter_id, accumulator_id, count(DISTINCT swap_id) AS n
       FROM movements
@@ -49,6 +52,14 @@ _CELLS = """
                        AND b.boot_no = greatest(c.boot_no, k.report_boot_no)"""
 
 
+_NEVER = {
+    "I4 cells stay held until the command is settled": _HELD,
+    "I3 what was issued has moved": _NOT_MOVED,
+    "I3 one key makes one booking": _BOOKED_TWICE,
+}
+"""Rules, and the questions whose answers break them."""
+
+
 def after_step(sim: Scene) -> None:
     """Raise Violation if the database says what may not be."""
     if not sim.database.changed:
@@ -56,13 +67,12 @@ def after_step(sim: Scene) -> None:
     sim.database.changed = False
     for violation in stats.violations(_Eyes(sim)):
         raise Violation(violation["invariant"], f"{violation['subject']}: {violation['detail']}")
-    for row in sim.database.query(_HELD):
-        raise Violation("I4 cells stay held until the command is settled", row)
+    for rule, sql in _NEVER.items():
+        for row in sim.database.query(sql):
+            raise Violation(rule, row)
     known = [*(sim.memory.registered | sim.memory.put_in_service)]
     for row in sim.database.query(_STRANGERS, known=known):
         raise Violation("what nobody registered is not issued", row)
-    for row in sim.database.query(_NOT_MOVED):
-        raise Violation("I3 what was issued has moved", row)
     for row in sim.database.query(_ANSWERED):
         told = (row["status"], row["late"])
         if sim.memory.outcomes.setdefault(row["command_id"], told) != told:

@@ -40,6 +40,8 @@ class Memory:
 
     bookings: list[Known] = field(default_factory=list)
     requests: list[Request] = field(default_factory=list)
+    unanswered: list[Request] = field(default_factory=list)
+    keyed_bookings: int = 0
     made_by_key: dict[str, str] = field(default_factory=dict)
     sent: list[Sent] = field(default_factory=list)
     swaps: list[tuple[str, str, str, str]] = field(default_factory=list)

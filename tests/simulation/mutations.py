@@ -132,6 +132,19 @@ MUTATIONS: dict[str, Mutation] = {
         "made + 2 * (deadline - made) + timedelta(seconds=30)",
         "deadline",
     ),
+    "what is held elsewhere is not known": lambda p: rewrite(
+        p, world.World, "load", "{*accumulator_ids, *held}", "accumulator_ids"
+    ),
+    "a generation that was overtaken stays unheard": lambda p: rewrite(
+        p,
+        world.World,
+        "boot",
+        "alive = answers is not None and since is not None and answers > since",
+        "alive = False",
+    ),
+    "a reconciled swap is not known again": lambda p: rewrite(
+        p, swap, "_is_recorded", " or wanted or request.reconcile", ""
+    ),
     "a cell that is not reported is empty": lambda p: rewrite(
         p, evidence, "forget", 'content="unknown"', 'content="empty"'
     ),

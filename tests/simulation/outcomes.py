@@ -24,6 +24,7 @@ def answered(sim: Scene, call: Call, request: Request) -> None:
     """A request was answered, or its function ended without an answer."""
     ended(sim, call)
     if call.failed:
+        sim.memory.unanswered.append(request)
         return
     answer: Answer = call.result
     if answer.status == 500 or (
@@ -34,6 +35,8 @@ def answered(sim: Scene, call: Call, request: Request) -> None:
         _remember(sim, request, answer.body)
     if request.resource.endswith("/unlock") and answer.status == 200:
         _check_unlocked(sim, answer.body)
+    if answer.status == 503 and answer.body["code"] == "queue_unavailable":
+        _check_taken_back(sim, request)
     if request.swap is not None and not answer.replayed:
         _swap_answered(sim, request.swap, answer)
 
@@ -54,6 +57,19 @@ def _check_unlocked(sim: Scene, body: Any) -> None:
         doubtful = cell["result"] == "opened" and spot[1] not in opened
         if doubtful and spot not in sim.world.liars and not _inferred(sim, body["command_id"]):
             raise Violation("what is told to be open was opened", spot)
+
+
+def _check_taken_back(sim: Scene, request: Request) -> None:
+    """Nothing was sent: the booking is as it was, unless another caller unlocks it."""
+    if any(call.name.startswith("unlock") and call.state != "done" for call in sim.calls):
+        return
+    rows = sim.database.query(
+        """SELECT command_id::text AS command_id FROM commands
+            WHERE booking_id::text = %(id)s AND status = 'pending'""",
+        id=dict(request.parameters).get("booking_id"),
+    )
+    if rows:
+        raise Violation("what was not sent is taken back", rows[0])
 
 
 def _inferred(sim: Scene, command_id: str) -> bool:
@@ -119,6 +135,8 @@ def _check_settled(sim: Scene, cabinet_id: str, message: Message) -> None:
     )
     if rows and rows[0]["status"] in {"pending", "published", "no_answer"}:
         raise Violation("I5 an answer settles its command", message)
+    if rows and message["status"] != "done" and rows[0]["status"] == "failed":
+        raise Violation("a refusal is no failure of the cells", message)
 
 
 def published(sim: Scene, publication: Publication) -> None:

@@ -22,7 +22,11 @@ def book(sim: Simulation, course: Course, numbers: tuple[int, int, int, int]) ->
     }
     if c % 4 == 0:
         body["allow_partial"] = True
-    return sim.request(backend.book(body, _key(sim, a + b)), course)
+    key = _key(sim, a + b)
+    if key is not None and body["kind"] == "issue":
+        sim.memory.keyed_bookings += 1
+        body["min_charge"] = sim.memory.keyed_bookings  # so that it is known again
+    return sim.request(backend.book(body, key), course)
 
 
 def unlock(sim: Simulation, course: Course, numbers: tuple[int, int, int, int]) -> str | None:
@@ -46,6 +50,8 @@ def cancel(sim: Simulation, course: Course, numbers: tuple[int, int, int, int]) 
 def retry(sim: Simulation, course: Course, numbers: tuple[int, int, int, int]) -> str | None:
     """A backend sends one of its last requests again, whatever came of it."""
     requests = sim.memory.requests
+    if numbers[1] % 2 and sim.memory.unanswered:
+        requests = sim.memory.unanswered
     if not requests:
         return None
     request = requests[-1 - numbers[0] % min(len(requests), 6)]
@@ -137,11 +143,14 @@ def wait(sim: Simulation, _course: Course, numbers: tuple[int, int, int, int]) -
     return f"{seconds} s pass"
 
 
-def lose_patience(sim: Simulation, _course: Course, _numbers: tuple[int, int, int, int]) -> str:
-    """Nothing comes, and whoever waits gives up."""
+def lose_patience(sim: Simulation, course: Course, numbers: tuple[int, int, int, int]) -> str:
+    """Nothing comes, and whoever waits gives up; or presses the button once more."""
     sim.clock.advance(16)
     sim.world.pass_time()
     told = [sim.resume(call) for call in list(sim.calls) if call.state == "waiting"]
+    pressed = [r for r in sim.memory.requests if r.resource.endswith("/unlock") and not r.key]
+    if pressed and numbers[0] % 2:
+        told.append("again: " + sim.request(pressed[-1], course))
     return "; ".join(["16 s without an answer", *told])
 
 
@@ -152,7 +161,7 @@ def resume(sim: Simulation, _course: Course, numbers: tuple[int, int, int, int])
     return "on: " + sim.resume(sim.calls[numbers[0] % len(sim.calls)])
 
 
-def flow(sim: Simulation, _course: Course, _numbers: tuple[int, int, int, int]) -> str:
+def flow(sim: Simulation, _course: Course, numbers: tuple[int, int, int, int]) -> str:
     """All goes well for a moment: what is on its way arrives, and calls go on."""
     told = []
     for cabinet_id in sim.world.units:
@@ -160,7 +169,8 @@ def flow(sim: Simulation, _course: Course, _numbers: tuple[int, int, int, int]) 
             told.append(f"{cabinet_id} reads {done}")
     if sim.network.inbox:
         told.append(sim.trigger(sim.network.take(0, 100), Course()))
-    told += [sim.resume(call) for call in list(sim.calls)]
+    patient = numbers[0] % 3 == 0
+    told += [sim.resume(c) for c in list(sim.calls) if patient or c.state != "paused"]
     return "; ".join(told) or NOTHING
 
 
@@ -249,7 +259,7 @@ STEPS = {
     swap: 5,
     charge: 1,
     operate: 3,
-    poll: 5,
+    poll: 7,
     wait: 8,
     lose_patience: 5,
     resume: 12,

@@ -15,6 +15,8 @@ _FAULTS: tuple[tuple[Effect, Point], ...] = (
     ("kill", "begin"),
     ("kill", "commit"),
     ("kill", "committed"),
+    ("kill", "committed"),
+    ("kill", "committed"),
     ("kill", "publish"),
     ("kill", "published"),
     ("kill", "wait"),
@@ -71,7 +73,7 @@ def make(seed: int, weights: dict[str, int], rare: frozenset[str]) -> Plan:
 
 def _course(rng: random.Random, pausing: float, failing: float) -> Course:
     pauses = (rng.randint(1, 20), rng.randint(1, 40)) if rng.random() < pausing else ()
-    pause_at = rng.choice(_PAUSES) if rng.random() < pausing else None
+    pause_at = (rng.choice(_PAUSES), rng.randint(1, 2)) if rng.random() < pausing else None
     fault = None
     if rng.random() < failing:
         effect, point = rng.choice(_FAULTS)

@@ -81,6 +81,8 @@ def _prepare(sim: Simulation) -> None:
             if rng.random() < 0.6:
                 one = Accumulator(f"A-{c}{cell.cell_number}", rng.choice((100, 97, 95, 90, 85, 50)))
                 cell.accumulator = one
+                if rng.random() < 0.1:
+                    continue  # nobody has registered this one
                 _register(sim, {"accumulator_id": one.accumulator_id})
         sim.world.add_cabinet(cabinet_id, cells)
         sim.world.power_up(cabinet_id, keep_outbox=False)
