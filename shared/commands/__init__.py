@@ -37,4 +37,5 @@ def registry() -> dict[str, type[Command]]:
     """Every command class by its kind, read from the files in this folder."""
     for module in pkgutil.iter_modules(__path__):
         importlib.import_module(f"{__name__}.{module.name}")
-    return {cls.model_fields["kind"].default: cls for cls in Command.__subclasses__()}
+    kinds = {cls.model_fields["kind"].default: cls for cls in Command.__subclasses__()}
+    return dict(sorted(kinds.items()))

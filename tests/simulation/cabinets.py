@@ -183,7 +183,7 @@ def _unit(sim: Simulation, numbers: Numbers) -> tuple[str, Unit]:
 
 STEPS = {
     power: 3,
-    answering: 4,
+    answering: 7,
     report: 4,
     jam: 3,
     sense: 3,

@@ -46,6 +46,8 @@ class Memory:
     sent: list[Sent] = field(default_factory=list)
     swaps: list[tuple[str, str, str, str]] = field(default_factory=list)
     """Physical swaps: contractor, scooter, installed, removed."""
+    overtaken: set[tuple[str, str]] = field(default_factory=set)
+    """Scooter and installed: swaps whose reports may have come after those of later swaps."""
     swap_ids: dict[int, str] = field(default_factory=dict)
     confirmed: set[int] = field(default_factory=set)
     """Of them, those whose report was answered."""

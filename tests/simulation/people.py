@@ -101,6 +101,10 @@ def swap(sim: Simulation, course: Course, numbers: tuple[int, int, int, int]) ->
         sim.world.claims[accumulator.accumulator_id] = None
         _doubt(sim, accumulator)
     ids = (installed.accumulator_id, removed.accumulator_id)
+    if any(call.name.startswith("swaps") for call in sim.calls):
+        # Without a key, an old report that is overtaken by the next cannot be told from a new one.
+        earlier = (swap for swap in sim.memory.swaps if {*swap[2:]} & {*ids})
+        sim.memory.overtaken |= {(swap[1], swap[2]) for swap in earlier}
     told = f"{who} at {scooter} puts {ids[0]} in for {ids[1]}"
     if d % 10 == 0:
         return told + ", tells nobody"
@@ -256,7 +260,7 @@ STEPS = {
     cancel: 3,
     retry: 6,
     visit: 16,
-    swap: 5,
+    swap: 7,
     charge: 1,
     operate: 3,
     poll: 7,
