@@ -3,7 +3,7 @@
 As it comes, amqtt refuses topics that begin with $, forgets what a client has not acknowledged
 within five seconds or before it left, loses what it has acknowledged to a client that then leaves,
 lets a refused login disturb the session of another, and leaves a session deaf that was taken over.
-What it still does: a message at QoS 0 that comes in one piece with its sender's goodbye may be lost.
+It may still lose a message at QoS 0 that comes in one piece with its sender's goodbye.
 The version is pinned: the methods overridden here are its private ones.
 """
 
