@@ -118,8 +118,10 @@ def swap(sim: Simulation, course: Course, numbers: tuple[int, int, int, int]) ->
     }
     if d % 10 < 4:
         body["reconcile"] = True
+    sim.memory.registered |= {*ids}  # whoever is named in a report is known from then on
     request = backend.swap(body, _key(sim, d), len(sim.memory.swaps) - 1)
-    return f"{told}: {sim.request(request, course)}"
+    told = f"{told}: {sim.request(request, course)}"
+    return f"{told}; again: {sim.request(request, Course())}" if c % 5 == 0 else told
 
 
 def charge(sim: Simulation, _course: Course, numbers: tuple[int, int, int, int]) -> str:
@@ -258,7 +260,7 @@ STEPS = {
     book: 10,
     unlock: 12,
     cancel: 3,
-    retry: 6,
+    retry: 8,
     visit: 16,
     swap: 7,
     charge: 1,

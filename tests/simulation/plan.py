@@ -77,5 +77,6 @@ def _course(rng: random.Random, pausing: float, failing: float) -> Course:
     fault = None
     if rng.random() < failing:
         effect, point = rng.choice(_FAULTS)
-        fault = Fault(effect, point, rng.randint(1, 9 if point == "statement" else 2))
+        nth = rng.randint(1, 9) if point == "statement" else rng.choice((1, 2, 2))
+        fault = Fault(effect, point, nth)
     return Course(pauses, pause_at, fault)
