@@ -223,6 +223,14 @@ def last_movement(tx: Tx, accumulator_id: str) -> Row | None:
     return tx.first(sql, {"accumulator_id": accumulator_id})
 
 
+def moved_by_swap(tx: Tx, swap_id: UUID, accumulator_id: str) -> Row | None:
+    """How a swap moved an accumulator, if it did."""
+    sql = """
+        SELECT * FROM movements
+         WHERE swap_id = %(swap_id)s AND accumulator_id = %(accumulator_id)s"""
+    return tx.first(sql, {"swap_id": swap_id, "accumulator_id": accumulator_id})
+
+
 def taken_by_swap(tx: Tx, swap_id: UUID, contractor_id: str) -> list[str]:
     """What a swap gave to its contractor."""
     sql = """

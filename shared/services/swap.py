@@ -18,7 +18,8 @@ def record(tx: Tx, swap_id: UUID, request: SwapRequest) -> Swap:
     unless the request says `reconcile`: then it is recorded as the fact it is.
     """
     rows = _lock(tx, request)
-    if not _is_recorded(tx, request):
+    movement = _recorded(tx, swap_id, request)
+    if movement is None:
         rows = _checked(tx, request, rows)
         readings = [(row, _read(request, row)) for row in rows.values()]
         accumulators.save_readings(tx, [new for row, new in readings if new != row])
@@ -26,7 +27,8 @@ def record(tx: Tx, swap_id: UUID, request: SwapRequest) -> Swap:
         for id_ in rows:
             for booking_id in bookings.release_accumulator(tx, id_):
                 booking.refill(tx, booking_id)
-    return _answer(tx, request)
+        movement = accumulators.moved_by_swap(tx, swap_id, request.installed_accumulator_id)
+    return _answer(tx, request, movement or {})
 
 
 def _lock(tx: Tx, request: SwapRequest) -> dict[str, Row]:
@@ -41,15 +43,19 @@ def _lock(tx: Tx, request: SwapRequest) -> dict[str, Row]:
     return accumulators.lock(tx, wanted)
 
 
-def _is_recorded(tx: Tx, request: SwapRequest) -> bool:
-    last = accumulators.last_movement(tx, request.installed_accumulator_id)
-    if last is None or last["swap_id"] is None or last["to_scooter_id"] != request.scooter_id:
-        return False
+def _recorded(tx: Tx, swap_id: UUID, request: SwapRequest) -> Row | None:
+    """How this swap moved the installed one, if it is recorded: under this id, or as the last."""
+    own = accumulators.moved_by_swap(tx, swap_id, request.installed_accumulator_id)
+    last = own or accumulators.last_movement(tx, request.installed_accumulator_id)
+    if own or last is None:
+        return own
+    if last["swap_id"] is None or last["to_scooter_id"] != request.scooter_id:
+        return None
     to_bag = accumulators.taken_by_swap(tx, last["swap_id"], request.contractor_id)
     wanted = [request.removed_accumulator_id] if request.removed_accumulator_id else []
     # A reconciled one came from wherever the records had it: what was removed tells whose it is.
     is_his = last["from_contractor_id"] == request.contractor_id or wanted or request.reconcile
-    return to_bag == wanted and bool(is_his)
+    return last if to_bag == wanted and is_his else None
 
 
 def _checked(tx: Tx, request: SwapRequest, rows: dict[str, Row]) -> dict[str, Row]:
@@ -105,16 +111,15 @@ def _told(row: Row | None) -> dict[str, str | int] | None:
     return None if where is None else where.model_dump()
 
 
-def _answer(tx: Tx, request: SwapRequest) -> Swap:
-    last = accumulators.last_movement(tx, request.installed_accumulator_id) or {}
+def _answer(tx: Tx, request: SwapRequest, movement: Row) -> Swap:
     removed_id = request.removed_accumulator_id
     return Swap(
-        swap_id=last["swap_id"],
+        swap_id=movement["swap_id"],
         scooter_id=request.scooter_id,
         contractor_id=request.contractor_id,
         installed=_shown(tx, request.installed_accumulator_id),
         removed=_shown(tx, removed_id) if removed_id else None,
-        at=last["at"],
+        at=movement["at"],
     )
 
 

@@ -1,6 +1,6 @@
 """Requests made up from the OpenAPI document by schemathesis, against a running local cloud.
 
-CAMPAIGN_SECONDS in the environment makes it longer; its seed is in the report of a failure.
+CAMPAIGN_SECONDS in the environment makes it longer, CAMPAIGN_SEED another.
 """
 
 import os
@@ -20,6 +20,7 @@ SECONDS = int(os.environ.get("CAMPAIGN_SECONDS", "40"))  # noqa: TID251 - a sett
 NOT_CHECKED = {
     "not_a_server_error": "`documented` knows which of them are documented",
     "unsupported_method": "a gateway of this cloud answers 404, not 405",
+    "use_after_free": "a retired accumulator and its ledger can still be read",
     "positive_data_acceptance": "the document cannot say how fields of a request depend on others",
 }
 
@@ -43,6 +44,7 @@ def run(stack: Running, directory: Path) -> "subprocess.CompletedProcess[str]":
         "--exclude-checks": ",".join(NOT_CHECKED),
         "--max-examples": "20",
         "--max-time": str(SECONDS),
+        "--seed": os.environ.get("CAMPAIGN_SEED", "1"),  # noqa: TID251 - a setting of the tests
         "--warnings": "off",
     }
     return subprocess.run(

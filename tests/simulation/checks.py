@@ -38,6 +38,9 @@ _NOT_MOVED = """
 _BOOKED_TWICE = """
     SELECT min_charge, count(*) AS n FROM bookings
      WHERE kind = 'issue' AND min_charge < 80 GROUP BY 1 HAVING count(*) > 1"""
+_SWAPPED_TWICE = """
+    SELECT swap_id::text AS swap_id, accumulator_id, count(*) AS n FROM movements
+     WHERE swap_id IS NOT NULL GROUP BY 1, 2 HAVING count(*) > 1"""
 _SWAPPED = """
     SELECT to_scooter_id, accumulator_id, count(DISTINCT swap_id) AS n
       FROM movements
@@ -56,6 +59,7 @@ _NEVER = {
     "I4 cells stay held until the command is settled": _HELD,
     "I3 what was issued has moved": _NOT_MOVED,
     "I3 one key makes one booking": _BOOKED_TWICE,
+    "I3 one key makes one swap": _SWAPPED_TWICE,
 }
 """Rules, and the questions whose answers break them."""
 

@@ -143,7 +143,7 @@ MUTATIONS: dict[str, Mutation] = {
         "alive = False",
     ),
     "a reconciled swap is not known again": lambda p: rewrite(
-        p, swap, "_is_recorded", " or wanted or request.reconcile", ""
+        p, swap, "_recorded", " or wanted or request.reconcile", ""
     ),
     "a cell that is not reported is empty": lambda p: rewrite(
         p, evidence, "forget", 'content="unknown"', 'content="empty"'
@@ -178,7 +178,18 @@ MUTATIONS: dict[str, Mutation] = {
            USING (cabinet_id)""",
     ),
     "the same swap twice is two": lambda p: rewrite(
-        p, swap, "_is_recorded", "last = accumulators", "return False\n    last = accumulators"
+        p,
+        swap,
+        "_recorded",
+        "return last if to_bag == wanted and is_his else None",
+        "return None",
+    ),
+    "a swap is not known by its id": lambda p: rewrite(
+        p,
+        swap,
+        "_recorded",
+        "own = accumulators.moved_by_swap(tx, swap_id, request.installed_accumulator_id)",
+        "own = None",
     ),
     "a swap moves only one": lambda p: rewrite(
         p,
