@@ -240,6 +240,12 @@ def taken_by_swap(tx: Tx, swap_id: UUID, contractor_id: str) -> list[str]:
     return [row["accumulator_id"] for row in rows]
 
 
+def lock_scooter(tx: Tx, scooter_id: str) -> None:
+    """Let no other swap change what is in this scooter until the transaction ends."""
+    sql = "SELECT pg_advisory_xact_lock(hashtextextended(%(scooter_id)s, 0))"
+    tx.execute(sql, {"scooter_id": scooter_id})
+
+
 def in_scooter(tx: Tx, scooter_id: str) -> list[str]:
     """The accumulators recorded in a scooter."""
     sql = "SELECT accumulator_id FROM accumulators WHERE scooter_id = %(scooter_id)s"

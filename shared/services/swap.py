@@ -33,6 +33,7 @@ def record(tx: Tx, swap_id: UUID, request: SwapRequest) -> Swap:
 
 def _lock(tx: Tx, request: SwapRequest) -> dict[str, Row]:
     """Lock the two accumulators, and whatever else the records put into the scooter."""
+    accumulators.lock_scooter(tx, request.scooter_id)
     wanted = {request.installed_accumulator_id, *accumulators.in_scooter(tx, request.scooter_id)}
     if request.removed_accumulator_id is not None:
         wanted.add(request.removed_accumulator_id)
@@ -40,7 +41,11 @@ def _lock(tx: Tx, request: SwapRequest) -> dict[str, Row]:
     if request.reconcile and (cabinet_ids := cabinets.of_accumulators(tx, wanted)):
         cabinets.lock(tx, cabinet_ids)
         bookings.expire_due(tx, cabinet_ids)
-    return accumulators.lock(tx, wanted)
+    rows = accumulators.lock(tx, wanted)
+    named = {request.installed_accumulator_id, request.removed_accumulator_id}
+    # The others may have been taken out of the scooter before they were locked.
+    at = request.scooter_id
+    return {i: row for i, row in rows.items() if i in named or row["scooter_id"] == at}
 
 
 def _recorded(tx: Tx, swap_id: UUID, request: SwapRequest) -> Row | None:

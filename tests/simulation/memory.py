@@ -57,3 +57,8 @@ class Memory:
     """Commands that were answered: status, and whether late."""
     registered: set[str] = field(default_factory=set)
     put_in_service: set[str] = field(default_factory=set)
+
+    def overtake(self, accumulator_ids: set[str]) -> None:
+        """Old reports about these may come after new ones, and without a key be taken for new."""
+        swaps = (swap for swap in self.swaps if {*swap[2:]} & accumulator_ids)
+        self.overtaken |= {(swap[1], swap[2]) for swap in swaps}

@@ -184,6 +184,10 @@ MUTATIONS: dict[str, Mutation] = {
         "return last if to_bag == wanted and is_his else None",
         "return None",
     ),
+    "what is in a scooter is read before it is locked": lambda p: _all(
+        rewrite(p, accumulators, "lock_scooter", "tx.execute", "(lambda *_: None)"),
+        rewrite(p, swap, "_lock", ' if i in named or row["scooter_id"] == at', ""),
+    ),
     "a swap is not known by its id": lambda p: rewrite(
         p,
         swap,

@@ -106,6 +106,7 @@ def _swapped(sim: Scene, index: int) -> None:
         for accumulator_id, place in ((installed, scooter), (removed, contractor)):
             claims[accumulator_id] = None if accumulator_id in unsure else place
         return
+    sim.memory.overtake({installed, removed})
     confused = {installed, removed} | {i for i, place in claims.items() if place == scooter}
     claims.update(dict.fromkeys(confused))
     unsure |= confused

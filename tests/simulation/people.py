@@ -102,9 +102,7 @@ def swap(sim: Simulation, course: Course, numbers: tuple[int, int, int, int]) ->
         _doubt(sim, accumulator)
     ids = (installed.accumulator_id, removed.accumulator_id)
     if any(call.name.startswith("swaps") for call in sim.calls):
-        # Without a key, an old report that is overtaken by the next cannot be told from a new one.
-        earlier = (swap for swap in sim.memory.swaps if {*swap[2:]} & {*ids})
-        sim.memory.overtaken |= {(swap[1], swap[2]) for swap in earlier}
+        sim.memory.overtake({*ids})
     told = f"{who} at {scooter} puts {ids[0]} in for {ids[1]}"
     if d % 10 == 0:
         return told + ", tells nobody"
@@ -216,8 +214,6 @@ def _correction(sim: Simulation, a: int, d: int) -> Request:
             sim.memory.put_in_service.add(accumulator_id)
             body = {"status": "in_service", "reason": "looked"}
             return backend.correct(accumulator_id, body)
-    sim.world.claims[accumulator_id] = None
-    sim.world.unsure.add(accumulator_id)
     return backend.correct(accumulator_id, {"place": place, "reason": "looked"})
 
 

@@ -28,10 +28,18 @@ class Simulation(Scene):
     def request(self, request: Request, course: Course) -> str:
         """Send an HTTP request; it may go on for many steps."""
         self.memory.requests.append(request)
+        if (request.function, request.method) == ("accumulators", "PATCH"):
+            self._be_corrected(dict(request.parameters)["accumulator_id"])
         call = Call(
             str(request), request.run, course, lambda call: outcomes.answered(self, call, request)
         )
         return self._begin(call)
+
+    def _be_corrected(self, accumulator_id: str) -> None:
+        """A person says where it is, true or not: the service need not know better."""
+        self.world.claims[accumulator_id] = None
+        self.world.unsure.add(accumulator_id)
+        self.memory.overtake({accumulator_id})
 
     def trigger(self, batch: list[Message], course: Course) -> str:
         """Hand a batch of records to the trigger function."""
