@@ -1,11 +1,17 @@
 """Edge cases E58 to E67: swaps and what contractors carry. docs/edge-cases.md lists them."""
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
 from local.cabinet.hardware import Accumulator
+from shared import db
+from shared.models.swaps import SwapRequest
+from shared.services.swap import record
 from tests.service import Answer, Service
+from tests.waiting import wait_until
 
 BAG, OTHER_BAG, SCOOTER = {"contractor_id": "T-1"}, {"contractor_id": "T-2"}, {"scooter_id": "S-1"}
 
@@ -213,4 +219,33 @@ def test_e67_what_is_still_in_a_bag_at_the_end_of_a_shift_can_be_asked_for(
     [owed] = service.get("/v1/accumulators?contractor_id=T-1")["accumulators"]
     assert (owed["accumulator_id"], owed["battery_charge"]) == ("FLAT", 7)
     assert service.get("/v1/stats")["contractors"] == {"T-1": 1}
+    service.check_invariants()
+
+
+def test_two_swaps_at_one_scooter_follow_one_another(service: Service) -> None:
+    for accumulator_id, place in {
+        "A-1": {"contractor_id": "T-1"},
+        "A-2": {"contractor_id": "T-2"},
+        "A-3": {"scooter_id": "S-1"},
+    }.items():
+        service.post("/v1/accumulators", {"accumulator_id": accumulator_id, **place})
+    first = SwapRequest(
+        scooter_id="S-1",
+        contractor_id="T-1",
+        installed_accumulator_id="A-1",
+        removed_accumulator_id="A-3",
+    )
+    second = {"scooter_id": "S-1", "contractor_id": "T-2", "installed_accumulator_id": "A-2"}
+    with ThreadPoolExecutor(1) as other:
+        with db.transaction() as tx:
+            record(tx, uuid4(), first)
+            waiting = other.submit(service.call, "POST", "/v1/swaps", second)
+            wait_until(
+                lambda: service.sql("SELECT pid FROM pg_locks WHERE NOT granted LIMIT 1"),
+            )
+        assert waiting.result().status == 200
+    db.close()
+    assert service.place("A-3") == {"contractor_id": "T-1"}
+    assert service.place("A-2") == {"scooter_id": "S-1"}
+    assert service.place("A-1") is None
     service.check_invariants()
