@@ -23,6 +23,7 @@ from bridge.bridge import Bridge, Invoke
 from bridge.settings import Settings
 from local.broker import BRIDGE_LOGIN, DEVICE_PASSWORD, Broker
 from tests.integration.cable import Cable
+from tests.waiting import wait_until
 
 DEADLINE_SECONDS = 10
 LOGIN_REFUSED = "the broker refuses the bridge: check its login"
@@ -132,13 +133,6 @@ def send(broker: Broker, *payloads: str | bytes, device: str = "cab-1") -> None:
         port=broker.port,
         auth={"username": device, "password": DEVICE_PASSWORD},
     )
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.005)
 
 
 def make_session(start_bridge: StartBridge) -> None:
