@@ -21,7 +21,8 @@ class _JsonLine(logging.Formatter):
         }
         if record.exc_info:
             fields["exception"] = self.formatException(record.exc_info)
-        return json.dumps(fields, ensure_ascii=False, default=str)
+        # ASCII: some readers take more characters than \n for the end of a line.
+        return json.dumps(fields, default=str)
 
 
 def configure(level: str, stream: TextIO | None = None) -> None:

@@ -81,8 +81,9 @@ class Running:
 
     @property
     def log(self) -> list[dict[str, Any]]:
-        lines = (self.data_dir / "log.jsonl").read_text().splitlines()
-        return [json.loads(line) for line in lines]
+        text = (self.data_dir / "log.jsonl").read_text()
+        whole = text[: text.rfind("\n") + 1]  # it may be writing the next one
+        return [json.loads(line) for line in whole.splitlines()]
 
     def api(self, scope: str) -> CheckedApi:
         return CheckedApi(self.url, API_KEYS[scope], timeout=20)
