@@ -1,0 +1,59 @@
+"""Measure the service beside its floors and peers: print the tables, write docs/performance.md.
+
+Figures are medians of several runs. Nothing else should run on the machine meanwhile.
+"""
+
+# ruff: noqa: T201 - its screen is its interface
+
+import argparse
+import importlib
+import os
+import sys
+import time
+
+from benchmarks import page
+from benchmarks.figures import Measured
+
+BENCHMARKS = ["cold_start", "unlock", "booking", "statements", "ingest", "scale", "day"]
+
+
+def main() -> int:
+    """Exit 1 when a goal is not met."""
+    options = _options()
+    missed = []
+    try:
+        for name in options.names or BENCHMARKS:
+            began = time.monotonic()
+            print(f"# {name} …", file=sys.stderr, flush=True)
+            measured: Measured = importlib.import_module(f"benchmarks.{name}").measure(
+                quick=options.quick
+            )
+            print(f"\n## {name}\n\n{measured}\n", flush=True)
+            print(f"# {name}: {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
+            if not options.quick:
+                page.write(name, measured)
+            missed += [f"{name}: {f.work}" for f in measured.figures if f.met is False]
+    except KeyboardInterrupt:
+        return 130
+    load = ", ".join(f"{part:.1f}" for part in os.getloadavg())
+    print(f"machine: {os.cpu_count()} cores, load {load}", file=sys.stderr)
+    for line in missed:
+        print(f"goal not met: {line}", file=sys.stderr)
+    return int(bool(missed))
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of: {', '.join(BENCHMARKS)}")
+    parser.add_argument(
+        "--quick", action="store_true", help="few repetitions, to see that it runs; writes nothing"
+    )
+    options = parser.parse_args()
+    unknown = sorted(set(options.names) - set(BENCHMARKS))
+    if unknown:
+        parser.error(f"no such benchmark: {', '.join(unknown)}; there are {', '.join(BENCHMARKS)}")
+    return options
+
+
+if __name__ == "__main__":
+    sys.exit(main())
