@@ -62,9 +62,7 @@ class Part:
     def start(self) -> None:
         """Start it; when this returns, it answers. Raises CannotStart."""
         settings = environment(self._settings)
-        self._child.start(
-            self._command, port=0, ready=self._ready, cwd=ROOT, environment=settings
-        )
+        self._child.start(self._command, port=0, ready=self._ready, cwd=ROOT, environment=settings)
 
     def stop(self) -> None:
         """End it."""
@@ -157,10 +155,12 @@ class Cloud:
 
     def sql(self, statement: str) -> list[tuple[Any, ...]]:
         """The rows of a query, on a connection of our own."""
-        with closing(psycopg2.connect(self.database.url)) as connection:
-            with connection.cursor() as cursor:
-                cursor.execute(statement)
-                return cursor.fetchall()
+        with (
+            closing(psycopg2.connect(self.database.url)) as connection,
+            connection.cursor() as cursor,
+        ):
+            cursor.execute(statement)
+            return cursor.fetchall()
 
     def kill(self, part: str, rng: random.Random) -> None:
         """Kill -9 a part that runs, or that is about to."""

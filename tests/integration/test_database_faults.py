@@ -71,7 +71,7 @@ def test_a_connection_that_is_cut_while_an_unlock_waits_loses_nothing(service: S
 @pytest.fixture(scope="module")
 def own_postgres() -> Iterator[Postgres]:
     """A server of this file's own, which may be stopped."""
-    with database.fast_directory() as directory, Postgres(directory, durable=False) as server:
+    with database.fast_directory() as directory, database.server(directory) as server:
         yield server
 
 
