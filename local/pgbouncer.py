@@ -30,6 +30,9 @@ ignore_startup_parameters = extra_float_digits
 autodb_idle_timeout = 5
 server_idle_timeout = 5
 server_login_retry = 0.1
+# How long a transaction waits for a connection, also while the database is down: the default of
+# two minutes is longer than any function may take.
+query_wait_timeout = 1
 log_connections = 0
 log_disconnections = 0
 """

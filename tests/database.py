@@ -24,6 +24,8 @@ _ENOUGH = 512 * 2**20
 POOLED = False
 """Whether the service reaches its databases through PgBouncer: pytest --pgbouncer."""
 
+_DIRECT: dict[str, str] = {}
+
 
 class Pooled(Postgres):
     """A server with a pooler before it; the tests' own statements go past that."""
@@ -82,9 +84,16 @@ def cloned(postgres: Postgres, template: str) -> Iterator[str]:
     create = "CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY"
     _run(postgres, sql.SQL(create).format(**names))
     try:
-        yield (postgres.pooler if isinstance(postgres, Pooled) else postgres).url_of(name)
+        url = (postgres.pooler if isinstance(postgres, Pooled) else postgres).url_of(name)
+        _DIRECT[url] = postgres.url_of(name)
+        yield url
     finally:
         _run(postgres, sql.SQL("DROP DATABASE {name} WITH (FORCE)").format(**names))
+
+
+def direct(url: str) -> str:
+    """Where the same database is without a pooler."""
+    return _DIRECT.get(url, url)
 
 
 def _run(postgres: Postgres, statement: sql.Composed) -> None:

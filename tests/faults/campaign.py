@@ -5,17 +5,16 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from statistics import median
 
 from tests.faults import truth
-from tests.faults.cloud import Cloud
+from tests.faults.cloud import CONNECTION, Cloud
 from tests.faults.technicians import Load, Technician
 from tests.waiting import wait_until
 
 TECHNICIANS = 8
-_ALONE = 3
+ALONE = 3
 """How often in a round each part is struck alone, which is what recovery is measured by."""
-_STORMS = 5
+STORMS = 5
 _APART_SECONDS = 1.5
 _PAUSE_SECONDS = 1.0
 _SECONDS_TO_RECOVER = 60
@@ -40,11 +39,16 @@ class Outcome:
     lies: list[str] = field(default_factory=list)
     remarks: dict[str, int] = field(default_factory=dict)
 
+    @property
+    def faults(self) -> list[str]:
+        """Everything that may not be."""
+        return [*self.load.surprises, *self.lies]
+
 
 def play(cloud: Cloud, seed: int, seconds: float, say: Callable[[str], None]) -> Outcome:
     """Strike for so long, heal, and compare the records with the truth."""
     outcome = Outcome()
-    load, rng = outcome.load, random.Random(seed)
+    load, rng = outcome.load, random.Random(seed)  # noqa: S311 - not a secret
     technicians = [Technician(number, cloud, load, seed) for number in range(TECHNICIANS)]
     for one in technicians:
         one.start()
@@ -68,33 +72,29 @@ def play(cloud: Cloud, seed: int, seconds: float, say: Callable[[str], None]) ->
 
 def rounds(parts: Sequence[str], rng: random.Random) -> Iterator[Strikes]:
     """Each part alone, each after each, all at once in some order; again and again, for ever."""
-    yield from ((part,) for part in rng.sample(parts, len(parts)))
     while True:
-        alone = [(part,) for part in parts] * (_ALONE - 1)
+        yield from ((part,) for part in rng.sample(parts, len(parts)))
+        alone = [(part,) for part in parts] * (ALONE - 1)
         pairs = [(first, second) for first in parts for second in parts]
-        storms = [tuple(rng.sample(parts, len(parts))) for _ in range(_STORMS)]
+        storms = [tuple(rng.sample(parts, len(parts))) for _ in range(STORMS)]
         each: list[Strikes] = [*alone, *pairs, *storms]
         yield from rng.sample(each, len(each))
-        yield from ((part,) for part in rng.sample(parts, len(parts)))
 
 
 def _strike(
     cloud: Cloud, rng: random.Random, until: float, outcome: Outcome, say: Callable[[str], None]
 ) -> None:
-    parts = [*cloud.parts, "connection"]
-    for strikes in rounds(parts, rng):
+    for strikes in rounds([*cloud.parts, CONNECTION], rng):
+        struck_at = time.monotonic()
         for number, part in enumerate(strikes):
-            if number:
-                outcome.load.ending.wait(rng.uniform(0, _APART_SECONDS))
+            outcome.load.ending.wait(rng.uniform(0, _APART_SECONDS) if number else 0)
             cloud.kill(part, rng)
             struck_at = time.monotonic()
             outcome.struck[part] += 1
             outcome.in_flight.append(outcome.load.unlocking)
         took = _recovered(outcome.load, struck_at)
-        if len(strikes) == 1:
-            outcome.alone[strikes[0]].append(took)
-        else:
-            outcome.together[len(strikes)].append(took)
+        of = outcome.together[len(strikes)] if len(strikes) > 1 else outcome.alone[strikes[0]]
+        of.append(took)
         say(f"{took:6.2f} s  after {', '.join(strikes)}")
         outcome.load.ending.wait(rng.uniform(0, _PAUSE_SECONDS))
         if time.monotonic() > until:
@@ -109,40 +109,3 @@ def _recovered(load: Load, since: float) -> float:
 
     wait_until(lambda: first() is not None, seconds=_SECONDS_TO_RECOVER)
     return first() or 0
-
-
-def table(outcome: Outcome) -> str:
-    """The outcome for a person, in Markdown."""
-    strikes = sum(outcome.struck.values())
-    lines = [
-        f"{strikes} kills in {outcome.seconds:.0f} s; at each, {_mean(outcome.in_flight):.1f}"
-        f" unlocks of {TECHNICIANS} technicians were under way;"
-        f" {len(outcome.load.unlocked)} unlocks succeeded.",
-        "",
-        "| killed | times | alone | recovery, median | longest |",
-        "|---|---|---|---|---|",
-    ]
-    for part, times in outcome.struck.items():
-        took = outcome.alone[part]
-        shown = f"{median(took):.2f} s | {max(took):.2f} s" if took else "|"
-        lines.append(f"| {part} | {times} | {len(took)} | {shown} |")
-    for number, took in sorted(outcome.together.items()):
-        shown = f"{median(took):.2f} s | {max(took):.2f} s"
-        lines.append(f"| {number} in a row | {len(took)} | | {shown} |")
-    lines += ["", "| request | answer | times |", "|---|---|---|"]
-    for (request, answer), times in sorted(outcome.load.answers.items()):
-        lines.append(f"| {request} | {answer} | {times} |")
-    waited = outcome.load.waited
-    lines += [
-        "",
-        f"longest wait for an answer: {waited[True]:.1f} s with an Idempotency-Key,"
-        f" {waited[False]:.1f} s without",
-    ]
-    lines += [f"strange, but recorded: {outcome.remarks or 'nothing'}"]
-    lines += [f"SURPRISE: {one}" for one in outcome.load.surprises]
-    lines += [f"LIE: {one}" for one in outcome.lies]
-    return "\n".join(lines)
-
-
-def _mean(numbers: Sequence[int]) -> float:
-    return sum(numbers) / max(1, len(numbers))

@@ -5,7 +5,7 @@ import random
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 from threading import Event, Thread
@@ -19,6 +19,7 @@ from local.broker import BRIDGE_LOGIN, SERVICE_LOGIN, Broker
 from local.cabinet.control import Control
 from local.cabinet.fleet import Fleet
 from local.children import HOST, Child, free_port, make_directory
+from local.functions import FunctionFailed
 from local.pgbouncer import PgBouncer, find_pgbouncer
 from local.postgres import Postgres
 from local.servers import Server
@@ -27,11 +28,13 @@ from local.timer import timer_event
 from tests.database import fast_directory
 from tests.e2e.command_line import environment
 from tests.e2e.running import CheckedApi
-from tests.faults.part import invoke
+from tests.faults.part import NotInvoked, invoke
 from tests.processes import ROOT, is_free
 from tests.waiting import wait_until
 
 CABINETS = 4
+CONNECTION = "connection"
+"""One of the database's processes that serves a connection; all others end with it."""
 UNLOCK_SECONDS = 2
 """How long an unlock waits; everything else is as deployed. Longer waits would hide outages."""
 _POLL_SECONDS = 2
@@ -73,6 +76,7 @@ class Supervisor:
     """Starts a part, and again whenever it has died, as systemd or the platform does."""
 
     def __init__(self, server: Server) -> None:
+        self.complaint = ""
         self._server = server
         self._up = Event()
         self._stopping = Event()
@@ -82,7 +86,7 @@ class Supervisor:
         """Return when the part runs for the first time."""
         self._thread.start()
         if not self._up.wait(40):
-            raise CannotStart(f"{self._server} does not start")
+            raise CannotStart(self.complaint or "it does not start")
 
     def stop(self) -> None:
         """End the part."""
@@ -95,7 +99,7 @@ class Supervisor:
                 try:
                     self._server.start()
                 except CannotStart as error:  # killed while it started, for instance
-                    print(f"{error}: again", file=sys.stderr)
+                    self.complaint = str(error)
                 else:
                     self._up.set()
         self._server.stop()
@@ -164,7 +168,7 @@ class Cloud:
 
     def kill(self, part: str, rng: random.Random) -> None:
         """Kill -9 a part that runs, or that is about to."""
-        if part == "connection":
+        if part == CONNECTION:
             wait_until(lambda: self._kill_connection(rng), seconds=20)
             return
         wait_until(lambda: self.parts[part].pid, seconds=40)
@@ -226,10 +230,8 @@ class Cloud:
 
         def poll() -> None:
             while not stopping.wait(_POLL_SECONDS):
-                try:
+                with suppress(NotInvoked, FunctionFailed):
                     invoke(self._functions_port, "poll_cabinets", timer_event())
-                except Exception as error:  # noqa: BLE001 - the timer fires again
-                    print(f"poll_cabinets: {error}", file=sys.stderr)
 
         thread = Thread(target=poll)
         thread.start()

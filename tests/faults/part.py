@@ -6,6 +6,7 @@ functions are called over HTTP, as the platform's gateway, bridge and timer call
 
 import json
 import sys
+from collections.abc import Callable
 from contextlib import closing, redirect_stdout
 from functools import partial
 from http.client import HTTPConnection, HTTPException
@@ -112,20 +113,19 @@ def power_cabinets(mqtt_port: int, count: int, directory: Path) -> None:
     Event().wait()
 
 
+PARTS: dict[str, Callable[..., None]] = {
+    "functions": serve_functions,
+    "gateway": serve_gateway,
+    "bridge": run_bridge,
+    "cabinets": power_cabinets,
+}
+
+
 def main(name: str, log_file: str, *arguments: str) -> None:
     """Be that part, for ever."""
     with Path(log_file).open("a", buffering=1) as file, redirect_stdout(file):
         log.configure("INFO")
-        numbers = [int(argument) for argument in arguments if argument.isdigit()]
-        match name:
-            case "functions":
-                serve_functions(*numbers)
-            case "gateway":
-                serve_gateway(*numbers)
-            case "bridge":
-                run_bridge(*numbers)
-            case "cabinets":
-                power_cabinets(*numbers, Path(arguments[-1]))
+        PARTS[name](*(int(one) if one.isdigit() else Path(one) for one in arguments))
 
 
 if __name__ == "__main__":

@@ -60,7 +60,7 @@ class Technician(Thread):
         self._cloud = cloud
         self._load = load
         self._keyed = number % 2 == 0
-        self._rng = random.Random(f"{seed}/{number}")
+        self._rng = random.Random(f"{seed}/{number}")  # noqa: S311 - not a secret
 
     def run(self) -> None:
         try:
@@ -68,7 +68,7 @@ class Technician(Thread):
                 self._fetch()
                 self._swap()
                 self._bring_back()
-        except Exception as error:  # noqa: BLE001 - told at the end
+        except Exception as error:
             self._load.surprises.append(f"{self.name}: {error!r}")
             raise
 

@@ -187,4 +187,4 @@ class Crashing(Postgres):
 def test_a_server_that_crashes_as_soon_as_it_is_ready_is_waited_for(directory: Path) -> None:
     with Crashing(directory, durable=False) as server:
         assert server.crashes == 3
-        assert execute(server.url, "SELECT 1") == 1
+        assert execute(server.url, "SELECT 1") == [(1,)]
