@@ -14,7 +14,7 @@ from local.cabinet.control import Refused
 from tests.faults.cloud import CABINETS, Cloud
 
 SCOOTERS = 2
-_PATIENCE_SECONDS = 150
+_PATIENCE_SECONDS = 300
 _FLAT = 9
 _HOURS_OF_CHARGING = 4
 AUTHORIZER_FAILED = "The authorizer failed."
