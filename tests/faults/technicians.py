@@ -20,7 +20,10 @@ _HOURS_OF_CHARGING = 4
 AUTHORIZER_FAILED = "The authorizer failed."
 """What the gateway says while no function can be reached; any other 500 is a fault."""
 _AGAIN = {"request_in_progress"}
-_SHORT = {"not_enough_accumulators", "not_enough_free_cells", "cabinet_offline"}
+_BOOKINGS = "/v1/bookings"
+_ABANDONED = "abandoned"
+"""It may have been booked all the same: that ends by its time."""
+_SHORT = {_ABANDONED, "not_enough_accumulators", "not_enough_free_cells", "cabinet_offline"}
 
 
 @dataclass
@@ -116,7 +119,7 @@ class Technician(Thread):
         cabinet_id = f"C-{self._rng.randint(1, CABINETS):03}"
         body = {"cabinet_id": cabinet_id, "contractor_id": self.name, "kind": kind, "count": count}
         book = self._ask if self._keyed else self._find_or_try
-        status, answer = book("POST", "/v1/bookings", body)
+        status, answer = book("POST", _BOOKINGS, body)
         if status in {200, 201}:
             return answer
         assert answer["code"] in _SHORT, answer
@@ -170,6 +173,10 @@ class Technician(Thread):
                     done(begun, answer[1])
                 self._load.note_wait(keyed=self._keyed, seconds=time.monotonic() - first)
                 return answer
+            if self._load.ending.is_set():  # do not wait for the key of a function that died
+                if path == _BOOKINGS:
+                    return 409, {"code": _ABANDONED}
+                headers = {}
             time.sleep(self._rng.uniform(0.02, 0.2))
         raise TimeoutError(f"{method} {path} was never answered")
 
