@@ -5,7 +5,7 @@ STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
 TERRAFORM_CHECK ?= ../shared/terraform/check
-.PHONY: help setup run demo test check format documents clean package secrets terraform-check topology rehearse simulate fuzz bench deploy smoke-test migrate destroy
+.PHONY: help setup run demo test test-pgbouncer check format documents clean package secrets terraform-check topology rehearse simulate fuzz chaos soak bench deploy smoke-test migrate destroy
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -76,6 +76,12 @@ simulate: $(STAMP) ## Many random runs of the deterministic simulation: make sim
 
 fuzz: $(STAMP) ## Random messages for the decoder and the trigger: make fuzz SECONDS=600
 	@$(BIN)/python -m tests.campaign.fuzz --seconds $(or $(SECONDS),60)
+
+chaos: $(STAMP) ## Kill parts of a local cloud under load: make chaos MINUTES=60 SEED=7
+	@$(BIN)/python -m tests.faults --minutes $(or $(MINUTES),10) $(if $(SEED),--seed $(SEED))
+
+test-pgbouncer: $(STAMP) ## The integration and end-to-end tests, PostgreSQL behind PgBouncer
+	@$(BIN)/python -m pytest -n 2 --pgbouncer tests/integration tests/e2e $(ARGS)
 
 bench: $(STAMP) ## Measure beside floors and peers; writes docs/performance.md: make bench NAMES="booking ingest"
 	@$(BIN)/python -m benchmarks $(NAMES) $(ARGS)

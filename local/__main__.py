@@ -79,6 +79,8 @@ def _add_up(parser: argparse.ArgumentParser) -> None:
         default=60,
         help=f"between two runs of poll_cabinets; {text}",
     )
+    text = "functions reach the database through PgBouncer, which has to be installed"
+    parser.add_argument("--pgbouncer", action="store_true", help=text)
     _add_data_dir(parser)
     parser.set_defaults(run=_up)
 

@@ -84,7 +84,6 @@ class Postgres:
                 user=self._user,
                 environment=_ENVIRONMENT,
             )
-            self._make_database()
         return self
 
     def stop(self) -> None:
@@ -140,7 +139,13 @@ class Postgres:
         except FileNotFoundError:
             return False
         # Line 1 is the server's pid, line 8 its state; the file may be an earlier server's.
-        return lines[:1] == [str(self._server.pid)] and lines[7:8] == ["ready   "]
+        if lines[:1] != [str(self._server.pid)] or lines[7:8] != ["ready   "]:
+            return False
+        try:
+            self._make_database()
+        except psycopg2.OperationalError:  # a process of it has crashed: it starts anew by itself
+            return False
+        return True
 
     def _make_database(self) -> None:
         with closing(psycopg2.connect(self.url_of("postgres"))) as connection:

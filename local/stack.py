@@ -20,6 +20,7 @@ from local.cabinet.control import ControlServer
 from local.cabinet.fleet import Fleet
 from local.functions import FunctionFailed, FunctionPool
 from local.gateway import Exchange, Gateway
+from local.pgbouncer import PgBouncer
 from local.postgres import Postgres
 from local.servers import Server, Servers
 from local.timer import Timer
@@ -41,6 +42,7 @@ class Options:
     cells: int = 12
     seed: int = 1
     poll_seconds: float = 60
+    pgbouncer: bool = False
     data_dir: Path = Path(".local")
 
 
@@ -83,6 +85,7 @@ class Stack:
         self._open_log(settings.log_level)
         self._start_database()
         self._start_broker()
+        self._start_pooler()
         self._set_environment()
         self._parts.callback(self.pool.close)
         self._migrate()
@@ -115,6 +118,16 @@ class Stack:
         self.database_url = postgres.start().url
         self.servers["database"] = postgres
 
+    def _start_pooler(self) -> None:
+        """What the functions reach the database through, if that was asked for."""
+        self._functions_database_url = self.database_url
+        postgres = self.servers.get("database")
+        if self.options.pgbouncer and isinstance(postgres, Postgres):
+            pooler = PgBouncer(postgres, self.options.data_dir / "pooler")
+            self._parts.callback(pooler.stop)
+            self._functions_database_url = pooler.start().url
+            self.servers["pooler"] = pooler
+
     def _start_broker(self) -> None:
         self.broker = Broker(self.options.data_dir / "broker", port=self.options.mqtt_port)
         self._parts.callback(self.broker.stop)
@@ -130,7 +143,7 @@ class Stack:
         username, password = SERVICE_LOGIN
         environment |= {
             "API_KEYS": ",".join(keys),
-            "DATABASE_URL": self.database_url,
+            "DATABASE_URL": self._functions_database_url,
             "MQTT_HOST": self.broker.host,
             "MQTT_PORT": str(self.broker.port),
             "MQTT_TLS": "false",

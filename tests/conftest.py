@@ -6,6 +6,7 @@ import hypothesis
 import pytest
 
 from local.broker import Broker
+from local.pgbouncer import find_pgbouncer
 from local.postgres import Postgres
 from tests import database
 from tests.service import Service, running
@@ -15,10 +16,21 @@ hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    text = "the service reaches PostgreSQL through PgBouncer in transaction mode"
+    parser.addoption("--pgbouncer", action="store_true", help=text)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    database.POOLED = config.getoption("--pgbouncer")
+    if database.POOLED and find_pgbouncer() is None:
+        raise pytest.UsageError("--pgbouncer: pgbouncer is not installed")
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
     """A PostgreSQL server."""
-    with database.fast_directory() as directory, Postgres(directory, durable=False) as server:
+    with database.fast_directory() as directory, database.server(directory) as server:
         yield server
 
 

@@ -6,18 +6,49 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any, Self
 from uuid import uuid4
 
 import psycopg2
 import pytest
 from psycopg2 import sql
 
+from local.pgbouncer import PgBouncer
 from local.postgres import Postgres
 from shared import config
 from tests.cloud import Context
 
 _MEMORY = Path("/dev/shm")  # noqa: S108 - for its speed; the directories in it are made safely
 _ENOUGH = 512 * 2**20
+
+POOLED = False
+"""Whether the service reaches its databases through PgBouncer: pytest --pgbouncer."""
+
+_DIRECT: dict[str, str] = {}
+
+
+class Pooled(Postgres):
+    """A server with a pooler before it; the tests' own statements go past that."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory, durable=False)
+        self.pooler = PgBouncer(self, directory / "pooler")
+
+    def start(self) -> Self:
+        """Start the server; the pooler begins anew, so that it knows of no failure before."""
+        super().start()
+        self.pooler.stop()
+        self.pooler.start()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self.pooler.stop()
+        super().__exit__(*error)
+
+
+def server(directory: Path) -> Postgres:
+    """A PostgreSQL server for tests, to be started."""
+    return Pooled(directory) if POOLED else Postgres(directory, durable=False)
 
 
 @contextmanager
@@ -53,9 +84,16 @@ def cloned(postgres: Postgres, template: str) -> Iterator[str]:
     create = "CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY"
     _run(postgres, sql.SQL(create).format(**names))
     try:
-        yield postgres.url_of(name)
+        url = (postgres.pooler if isinstance(postgres, Pooled) else postgres).url_of(name)
+        _DIRECT[url] = postgres.url_of(name)
+        yield url
     finally:
         _run(postgres, sql.SQL("DROP DATABASE {name} WITH (FORCE)").format(**names))
+
+
+def direct(url: str) -> str:
+    """Where the same database is without a pooler."""
+    return _DIRECT.get(url, url)
 
 
 def _run(postgres: Postgres, statement: sql.Composed) -> None:

@@ -29,6 +29,7 @@ from local.gateway import Gateway
 from local.timer import timer_event
 from shared import config
 from shared.errors import QueueUnavailable
+from tests import database
 from tests.openapi_check import check_answer
 
 Message = dict[str, Any]
@@ -231,7 +232,7 @@ class Service:
 
     def sql(self, statement: str, **values: Any) -> list[dict[str, Any]]:
         """Run a statement of the test's own, with %(name)s for values; its rows."""
-        connection = psycopg2.connect(self.url)
+        connection = psycopg2.connect(database.direct(self.url))
         try:
             with (
                 connection,

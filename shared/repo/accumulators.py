@@ -71,7 +71,10 @@ def in_cells(tx: Tx, cabinet_ids: Collection[str], accumulator_ids: Collection[s
 
 
 def lock_outside(tx: Tx, accumulator_ids: Collection[str]) -> list[Row]:
-    """Lock those of the named that are in no cell, in id order, with their last movement."""
+    """Lock those of the named that are in no cell, in id order, with how they left the last one.
+
+    `cause`, `command_id`: of the last movement that was no swap; `swapped`: there was one since.
+    """
     sql = """
         WITH locked AS MATERIALIZED (
             SELECT accumulator_id, contractor_id, scooter_id, battery_charge, state_of_health,
@@ -80,14 +83,20 @@ def lock_outside(tx: Tx, accumulator_ids: Collection[str]) -> list[Row]:
              WHERE accumulator_id = ANY (%(ids)s) AND cabinet_id IS NULL
              ORDER BY accumulator_id
                FOR UPDATE)
-        SELECT locked.*, m.cause, m.command_id, m.from_cabinet_id, m.from_cell_number
+        SELECT locked.*, m.cause, m.command_id, last.cause = 'swapped' AS swapped
           FROM locked
           LEFT JOIN LATERAL (
-               SELECT cause, command_id, from_cabinet_id, from_cell_number
+               SELECT cause, command_id
+                 FROM movements
+                WHERE movements.accumulator_id = locked.accumulator_id AND cause <> 'swapped'
+                ORDER BY movement_id DESC
+                LIMIT 1) m ON true
+          LEFT JOIN LATERAL (
+               SELECT cause
                  FROM movements
                 WHERE movements.accumulator_id = locked.accumulator_id
                 ORDER BY movement_id DESC
-                LIMIT 1) m ON true"""
+                LIMIT 1) last ON true"""
     return tx.all(sql, {"ids": [*accumulator_ids]})
 
 

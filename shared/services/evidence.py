@@ -129,7 +129,10 @@ def _take_down(world: World, cell: Cell, state: CellState) -> None:
 
 
 def _being_collected(world: World, cell: Cell, accumulator_id: str) -> bool:
-    """Issued a moment ago and still in its open cell: the contractor is about to take it."""
+    """Issued a moment ago and still in its open cell: the contractor is about to take it.
+
+    A swap with it may have been reported already: a cabinet's words may be late.
+    """
     accumulator = world.accumulators.get(accumulator_id)
     return (
         cell.door == "open"
@@ -206,10 +209,15 @@ def _place(
         hold.accumulator_id = found.accumulator_id
         hold.battery_charge = _percent(sight.state.battery_charge)
         finish_return(booking)
-    elif found.issued_by is not None and found.issued_by == sight.cell.opened_by:
+    elif _was_left(sight.cell, found):
         world.move(found, here, "not_collected", command_id=found.issued_by)
     else:
         world.move(found, here, "reported", discrepancy=found.place != NOWHERE)
+
+
+def _was_left(cell: Cell, found: Accumulator) -> bool:
+    """Issued from here, and nothing says that anybody has had it since."""
+    return not found.swapped and found.issued_by is not None and found.issued_by == cell.opened_by
 
 
 def _awaited(

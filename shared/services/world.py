@@ -52,7 +52,10 @@ class Cell:
 
 @dataclass(kw_only=True)
 class Accumulator:
-    """An accumulator; `issued_by` is the unlock that was its last movement, if one was."""
+    """An accumulator; `issued_by` is the unlock by which it left its cell, if it left by one.
+
+    `swapped`: a swap was reported since. What the cabinet said before may come after that report.
+    """
 
     accumulator_id: str
     place: Location
@@ -60,6 +63,7 @@ class Accumulator:
     state_of_health: int | None
     status: str
     issued_by: UUID | None = None
+    swapped: bool = False
     changed: bool = False
 
     def read(self, **values: Any) -> None:
@@ -333,6 +337,7 @@ class World:
             del self._at[at]
         accumulator.place = to
         accumulator.issued_by = why.get("command_id") if cause == "issued" else None
+        accumulator.swapped = False
         self._moves.append(
             Move(accumulator_id=accumulator.accumulator_id, to=to, cause=cause, **why)
         )

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from bridge.settings import Settings as BridgeSettings
 from shared.config import Settings
+from tests import database
 from tests.processes import ROOT
 
 SHORT = {"UNLOCK_WAIT_SECONDS": "1.5", "BRIDGE_RETRY_MAX_SECONDS": "0.3"}
@@ -21,7 +22,8 @@ def up(data_dir: Path, *options: str) -> list[str]:
     """The command that starts a local cloud, on free ports unless `options` says otherwise."""
     ports = ["--http-port", "0", "--mqtt-port", "0"]
     command = [sys.executable, "-m", "local", "up", *ports, "--data-dir", str(data_dir)]
-    return [*command, *options]
+    pooler = ["--pgbouncer"] if database.POOLED else []
+    return [*command, *pooler, *options]
 
 
 def local(*arguments: str) -> subprocess.CompletedProcess[str]:

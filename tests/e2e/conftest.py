@@ -33,8 +33,8 @@ def _fragile() -> Iterator[Running]:
 def fragile(_fragile: Running) -> Iterator[Running]:
     """A local cloud whose servers a test may stop or kill."""
     yield _fragile
-    for server in ("database", "broker"):
-        _fragile.control.start_server(server)
+    _fragile.start_database()
+    _fragile.control.start_server("broker")
     assert_sound(_fragile)
 
 

@@ -88,6 +88,11 @@ class Running:
     def api(self, scope: str) -> CheckedApi:
         return CheckedApi(self.url, API_KEYS[scope], timeout=20)
 
+    def start_database(self) -> None:
+        """Let it run again; a pooler needs a moment to notice."""
+        self.control.start_server("database")
+        wait_until(lambda: self.backend.call("GET", "/v1/health").body["database"] == "ok")
+
     def cabinet(self) -> "Cabinet":
         """A simulated cabinet that nobody has used yet: 6 accumulators to issue, 4 free cells."""
         number = next(n for n in self._numbers if n != SHORT_CABINET)

@@ -69,7 +69,7 @@ def test_without_the_database_all_that_needs_it_is_refused_and_nothing_is_half_d
         "unavailable",
         "ok",
     )
-    fragile.control.start_server("database")
+    fragile.start_database()
     assert fragile.backend.call("GET", "/v1/health").status == 200
     assert cabinet.booking(booking) == booking
     assert cabinet.openings() == 0
@@ -80,7 +80,7 @@ def test_what_cabinets_say_without_the_database_is_applied_when_it_is_back(
 ) -> None:
     fragile.control.stop_server("database")
     cabinet.act("say", text="once only: no later report repeats it")
-    fragile.control.start_server("database")
+    fragile.start_database()
     wait_until(cabinet.anomalies)
     assert cabinet.anomalies() == ["malformed"]
 
@@ -96,7 +96,7 @@ def test_a_reply_without_the_database_is_applied_when_it_is_back(
         fragile.control.stop_server("database")
         assert unlocking.result().body["code"] == "database_unavailable"
     cabinet.answer("release")
-    fragile.control.start_server("database")
+    fragile.start_database()
     wait_until(lambda: cabinet.booking(booking)["status"] == "completed")
     assert cabinet.unlock(booking).status == 200
     assert cabinet.openings() == 1

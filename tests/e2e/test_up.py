@@ -112,7 +112,7 @@ def test_a_server_can_be_put_down_from_the_command_line(fragile: Running) -> Non
     assert fragile.backend.call("GET", "/v1/health").status == 503
     assert re.search(r"^database +down$", local(*server).stdout, re.MULTILINE)
     assert local(*server, "database", "start").returncode == 0
-    assert fragile.backend.call("GET", "/v1/health").status == 200
+    wait_until(lambda: fragile.backend.call("GET", "/v1/health").status == 200)
     unknown = local(*server, "kettle", "start")
     assert (unknown.returncode, "there are: database, broker" in unknown.stderr) == (2, True)
 

@@ -71,7 +71,7 @@ def test_a_connection_that_is_cut_while_an_unlock_waits_loses_nothing(service: S
 @pytest.fixture(scope="module")
 def own_postgres() -> Iterator[Postgres]:
     """A server of this file's own, which may be stopped."""
-    with database.fast_directory() as directory, Postgres(directory, durable=False) as server:
+    with database.fast_directory() as directory, database.server(directory) as server:
         yield server
 
 
@@ -207,6 +207,7 @@ def test_a_database_that_can_be_written_again_is_written(read_only: Service) -> 
         "SET TRANSACTION READ WRITE;"
         f' ALTER DATABASE "{read_only.url.rsplit("/", 1)[1]}" RESET default_transaction_read_only'
     )
+    cut_connections(read_only)  # a pooler would keep those that were made before
     read_only.report()
     assert read_only.book(1)["status"] == "active"
 

@@ -249,3 +249,33 @@ def test_two_swaps_at_one_scooter_follow_one_another(service: Service) -> None:
     assert service.place("A-2") == {"scooter_id": "S-1"}
     assert service.place("A-1") is None
     service.check_invariants()
+
+
+def test_a_swap_that_overtakes_what_the_cabinet_said_before_it_stands(service: Service) -> None:
+    hardware = service.add_cabinet(charges=[90])
+    assert service.unlock(service.book()).status == 200
+    service.hold_messages = True
+    service.report()  # still in the open cell
+    service.take(1)
+    assert (
+        swap(service, installed_accumulator_id="C-1.A-1", removed_accumulator_id=None).status == 200
+    )
+    service.deliver_waiting()
+    assert hardware.cells[1].accumulator is None
+    assert places(service, "C-1.A-1") == [SCOOTER]
+    assert service.causes("C-1.A-1")[-2:] == ["issued", "swapped"]
+    assert service.anomalies() == []
+    service.check_invariants()
+
+
+def test_what_is_seen_in_its_closed_cell_is_there_whatever_a_swap_said(service: Service) -> None:
+    hardware = service.add_cabinet(charges=[90])
+    assert service.unlock(service.book()).status == 200
+    assert (
+        swap(service, installed_accumulator_id="C-1.A-1", removed_accumulator_id=None).status == 200
+    )
+    hardware.close_door(1)
+    service.report()
+    assert places(service, "C-1.A-1") == [{"cabinet_id": "C-1", "cell_number": 1}]
+    assert service.causes("C-1.A-1")[-2:] == ["swapped", "reported"]
+    service.check_invariants()

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -168,3 +169,22 @@ def test_a_test_has_a_database_of_its_own_with_the_tables(
 ) -> None:
     assert database_url != postgres.url_of(template)
     assert execute(database_url, "SELECT count(*) FROM cabinets") == [(0,)]
+
+
+class Crashing(Postgres):
+    """A server one of whose processes is killed when it has just become ready."""
+
+    crashes = 0
+
+    def _make_database(self) -> None:
+        while self.crashes < 3:
+            self.crashes += 1
+            with closing(psycopg2.connect(self.url_of("postgres"))) as connection:
+                os.kill(connection.info.backend_pid, signal.SIGKILL)
+        super()._make_database()
+
+
+def test_a_server_that_crashes_as_soon_as_it_is_ready_is_waited_for(directory: Path) -> None:
+    with Crashing(directory, durable=False) as server:
+        assert server.crashes == 3
+        assert execute(server.url, "SELECT 1") == [(1,)]

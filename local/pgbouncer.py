@@ -1,0 +1,112 @@
+"""The local pooler: PgBouncer in transaction mode, as one stands before a managed cluster."""
+
+import shutil
+import signal
+import socket
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+from urllib.parse import urlsplit
+
+from local import CannotStart
+from local.children import HOST, Child, free_port, make_directory, unprivileged_user
+from local.postgres import DATABASE, Postgres
+
+_SBIN = "/usr/sbin:/usr/local/sbin:/opt/homebrew/sbin"  # not on everybody's PATH
+_CONFIGURATION = """\
+[databases]
+* = host={host} port={database_port} user=postgres
+
+[pgbouncer]
+listen_addr = {host}
+listen_port = {port}
+unix_socket_dir =
+auth_type = any
+pool_mode = transaction
+max_client_conn = 1000
+default_pool_size = 20
+ignore_startup_parameters = extra_float_digits
+# Databases of tests come and go: their pools are given up soon.
+autodb_idle_timeout = 5
+server_idle_timeout = 5
+server_login_retry = 0.1
+# How long a transaction waits for a connection, also while the database is down: the default of
+# two minutes is longer than any function may take.
+query_wait_timeout = 1
+log_connections = 0
+log_disconnections = 0
+"""
+
+
+class PgBouncer:
+    """A pooler before `server`, for all its databases; it dies with this process.
+
+    Each transaction may be served by another connection: what is kept in a session is lost.
+    """
+
+    def __init__(self, server: Postgres, directory: Path) -> None:
+        self._server = server
+        self._directory = directory
+        self._port = 0
+        self._pooler = Child("pgbouncer", directory, last_signal=signal.SIGTERM)
+
+    @property
+    def pid(self) -> int | None:
+        """The pooler's process; None while it does not run."""
+        return self._pooler.pid
+
+    @property
+    def url(self) -> str:
+        """Where the service's database is, through the pooler."""
+        return self.url_of(DATABASE)
+
+    def url_of(self, database: str) -> str:
+        """Where another database is, through the pooler."""
+        return f"postgresql://postgres@{HOST}:{self._port}/{database}"
+
+    def start(self) -> Self:
+        """Start the pooler; the database may come later. Raises CannotStart."""
+        if self._pooler.pid is None:
+            executable = find_pgbouncer()
+            if executable is None:
+                raise CannotStart("pgbouncer is not installed: install it, or go without a pooler")
+            user = unprivileged_user()
+            make_directory(self._directory, owner=user)
+            self._port = self._port or free_port()
+            (self._directory / "pgbouncer.ini").write_text(self._configuration())
+            self._pooler.start(
+                [executable, "pgbouncer.ini"],
+                port=self._port,
+                ready=self._is_ready,
+                cwd=self._directory,
+                user=user,
+            )
+        return self
+
+    def stop(self) -> None:
+        """Stop at once; open connections are closed."""
+        self._pooler.stop()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def _configuration(self) -> str:
+        server = urlsplit(self._server.url)
+        return _CONFIGURATION.format(host=HOST, port=self._port, database_port=server.port)
+
+    def _is_ready(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex((HOST, self._port)) == 0
+
+
+def find_pgbouncer() -> str | None:
+    """PgBouncer's executable, if it is installed."""
+    return shutil.which("pgbouncer") or shutil.which("pgbouncer", path=_SBIN)

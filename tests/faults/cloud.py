@@ -1,0 +1,252 @@
+"""A cloud whose parts are processes of their own, each started again as soon as it has died."""
+
+import os
+import random
+import signal
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager, suppress
+from hashlib import sha256
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any
+
+import psycopg2
+
+from local import CannotStart
+from local.api import Api
+from local.broker import BRIDGE_LOGIN, SERVICE_LOGIN, Broker
+from local.cabinet.control import Control
+from local.cabinet.fleet import Fleet
+from local.children import HOST, Child, free_port, make_directory
+from local.functions import FunctionFailed
+from local.pgbouncer import PgBouncer, find_pgbouncer
+from local.postgres import Postgres
+from local.servers import Server
+from local.stack import API_KEYS
+from local.timer import timer_event
+from tests.database import fast_directory
+from tests.e2e.command_line import environment
+from tests.e2e.running import CheckedApi
+from tests.faults.part import NotInvoked, invoke
+from tests.processes import ROOT, is_free
+from tests.waiting import wait_until
+
+CABINETS = 4
+CONNECTION = "connection"
+"""One of the database's processes that serves a connection; all others end with it."""
+UNLOCK_SECONDS = 2
+"""How long an unlock waits; everything else is as deployed. Longer waits would hide outages."""
+_POLL_SECONDS = 2
+_LOOK_SECONDS = 0.02
+
+
+class Part:
+    """A process of `tests.faults.part`."""
+
+    def __init__(
+        self,
+        name: str,
+        directory: Path,
+        arguments: tuple[object, ...],
+        settings: Mapping[str, str],
+        ready: Callable[[], bool] = lambda: True,
+    ) -> None:
+        log = directory / f"{name}.jsonl"
+        part = [sys.executable, "-m", "tests.faults.part", name, str(log), *map(str, arguments)]
+        self._command, self._settings, self._ready = part, settings, ready
+        self._child = Child(name, directory, last_signal=signal.SIGKILL)
+
+    @property
+    def pid(self) -> int | None:
+        """Its process; None while it does not run."""
+        return self._child.pid
+
+    def start(self) -> None:
+        """Start it; when this returns, it answers. Raises CannotStart."""
+        settings = environment(self._settings)
+        self._child.start(self._command, port=0, ready=self._ready, cwd=ROOT, environment=settings)
+
+    def stop(self) -> None:
+        """End it."""
+        self._child.kill()
+
+
+class Supervisor:
+    """Starts a part, and again whenever it has died, as systemd or the platform does."""
+
+    def __init__(self, server: Server) -> None:
+        self.complaint = ""
+        self._server = server
+        self._up = Event()
+        self._stopping = Event()
+        self._thread = Thread(target=self._watch, daemon=True)  # parts die with this thread
+
+    def start(self) -> None:
+        """Return when the part runs for the first time."""
+        self._thread.start()
+        if not self._up.wait(40):
+            raise CannotStart(self.complaint or "it does not start")
+
+    def stop(self) -> None:
+        """End the part."""
+        self._stopping.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._stopping.wait(_LOOK_SECONDS):
+            if self._server.pid is None:
+                try:
+                    self._server.start()
+                except CannotStart as error:  # killed while it started, for instance
+                    self.complaint = str(error)
+                else:
+                    self._up.set()
+        self._server.stop()
+
+
+class Cloud:
+    """Everything, running."""
+
+    def __init__(self, directory: Path, *, pooled: bool) -> None:
+        self.directory = directory
+        self._gateway_port, self._functions_port = free_port(), free_port()
+        self.url = f"http://{HOST}:{self._gateway_port}"
+        self.database = Postgres(directory / "database", port=free_port())
+        self._broker = Broker(directory / "broker", port=free_port())
+        self.parts: dict[str, Server] = {"database": self.database, "broker": self._broker}
+        pooler = PgBouncer(self.database, directory / "pooler") if pooled else None
+        if pooler:
+            self.parts["pooler"] = pooler
+        self._supervisors: list[Supervisor] = []
+        self._pooler = pooler
+
+    def start(self, stack: ExitStack) -> None:
+        """Start all parts, in order; `stack` ends them."""
+        for name in list(self.parts):
+            self._supervise(name, stack)
+        fleet = Fleet(CABINETS, 12)
+        for device_id in fleet.by_id:
+            self._broker.add_device(device_id)
+        self._add_functions()
+        self._supervise("functions", stack)
+        invoke(self._functions_port, "migrate", {})
+        self._supervise("gateway", stack)
+        operator = self.api("operator")
+        for body in fleet.registrations():
+            operator.post("/v1/cabinets", body)
+        for accumulator_id in fleet.accumulator_ids():
+            operator.post("/v1/accumulators", {"accumulator_id": accumulator_id})
+        self._supervise("bridge", stack)
+        wait_until(lambda: "connected to the broker" in self.log("bridge"))
+        self._supervise("cabinets", stack)
+        wait_until(self._all_online, seconds=20)
+        stack.enter_context(self._timer())
+
+    def api(self, scope: str, seconds: float = 30) -> Api:
+        """The service as a caller with this scope sees it; every answer must be documented."""
+        return CheckedApi(self.url, API_KEYS[scope], timeout=seconds)
+
+    @property
+    def control(self) -> Control:
+        """The physical world, wherever it is after its last start."""
+        return Control((self.directory / "control").read_text())
+
+    def log(self, part: str) -> str:
+        """What a part has logged."""
+        file = self.directory / f"{part}.jsonl"
+        return file.read_text() if file.exists() else ""
+
+    def sql(self, statement: str) -> list[tuple[Any, ...]]:
+        """The rows of a query, on a connection of our own."""
+        with (
+            closing(psycopg2.connect(self.database.url)) as connection,
+            connection.cursor() as cursor,
+        ):
+            cursor.execute(statement)
+            return cursor.fetchall()
+
+    def kill(self, part: str, rng: random.Random) -> None:
+        """Kill -9 a part that runs, or that is about to."""
+        if part == CONNECTION:
+            wait_until(lambda: self._kill_connection(rng), seconds=20)
+            return
+        wait_until(lambda: self.parts[part].pid, seconds=40)
+        os.kill(self.parts[part].pid or 0, signal.SIGKILL)
+
+    def _kill_connection(self, rng: random.Random) -> bool:
+        """One server process of a function's connection: the others die with it."""
+        query = "SELECT pid FROM pg_stat_activity WHERE application_name = 'accumulators'"
+        try:
+            pids = [pid for (pid,) in self.sql(query)]
+        except psycopg2.OperationalError:
+            return False
+        if pids:
+            os.kill(rng.choice(pids), signal.SIGKILL)
+        return bool(pids)
+
+    def _add_functions(self) -> None:
+        directory, gateway, functions = self.directory, self._gateway_port, self._functions_port
+        login = dict(zip(("MQTT_USERNAME", "MQTT_PASSWORD"), SERVICE_LOGIN, strict=True))
+        bridge_login = dict(zip(("MQTT_USERNAME", "MQTT_PASSWORD"), BRIDGE_LOGIN, strict=True))
+        queue = {
+            "MQTT_HOST": HOST,
+            "MQTT_PORT": str(self._broker.port),
+            "MQTT_TLS": "false",
+        }
+        settings = {
+            "API_KEYS": ",".join(
+                f"{scope}:{scope}:{sha256(key.encode()).hexdigest()}"
+                for scope, key in API_KEYS.items()
+            ),
+            "DATABASE_URL": (self._pooler or self.database).url,
+            "UNLOCK_WAIT_SECONDS": str(UNLOCK_SECONDS),
+            "POLL_SPREAD_SECONDS": "1",
+        }
+        cabinets = (self._broker.port, CABINETS, directory)
+        listens = {port: (lambda port=port: not is_free(port)) for port in (gateway, functions)}
+        self.parts |= {
+            "functions": Part(
+                "functions", directory, (functions,), queue | login | settings, listens[functions]
+            ),
+            "gateway": Part("gateway", directory, (gateway, functions), {}, listens[gateway]),
+            "bridge": Part("bridge", directory, (functions,), queue | bridge_login),
+            "cabinets": Part("cabinets", directory, cabinets, {}),
+        }
+
+    def _supervise(self, name: str, stack: ExitStack) -> None:
+        supervisor = Supervisor(self.parts[name])
+        supervisor.start()
+        stack.callback(supervisor.stop)
+
+    def _all_online(self) -> bool:
+        found = self.api("read").get("/v1/cabinets?online=true")["cabinets"]
+        return len(found) == CABINETS
+
+    @contextmanager
+    def _timer(self) -> Iterator[None]:
+        """The poll, again and again, whatever becomes of it."""
+        stopping = Event()
+
+        def poll() -> None:
+            while not stopping.wait(_POLL_SECONDS):
+                with suppress(NotInvoked, FunctionFailed):
+                    invoke(self._functions_port, "poll_cabinets", timer_event())
+
+        thread = Thread(target=poll)
+        thread.start()
+        try:
+            yield
+        finally:
+            stopping.set()
+            thread.join()
+
+
+@contextmanager
+def running(*, pooled: bool = find_pgbouncer() is not None) -> Iterator[Cloud]:
+    """A cloud that may be struck."""
+    with fast_directory() as directory, ExitStack() as stack:
+        make_directory(directory)
+        cloud = Cloud(directory, pooled=pooled)
+        cloud.start(stack)
+        yield cloud
