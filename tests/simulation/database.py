@@ -19,7 +19,7 @@ from functions.migrate.main import handler as migrate
 from local.postgres import Postgres
 from shared import config, db
 from tests.cloud import Context
-from tests.simulation.calls import Call, current
+from tests.simulation.calls import Call, Fault, current
 from tests.simulation.clock import BEGINNING, Clock
 
 _TABLES = """cabinets, boots, cells, accumulators, movements, bookings, booking_cells, commands,
@@ -38,6 +38,7 @@ class Database:
         self.clock = Clock()
         self.links: list[Link] = []
         self.ended = 0  # transactions so far: after each, who was blocked may try again
+        self.up = True
         self.changed = True  # whether anything was committed since this was last set to False
         self._plans: dict[str, str] = {}
         self._eyes = _connect(url)
@@ -46,7 +47,7 @@ class Database:
 
     def reset(self, clock: Clock) -> None:
         """Begin a run: nothing is known, and time is this clock's."""
-        self.clock = clock
+        self.clock, self.up = clock, True
         self._cursor.execute(f"TRUNCATE {_TABLES} RESTART IDENTITY")
 
     def query(self, sql: str, **values: Any) -> list[dict[str, Any]]:
@@ -66,11 +67,23 @@ class Database:
     def connect(self) -> "Link":
         """For shared.db: an idle connection, or another one."""
         db.close()
+        if not self.up:
+            current().suffered = Fault("cut", "begin", 0)
+            raise psycopg2.OperationalError("simulation: the server is starting up")
         idle = [link for link in self.links if link.call is None]
         link = idle[0] if idle else Link(self)
         link.call = current()
         db._instance.connection, db._instance.url = link, config.settings().database_url
         return link
+
+    def crash(self, *, recovers: bool) -> int:
+        """The server ends in the middle of everything; how many transactions are undone."""
+        self.up = recovers
+        undone = sum(link.is_open for link in self.links)
+        for link in self.links:
+            link.close_transaction()
+            link.broken = True
+        return undone
 
     def give_back(self, call: Call) -> None:
         """A call has ended: its connection is another's."""
@@ -97,6 +110,7 @@ class Link:
         self.real = _connect(database.url)
         self.call: Call | None = None
         self.is_open = False
+        self.broken = False
         self.blocked_at = -1
         database.links.append(self)
 
@@ -107,7 +121,7 @@ class Link:
     def close(self) -> None:
         """To be used by another call."""
         self.close_transaction()
-        self.call = None
+        self.call, self.broken = None, False
 
     def close_transaction(self) -> None:
         """What was begun is rolled back, as by the server."""
@@ -126,6 +140,13 @@ class Link:
         """Lose the connection."""
         self.close_transaction()
         raise psycopg2.OperationalError("simulation: the connection was cut")
+
+    def check(self, *, harmful: bool = True) -> None:
+        """Raise if the server has ended since the connection was made."""
+        if self.broken:
+            if harmful:
+                current().suffered = Fault("cut", "statement", 0)
+            raise psycopg2.OperationalError("simulation: the server has ended the connection")
 
 
 class Cursor:
@@ -166,6 +187,7 @@ class Cursor:
             if call.reach("begin" if begins else "statement"):
                 link.cut()
             if begins:
+                link.check(harmful=False)  # shared.db connects again
                 self._real.execute(f"{sql}; {_PATIENCE}; SET LOCAL sim.now = '{self._now()}'")
                 link.is_open = True
             else:
@@ -174,6 +196,7 @@ class Cursor:
     def _commit(self, call: Call) -> None:
         if call.reach("commit"):
             self._link.cut()
+        self._link.check()
         self._link.end("COMMIT")
         call.commits += 1
         if call.reach("committed"):
@@ -182,6 +205,7 @@ class Cursor:
     def _attempt(self, sql: str, params: Any) -> None:
         link = self._link
         while True:
+            link.check()
             others = link.database.others_in_transaction(link)
             if not link.is_open:
                 text = f"SET sim.now = '{self._now()}'; {sql}"

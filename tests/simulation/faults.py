@@ -73,6 +73,16 @@ def disconnect(sim: Simulation, _course: Course, numbers: Numbers) -> str:
     return f"{cabinet_id} finds the network again"
 
 
+def crash(sim: Simulation, _course: Course, numbers: Numbers) -> str:
+    """The database server ends, and comes back; sometimes not at once."""
+    if not sim.database.up:
+        sim.database.up = True
+        return "the database is back"
+    undone = sim.database.crash(recovers=numbers[0] % 3 > 0)
+    back = "comes back" if sim.database.up else "stays away"
+    return f"the database crashes ({undone} transactions undone) and {back}"
+
+
 def _unit(sim: Simulation, numbers: Numbers) -> tuple[str, Unit]:
     cabinet_id = f"C-{1 + numbers[0] % sim.plan.cabinets}"
     return cabinet_id, sim.world.units[cabinet_id]
@@ -86,4 +96,5 @@ STEPS = {
     publishing: 3,
     catch_up: 3,
     disconnect: 3,
+    crash: 2,
 }

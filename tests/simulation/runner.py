@@ -108,7 +108,7 @@ def _register(sim: Simulation, body: dict[str, object]) -> None:
 def _settle(sim: Simulation) -> None:
     """Heal everything, deliver everything, close the doors, report, and let time pass."""
     sim.history.note("all is healed")
-    sim.network.mode = "ok"
+    sim.network.mode, sim.database.up = "ok", True
     for call in sim.calls:
         call.let_be()
     for cabinet_id, unit in sim.world.units.items():
