@@ -82,7 +82,7 @@ class Database:
         undone = sum(link.is_open for link in self.links)
         for link in self.links:
             link.close_transaction()
-            link.broken = True
+            link.broken = link.call is not None
         return undone
 
     def give_back(self, call: Call) -> None:
