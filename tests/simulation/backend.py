@@ -123,6 +123,12 @@ def correct(accumulator_id: str, body: Body) -> Request:
     return Request("accumulators", "PATCH", resource, parameters, json.dumps(body))
 
 
+def retire(accumulator_id: str) -> Request:
+    """Take an accumulator out of the system."""
+    resource = "/v1/accumulators/{accumulator_id}"
+    return Request("accumulators", "DELETE", resource, (("accumulator_id", accumulator_id),))
+
+
 def register_cabinet(cabinet_id: str, cells: int) -> Request:
     """Make a cabinet known."""
     coords = {"lat": 55.75, "lon": 37.62}

@@ -165,6 +165,16 @@ def stranger(sim: Simulation, _course: Course, numbers: Numbers) -> str:
     return f"{who} finds {one.accumulator_id}"
 
 
+def twin(sim: Simulation, _course: Course, numbers: Numbers) -> str:
+    """A technician has an accumulator with the id of another one."""
+    who = sim.contractors[numbers[0] % len(sim.contractors)]
+    ids = sorted(sim.world.places())
+    one = Accumulator(ids[numbers[1] % len(ids)], 95)
+    sim.world.bags[who].append(one)
+    sim.world.twins.add(one.accumulator_id)
+    return f"{who} has another {one.accumulator_id}"
+
+
 def alarm(sim: Simulation, _course: Course, numbers: Numbers) -> str:
     """A cabinet smells smoke, or no more."""
     cabinet_id, _ = _unit(sim, numbers)
@@ -192,5 +202,6 @@ STEPS = {
     forge: 2,
     pry: 2,
     stranger: 1,
+    twin: 1,
     alarm: 1,
 }

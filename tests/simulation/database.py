@@ -141,11 +141,10 @@ class Link:
         self.close_transaction()
         raise psycopg2.OperationalError("simulation: the connection was cut")
 
-    def check(self, *, harmful: bool = True) -> None:
+    def check(self) -> None:
         """Raise if the server has ended since the connection was made."""
         if self.broken:
-            if harmful:
-                current().suffered = Fault("cut", "statement", 0)
+            current().suffered = Fault("cut", "statement", 0)
             raise psycopg2.OperationalError("simulation: the server has ended the connection")
 
 
@@ -187,7 +186,7 @@ class Cursor:
             if call.reach("begin" if begins else "statement"):
                 link.cut()
             if begins:
-                link.check(harmful=False)  # shared.db connects again
+                link.check()
                 self._real.execute(f"{sql}; {_PATIENCE}; SET LOCAL sim.now = '{self._now()}'")
                 link.is_open = True
             else:

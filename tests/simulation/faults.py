@@ -47,8 +47,6 @@ def shuffle(sim: Simulation, _course: Course, numbers: Numbers) -> str | None:
 def publishing(sim: Simulation, _course: Course, numbers: Numbers) -> str:
     """The broker is down, loses what it takes, or is slow; or is well again."""
     mode = ("ok", "down", "lost", "slow", "ok", "ok")[numbers[0] % 6]
-    if mode == "slow" and not sim.plan.honours_ttl:
-        mode = "lost"  # else nothing could keep an old command from being executed
     sim.network.mode = mode  # type: ignore[assignment] # one of the four words
     return f"publishing: {mode}"
 
@@ -78,8 +76,9 @@ def crash(sim: Simulation, _course: Course, numbers: Numbers) -> str:
     if not sim.database.up:
         sim.database.up = True
         return "the database is back"
-    undone = sim.database.crash(recovers=numbers[0] % 3 > 0)
-    back = "comes back" if sim.database.up else "stays away"
+    recovers = numbers[0] % 3 > 0
+    undone = sim.database.crash(recovers=recovers)
+    back = "comes back" if recovers else "stays away"
     return f"the database crashes ({undone} transactions undone) and {back}"
 
 

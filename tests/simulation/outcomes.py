@@ -86,7 +86,7 @@ def _swap_answered(sim: Scene, index: int, answer: Answer) -> None:
     if answer.status == 200:
         sim.memory.swap_ids[index] = answer.body["swap_id"]
         _swapped(sim, index)
-    elif answer.status == 409 and known is not None:
+    elif answer.status == 409 and known is not None and not _has_twin(sim, index):
         last = sim.database.query(
             """SELECT DISTINCT ON (accumulator_id) swap_id::text AS swap_id FROM movements
                 WHERE accumulator_id = ANY (%(ids)s)
@@ -97,17 +97,22 @@ def _swap_answered(sim: Scene, index: int, answer: Answer) -> None:
             raise Violation("I3 the same swap twice is answered alike", answer)
 
 
+def _has_twin(sim: Scene, index: int) -> bool:
+    return bool({*sim.memory.swaps[index][2:]} & sim.world.twins)
+
+
 def _swapped(sim: Scene, index: int) -> None:
     """A swap's report was taken; if it came too late, it may have confused the records."""
     sim.memory.confirmed.add(index)
     contractor, scooter, installed, removed = sim.memory.swaps[index]
     places, claims, unsure = sim.world.places(), sim.world.claims, sim.world.unsure
-    if places[installed] == scooter and places[removed] == contractor:
-        for accumulator_id, place in ((installed, scooter), (removed, contractor)):
+    told = {installed: scooter} | ({removed: contractor} if removed else {})
+    if all(places[id_] == place for id_, place in told.items()):
+        for accumulator_id, place in told.items():
             claims[accumulator_id] = None if accumulator_id in unsure else place
         return
-    sim.memory.overtake({installed, removed})
-    confused = {installed, removed} | {i for i, place in claims.items() if place == scooter}
+    sim.memory.overtake({*told})
+    confused = {*told} | {i for i, place in claims.items() if place == scooter}
     claims.update(dict.fromkeys(confused))
     unsure |= confused
 
