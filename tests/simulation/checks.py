@@ -81,8 +81,8 @@ def after_step(sim: Scene) -> None:
     for violation in stats.violations(_Eyes(sim)):
         raise Violation(violation["invariant"], f"{violation['subject']}: {violation['detail']}")
     found = sim.database.answers(_NEVER | _ALWAYS)
-    for rule, row in ((rule, row) for rule in _NEVER for row in found[rule]):
-        raise Violation(rule, row)
+    for broken, row in ((rule, row) for rule in _NEVER for row in found[rule]):
+        raise Violation(broken, row)
     _check_outcomes(sim, found)
     if found["last movement"][0]["movement_id"] > sim.memory.last_movement:
         _check_movements(sim)
