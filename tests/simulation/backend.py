@@ -136,6 +136,12 @@ def register_cabinet(cabinet_id: str, cells: int) -> Request:
     return Request("cabinets", "POST", "/v1/cabinets", body=json.dumps(body))
 
 
+def remove_cabinet(cabinet_id: str) -> Request:
+    """Forget a cabinet."""
+    parameters = (("cabinet_id", cabinet_id),)
+    return Request("cabinets", "DELETE", "/v1/cabinets/{cabinet_id}", parameters)
+
+
 def register(body: Body) -> Request:
     """Make an accumulator known."""
     return Request("accumulators", "POST", "/v1/accumulators", body=json.dumps(body))

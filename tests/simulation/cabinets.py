@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from local.cabinet.cells import Accumulator
 from local.cabinet.hardware import Hardware
+from tests.simulation import backend
 from tests.simulation.calls import Course
 from tests.simulation.simulation import Simulation
 from tests.simulation.world import Spot, Unit
@@ -175,6 +176,18 @@ def twin(sim: Simulation, _course: Course, numbers: Numbers) -> str:
     return f"{who} has another {one.accumulator_id}"
 
 
+def remove(sim: Simulation, course: Course, numbers: Numbers) -> str:
+    """An operator forgets a cabinet that is there, or makes it known again."""
+    cabinet_id, _ = _unit(sim, numbers)
+    again = numbers[1] % 3 == 0
+    return sim.request(
+        backend.register_cabinet(cabinet_id, sim.plan.cells)
+        if again
+        else backend.remove_cabinet(cabinet_id),
+        course,
+    )
+
+
 def alarm(sim: Simulation, _course: Course, numbers: Numbers) -> str:
     """A cabinet smells smoke, or no more."""
     cabinet_id, _ = _unit(sim, numbers)
@@ -203,5 +216,6 @@ STEPS = {
     pry: 2,
     stranger: 1,
     twin: 1,
+    remove: 2,
     alarm: 1,
 }

@@ -151,6 +151,9 @@ def _corrected(sim: Scene, row: dict[str, Any]) -> bool:
 
 def _check_evidence(sim: Scene, cells: list[Row]) -> None:
     """I7: a cell's evidence never becomes older, and says what the cabinet said then."""
+    there = {row["cabinet_id"] for row in cells}
+    positions = sim.memory.positions
+    sim.memory.positions = {spot: at for spot, at in positions.items() if spot[0] in there}
     for row in cells:
         spot = (row["cabinet_id"], row["cell_number"])
         boot_no, seq = (int(part) for part in row["position"].strip("()").split(","))

@@ -120,6 +120,7 @@ def _settle(sim: Simulation) -> None:
             cell.senses, cell.lock, cell.fault, cell.disabled = {}, "ok", None, False
         if not unit.powered:
             sim.world.power_up(cabinet_id, keep_outbox=True)
+        sim.request(backend.register_cabinet(cabinet_id, sim.plan.cells), Course())
         sim.world.reconnect(cabinet_id)
         sim.world.release(cabinet_id)
         sim.world.tell(cabinet_id)
