@@ -57,10 +57,11 @@ def open_cells(booking_id: UUID, asker: Asker) -> Unlock:
 
 def _decide(booking_id: UUID, asker: Asker) -> Step:
     with db.transaction() as tx:
-        found = booking.get(tx, booking_id)
-        [cabinet] = cabinets.lock(tx, [found.cabinet_id])
-        bookings.expire_due(tx, [found.cabinet_id])
-        found = booking.get(tx, booking_id)
+        cabinet_id = booking.get(tx, booking_id).cabinet_id
+        locked = cabinets.lock(tx, [cabinet_id])
+        bookings.expire_due(tx, [cabinet_id])
+        found = booking.get(tx, booking_id)  # gone, if its cabinet has been removed meanwhile
+        [cabinet] = locked
         if found.status != "active":
             return _existing(tx, found, cabinet)
         booking.check_in_service(cabinet, asker.settings)
