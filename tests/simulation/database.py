@@ -205,6 +205,7 @@ class Cursor:
         self._link.check()
         self._link.end("COMMIT")
         call.commits += 1
+        call.committed()
         if call.reach("committed"):
             self._link.cut()
 

@@ -5,7 +5,7 @@ from typing import Any
 from tests.simulation.backend import Answer, Request
 from tests.simulation.calls import Call, Killed
 from tests.simulation.memory import Known, Sent, Violation
-from tests.simulation.network import Message, Publication, message_of
+from tests.simulation.network import Message, Publication, describe, message_of
 from tests.simulation.scene import Scene
 
 TTL_S = 15
@@ -130,6 +130,21 @@ def taken(sim: Scene, call: Call, batch: list[Message]) -> None:
         message = message_of(record)
         if message.get("type") == "command_result":
             _check_settled(sim, record["details"]["device_id"], message)
+
+
+def committed(sim: Scene, batch: list[Message]) -> None:
+    """On the thread of a call: a batch has been applied, and what could not be is kept."""
+    there = {row["device_id"] for row in sim.database.query("SELECT device_id FROM cabinets")}
+    strange = [
+        record
+        for record in batch
+        if record["details"]["device_id"] not in there or "type" not in message_of(record)
+    ]
+    kept = sim.database.query("SELECT event_id FROM anomalies") if strange else []
+    names = {row["event_id"] for row in kept}
+    for record in strange:
+        if record["event_metadata"]["event_id"] not in names:
+            sim.found.append(Violation("I5 no message disappears", describe(record)))
 
 
 def _check_settled(sim: Scene, cabinet_id: str, message: Message) -> None:

@@ -5,6 +5,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -24,6 +25,7 @@ _WEIGHTS = {
     step.__name__: weight for step, weight in (people.STEPS | faults.STEPS | cabinets.STEPS).items()
 }
 _RARE = frozenset(step.__name__ for step in faults.STEPS | cabinets.STEPS) - {"deliver", "obey"}
+_ROOT = f"{Path(__file__).parents[2]}/"
 
 
 @dataclass(frozen=True)
@@ -203,4 +205,4 @@ class _Catcher(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         trace = "".join(traceback.format_exception(*record.exc_info)) if record.exc_info else ""
-        self._errors.append(f"{record.getMessage()} {trace}")
+        self._errors.append(f"{record.getMessage()} {trace.replace(_ROOT, '')}")
