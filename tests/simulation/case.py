@@ -40,7 +40,7 @@ def kept() -> dict[str, Case]:
 def read(text: str) -> Case:
     """A case from its text."""
     head, _, rest = text.partition("\nsteps:\n")
-    steps, _, history = rest.partition("\nhistory:\n")
+    steps, _, history = rest.partition("history:\n")
     fields = dict(line.split(": ", 1) for line in head.splitlines())
     scene = dict(part.split(" ") for part in fields.pop("scene").split(", "))
     seed, cabinets, cells, contractors, honours_ttl = (int(scene[name]) for name in _SCENE)

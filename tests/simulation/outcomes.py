@@ -101,6 +101,17 @@ def _has_twin(sim: Scene, index: int) -> bool:
     return bool({*sim.memory.swaps[index][2:]} & sim.world.twins)
 
 
+def _taken_out(sim: Scene, index: int, scooter: str) -> set[str]:
+    """What a swap moved out of its scooter; the swap that put it there may be answered later."""
+    rows = sim.database.query(
+        """SELECT accumulator_id FROM movements
+            WHERE swap_id::text = %(swap_id)s AND from_scooter_id = %(scooter)s""",
+        swap_id=sim.memory.swap_ids[index],
+        scooter=scooter,
+    )
+    return {row["accumulator_id"] for row in rows}
+
+
 def _swapped(sim: Scene, index: int) -> None:
     """A swap's report was taken; if it came too late, it may have confused the records."""
     sim.memory.confirmed.add(index)
@@ -113,6 +124,7 @@ def _swapped(sim: Scene, index: int) -> None:
         return
     sim.memory.overtake({*told})
     confused = {*told} | {i for i, place in claims.items() if place == scooter}
+    confused |= _taken_out(sim, index, scooter)
     claims.update(dict.fromkeys(confused))
     unsure |= confused
 
