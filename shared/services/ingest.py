@@ -54,8 +54,11 @@ def apply(tx: Tx, envelopes: Sequence[Envelope]) -> int:
             _take(world, cabinet, letter.message)
     evidence.end_holds(world)
     heard = {letter.cabinet_id for letter in letters} & world.cabinets.keys()
-    for short in world.save(heard):
-        booking.refill(tx, short.booking_id)
+    short = world.save(heard)
+    if short:  # what has become active again may be due by now, and in the others' way
+        booking.write_expiry(tx, world.cabinets)
+    for one in short:
+        booking.refill(tx, one.booking_id)
     for anomaly in world.anomalies:
         log.warning("anomaly", **{name: anomaly[name] for name in anomaly.keys() - {"payload"}})
     return len(world.anomalies)
