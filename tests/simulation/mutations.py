@@ -233,6 +233,9 @@ MUTATIONS: dict[str, Mutation] = {
     "an unlock is sure that its cabinet is there": lambda p: rewrite(
         p, unlock, "_decide", "locked = cabinets", "[cabinet] = locked = cabinets"
     ),
+    "what is active again after its time is in the way": lambda p: rewrite(
+        p, ingest, "apply", "booking.write_expiry(tx, world.cabinets)", "pass"
+    ),
     "messages are taken before they are applied": lambda p: rewrite(
         p, ingest, "apply", "for letter in letters:", "for letter in letters[:1]:"
     ),

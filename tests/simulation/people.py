@@ -74,7 +74,8 @@ def visit(sim: Simulation, _course: Course, numbers: tuple[int, int, int, int]) 
     bag = sim.world.bags[who]
     if inside and c % 10 < 7:
         sim.world.take(spot, who)
-        sim.world.claims[inside] = who if who == owner and spot not in sim.world.liars else None
+        known = who == owner and spot not in sim.world.liars and inside not in sim.world.unsure
+        sim.world.claims[inside] = who if known else None
         done.append(f"takes {inside}")
     elif not inside and bag and c % 10 < 7:
         one = bag[b % len(bag)]
