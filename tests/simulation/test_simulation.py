@@ -6,6 +6,7 @@
 import os
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -21,6 +22,7 @@ FIRST = os.environ.get("SIMULATION_SEED")  # noqa: TID251 - the same
 HALVES = 2
 """Of that time, so that two workers share it, and other tests run beside."""
 CASES = case.kept()
+DOCUMENTATION = (Path(__file__).parents[2] / "docs" / "reliability.md").read_text()
 _BUGS = {kept.bug for kept in CASES.values()} - {""}
 
 
@@ -41,7 +43,7 @@ def test_nothing_is_lost_doubled_or_invented_whatever_goes_wrong(
     if progress.found is not None:
         pytest.fail(f"{did}\n{told(progress.found, simulated)}", pytrace=False)
     with capsys.disabled():
-        print(did, file=sys.stderr)  # noqa: T201 - so that this run can be had again
+        print(f"\n{did}", file=sys.stderr)  # noqa: T201 - so that this run can be had again
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -61,6 +63,11 @@ def test_a_deliberate_bug_is_found_by_its_case(name: str, simulated: Database) -
 
 def test_each_deliberate_bug_has_a_case() -> None:
     assert MUTATIONS.keys() == _BUGS
+
+
+def test_the_documentation_lists_each_deliberate_bug() -> None:
+    rows = (f"| {kept.bug} | {len(kept.plan.steps)} | {kept.shows} |" for kept in CASES.values())
+    assert [row for row in rows if not row.startswith("|  |") and row not in DOCUMENTATION] == []
 
 
 @pytest.mark.parametrize("name", CASES)
