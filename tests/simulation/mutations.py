@@ -236,6 +236,9 @@ MUTATIONS: dict[str, Mutation] = {
     "what is active again after its time is in the way": lambda p: rewrite(
         p, ingest, "apply", "booking.write_expiry(tx, world.cabinets)", "pass"
     ),
+    "a swap does not lock the cabinet that holds what it takes": lambda p: rewrite(
+        p, swap, "_lock", "bookings.cabinets_holding(tx, wanted)", "set()"
+    ),
     "messages are taken before they are applied": lambda p: rewrite(
         p, ingest, "apply", "for letter in letters:", "for letter in letters[:1]:"
     ),
