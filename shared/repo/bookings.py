@@ -161,6 +161,14 @@ def finish(tx: Tx, booking_id: UUID, *, status: BookingStatus, state: str, reaso
     return tx.first(sql, params) is not None
 
 
+def cabinets_holding(tx: Tx, accumulator_ids: Collection[str]) -> set[str]:
+    """Cabinets whose unfinished bookings hold any of these, wherever they are by now."""
+    sql = """
+        SELECT DISTINCT cabinet_id FROM booking_cells
+         WHERE accumulator_id = ANY (%(ids)s) AND NOT finished"""
+    return {row["cabinet_id"] for row in tx.all(sql, {"ids": [*accumulator_ids]})}
+
+
 def release_accumulator(tx: Tx, accumulator_id: str) -> list[UUID]:
     """End the hold on an accumulator that is elsewhere; the active bookings that had it."""
     sql = """

@@ -46,9 +46,12 @@ def apply(tx: Tx, envelopes: Sequence[Envelope]) -> int:
     letters = list(_open(tx, world, envelopes))
     _load(tx, world, letters)
     for letter in letters:
-        if letter.cabinet_id in world.cabinets:
-            world.read(_record(letter.envelope, letter.cabinet_id))
-            _take(world, world.cabinets[letter.cabinet_id], letter.message)
+        cabinet = world.cabinets.get(letter.cabinet_id)
+        world.read(_record(letter.envelope, letter.cabinet_id if cabinet else None))
+        if cabinet is None:  # removed since it was looked up
+            world.note("unknown_device", letter.envelope.device_id)
+        else:
+            _take(world, cabinet, letter.message)
     evidence.end_holds(world)
     heard = {letter.cabinet_id for letter in letters} & world.cabinets.keys()
     for short in world.save(heard):

@@ -37,8 +37,12 @@ def _lock(tx: Tx, request: SwapRequest) -> dict[str, Row]:
     wanted = {request.installed_accumulator_id, *accumulators.in_scooter(tx, request.scooter_id)}
     if request.removed_accumulator_id is not None:
         wanted.add(request.removed_accumulator_id)
-    # To be recorded as taken from a cabinet nobody knew of, its cabinet must be locked before it.
-    if request.reconcile and (cabinet_ids := cabinets.of_accumulators(tx, wanted)):
+    # Cabinets are locked before accumulators: those whose bookings may lose one, and those that
+    # one may be recorded as taken from without anybody's knowing.
+    cabinet_ids = bookings.cabinets_holding(tx, wanted)
+    if request.reconcile:
+        cabinet_ids |= cabinets.of_accumulators(tx, wanted)
+    if cabinet_ids:
         cabinets.lock(tx, cabinet_ids)
         bookings.expire_due(tx, cabinet_ids)
     rows = accumulators.lock(tx, wanted)

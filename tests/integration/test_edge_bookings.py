@@ -60,6 +60,26 @@ def test_e51_an_expired_booking_opens_nothing(service: Service) -> None:
     service.check_invariants()
 
 
+def test_a_booking_that_is_active_again_after_its_time_is_in_nobodys_way(service: Service) -> None:
+    cabinet = service.add_cabinet(charges=[95, 90], cells=2)
+    late = service.book()
+    service.lose_commands = True
+    command_id = service.unlock(late).body["command_id"]
+    service.later(1700)
+    service.report()
+    other = service.book(contractor_id="T-2")
+    service.later(200)
+    cabinet.cells[2].fault = "lock"
+    refused = {"command_id": command_id, "status": "expired", "cells": []}
+    service.deliver(
+        ("C-1", cabinet._message("command_result", **refused)), ("C-1", cabinet.state_report())
+    )
+    assert service.booking(late)["status"] == "expired"
+    held = [cell for cell in service.booking(other)["cells"] if cell["state"] == "held"]
+    assert [cell["cell_number"] for cell in held] == [1]
+    service.check_invariants()
+
+
 # --- E52: the held thing goes bad -----------------------------------------------------------------
 
 

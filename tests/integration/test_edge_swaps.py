@@ -8,9 +8,10 @@ import pytest
 
 from local.cabinet.hardware import Accumulator
 from shared import db
+from shared.errors import QueueUnavailable
 from shared.models.swaps import SwapRequest
 from shared.services.swap import record
-from tests.service import Answer, Service
+from tests.service import Answer, Message, Service
 from tests.waiting import wait_until
 
 BAG, OTHER_BAG, SCOOTER = {"contractor_id": "T-1"}, {"contractor_id": "T-2"}, {"scooter_id": "S-1"}
@@ -278,4 +279,29 @@ def test_what_is_seen_in_its_closed_cell_is_there_whatever_a_swap_said(service: 
     service.report()
     assert places(service, "C-1.A-1") == [{"cabinet_id": "C-1", "cell_number": 1}]
     assert service.causes("C-1.A-1")[-2:] == ["swapped", "reported"]
+    service.check_invariants()
+
+
+def test_a_swap_of_what_is_held_still_gives_the_booking_another_in_its_place(
+    service: Service,
+) -> None:
+    service.add_cabinet(charges=[95, 90])
+    service.post("/v1/accumulators", {"accumulator_id": "A-9", "contractor_id": "T-2"})
+    service.book(contractor_id="T-2")
+    service.later(1000)
+    service.report()
+    booking = service.book()
+    held = {"scooter_id": "S-1", "contractor_id": "T-1", "installed_accumulator_id": "C-1.A-2"}
+
+    def refuse_after_a_swap(_device_id: str | None, _command: Message) -> None:
+        service.post("/v1/swaps", held | {"reconcile": True})
+        raise QueueUnavailable
+
+    service.queue.arrive = refuse_after_a_swap
+    assert service.unlock(booking).body["code"] == "queue_unavailable"
+    service.later(801)
+    later = {"scooter_id": "S-1", "contractor_id": "T-2", "installed_accumulator_id": "A-9"}
+    service.post("/v1/swaps", later | {"removed_accumulator_id": "C-1.A-2"})
+    cells = [cell for cell in service.booking(booking)["cells"] if cell["state"] == "held"]
+    assert [cell["cell_number"] for cell in cells] == [1]
     service.check_invariants()

@@ -3,26 +3,21 @@
 # ruff: noqa: T201 - its screen is its interface
 
 import argparse
-import random
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
-
-import pytest
 
 from local.postgres import Postgres
 from tests import database
-from tests.simulation.calls import Course
+from tests.simulation import case
+from tests.simulation.case import Case
 from tests.simulation.database import Database, prepared
 from tests.simulation.mutations import MUTATIONS
-from tests.simulation.plan import Step
 from tests.simulation.runner import Outcome, plan_of, run
+from tests.simulation.search import fresh_seed, hunt, pick, replayed, told
 from tests.simulation.shrink import smallest
-
-SEEDS = Path(__file__).with_name("seeds.txt")
 
 
 def main() -> int:
@@ -31,10 +26,13 @@ def main() -> int:
     try:
         with running() as simulated:
             if options.mutations is not None:
-                return _mutations(simulated, options.mutations, options.tries)
+                return _mutations(simulated, options)
+            if options.case is not None:
+                return _replay(simulated, case.kept()[options.case])
             if options.seed is not None:
-                return _one(simulated, options.seed, options.steps)
-            return _many(simulated, options.seeds, options.first)
+                return _one(simulated, options)
+            first = fresh_seed() if options.first is None else options.first
+            return _many(simulated, range(first, first + options.seeds))
     except KeyboardInterrupt:
         return 130
 
@@ -50,45 +48,40 @@ def running() -> Iterator[Database]:
         yield simulated
 
 
-def remembered() -> list[int]:
-    """The seeds that failed once."""
-    lines = (line.partition("#")[0].strip() for line in SEEDS.read_text().splitlines())
-    return [int(line) for line in lines if line]
-
-
-def told(outcome: Outcome, simulated: Database, *, seconds: float = 45) -> str:
-    """A failure, made small, and how to have it again."""
-    small = smallest(outcome, lambda schedule: run(schedule, simulated), seconds=seconds)
-    kept = _kept(outcome, small)
-    again = f"python -m tests.simulation --seed {outcome.plan.seed}{kept}"
-    return "\n".join([*small.history, f"again: {again}"])
-
-
-def _kept(outcome: Outcome, small: Outcome) -> str:
-    """The numbers of the steps that are left, if each is as it was in the whole schedule."""
-    numbers, steps = [], list(outcome.plan.steps)
-    position = 0
-    for step in small.plan.steps:
-        whole = [replace(s, course=step.course) for s in steps[position:]]
-        position += whole.index(step) + 1
-        numbers.append(f"{position}{'' if steps[position - 1] == step else 'c'}")
-    return f" --steps {','.join(numbers)}"
-
-
-def _one(simulated: Database, seed: int, steps: str | None) -> int:
-    schedule = plan_of(seed)
-    if steps:
-        schedule = replace(
-            schedule, steps=tuple(_pick(schedule.steps, n) for n in steps.split(","))
-        )
+def _one(simulated: Database, options: argparse.Namespace) -> int:
+    schedule = plan_of(options.seed)
+    if options.steps:
+        schedule = replace(schedule, steps=pick(schedule.steps, options.steps))
     outcome = run(schedule, simulated)
     print("\n".join(outcome.history))
+    if options.keep and outcome.violation is not None:
+        print(f"kept: {_keep(simulated, outcome, options.keep)}")
     return int(outcome.violation is not None)
 
 
-def _many(simulated: Database, count: int, first: int | None) -> int:
-    seeds = range(first, first + count) if first is not None else _fresh(count)
+def _keep(simulated: Database, outcome: Outcome, why: str) -> str:
+    small = smallest(outcome, lambda schedule: run(schedule, simulated), seconds=90)
+    rule = small.violation.rule if small.violation else ""
+    made = Case(why, small.plan, rule, f"seed {outcome.plan.seed}", small.history)
+    return str(case.keep(made))
+
+
+def _replay(simulated: Database, kept: Case) -> int:
+    """A case on the service as it is, and with its deliberate bug."""
+    as_it_is = replayed(kept, simulated)
+    print("\n".join([kept.why, *as_it_is.history]))
+    if kept.bug:
+        print(
+            "\n".join(
+                ["", f"with the bug: {kept.bug}", *replayed(kept, simulated, mutated=True).history]
+            )
+        )
+    return int(as_it_is.violation is not None)
+
+
+def _many(simulated: Database, seeds: range) -> int:
     began, steps, found = time.monotonic(), 0, 0
+    print(f"seeds {seeds.start} to {seeds.stop - 1}")
     for done, seed in enumerate(seeds, start=1):
         outcome = run(plan_of(seed), simulated)
         steps += outcome.steps
@@ -96,56 +89,44 @@ def _many(simulated: Database, count: int, first: int | None) -> int:
             found += 1
             print(f"\nseed {seed}: {outcome.violation}\n{told(outcome, simulated)}", flush=True)
         speed = done / (time.monotonic() - began)
-        end = "\n" if done == count else ""
-        print(f"\r{done} of {count} seeds, {steps} steps, {found} found, {speed:.1f}/s", end=end)
+        end = "\n" if done == len(seeds) else ""
+        print(
+            f"\r{done} of {len(seeds)} seeds, {steps} steps, {found} found, {speed:.1f}/s", end=end
+        )
         sys.stdout.flush()
     return int(found > 0)
 
 
-def _mutations(simulated: Database, wanted: str, tries: int) -> int:
-    survived = 0
-    for name, mutate in MUTATIONS.items():
-        if not any(word in name for word in wanted.split(",")):
+def _mutations(simulated: Database, options: argparse.Namespace) -> int:
+    """Random seeds against deliberate bugs; one that has no case yet gets one."""
+    survived, cases = 0, {kept.bug for kept in case.kept().values()}
+    first = fresh_seed() if options.first is None else options.first
+    for bug in MUTATIONS:
+        if not any(words in bug for words in options.mutations.split(",")):
             continue
-        with pytest.MonkeyPatch.context() as patch:
-            mutate(patch)
-            caught = _first_failure(simulated, tries)
-        survived += caught is None
-        line = f"{caught.plan.seed} | {caught.steps} | {caught.violation}" if caught else "SURVIVED"
-        print(f"{name} | {line}"[:200], flush=True)
+        progress, made = hunt(
+            simulated, bug, range(first, first + options.tries), small=bug not in cases
+        )
+        survived += progress.found is None
+        line = f"{made.found} | {made.shows}" if made else f"SURVIVED {progress.seeds} seeds"
+        print(f"{bug} | {line}", flush=True)
+        if made and bug not in cases:
+            case.keep(made)
     return int(survived > 0)
-
-
-def _first_failure(simulated: Database, tries: int) -> Outcome | None:
-    for seed in range(tries):
-        outcome = run(plan_of(seed), simulated)
-        if outcome.violation is not None:
-            return outcome
-    return None
-
-
-def _pick(steps: tuple[Step, ...], number: str) -> Step:
-    """A step by its number; with a `c` without its pauses and fault."""
-    step = steps[int(number.removesuffix("c")) - 1]
-    return replace(step, course=Course()) if number.endswith("c") else step
-
-
-def _fresh(count: int) -> list[int]:
-    return [random.SystemRandom().randrange(10**9) for _ in range(count)]
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
-    parser.add_argument("--seeds", type=int, default=1000, help="how many new seeds to run")
-    parser.add_argument(
-        "--first", type=int, help="run consecutive seeds from here, not random ones"
-    )
+    parser.add_argument("--seeds", type=int, default=1000, help="how many seeds to run")
+    parser.add_argument("--first", type=int, help="begin with this seed, not anywhere")
     parser.add_argument("--seed", type=int, help="run this one, and show its history")
     parser.add_argument("--steps", help="only these steps of it, as a failure prints them")
+    parser.add_argument("--keep", metavar="WHY", help="make a case of it: small, in cases/")
+    parser.add_argument("--case", metavar="NAME", help="run a case of cases/, and show its history")
     parser.add_argument(
         "--mutations", nargs="?", const="", help="try the deliberate bugs, or those so named"
     )
-    parser.add_argument("--tries", type=int, default=60, help="seeds for each deliberate bug")
+    parser.add_argument("--tries", type=int, default=400, help="seeds for each deliberate bug")
     return parser.parse_args()
 
 

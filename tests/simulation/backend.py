@@ -123,11 +123,23 @@ def correct(accumulator_id: str, body: Body) -> Request:
     return Request("accumulators", "PATCH", resource, parameters, json.dumps(body))
 
 
+def retire(accumulator_id: str) -> Request:
+    """Take an accumulator out of the system."""
+    resource = "/v1/accumulators/{accumulator_id}"
+    return Request("accumulators", "DELETE", resource, (("accumulator_id", accumulator_id),))
+
+
 def register_cabinet(cabinet_id: str, cells: int) -> Request:
     """Make a cabinet known."""
     coords = {"lat": 55.75, "lon": 37.62}
     body = {"cabinet_id": cabinet_id, "coords": coords, "cells_total": cells}
     return Request("cabinets", "POST", "/v1/cabinets", body=json.dumps(body))
+
+
+def remove_cabinet(cabinet_id: str) -> Request:
+    """Forget a cabinet."""
+    parameters = (("cabinet_id", cabinet_id),)
+    return Request("cabinets", "DELETE", "/v1/cabinets/{cabinet_id}", parameters)
 
 
 def register(body: Body) -> Request:

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from local.cabinet.cells import Accumulator
 from local.cabinet.hardware import Hardware
+from tests.simulation import backend
 from tests.simulation.calls import Course
 from tests.simulation.simulation import Simulation
 from tests.simulation.world import Spot, Unit
@@ -165,6 +166,28 @@ def stranger(sim: Simulation, _course: Course, numbers: Numbers) -> str:
     return f"{who} finds {one.accumulator_id}"
 
 
+def twin(sim: Simulation, _course: Course, numbers: Numbers) -> str:
+    """A technician has an accumulator with the id of another one."""
+    who = sim.contractors[numbers[0] % len(sim.contractors)]
+    ids = sorted(sim.world.places())
+    one = Accumulator(ids[numbers[1] % len(ids)], 95)
+    sim.world.bags[who].append(one)
+    sim.world.twins.add(one.accumulator_id)
+    return f"{who} has another {one.accumulator_id}"
+
+
+def remove(sim: Simulation, course: Course, numbers: Numbers) -> str:
+    """An operator forgets a cabinet that is there, or makes it known again."""
+    cabinet_id, _ = _unit(sim, numbers)
+    again = numbers[1] % 3 == 0
+    return sim.request(
+        backend.register_cabinet(cabinet_id, sim.plan.cells)
+        if again
+        else backend.remove_cabinet(cabinet_id),
+        course,
+    )
+
+
 def alarm(sim: Simulation, _course: Course, numbers: Numbers) -> str:
     """A cabinet smells smoke, or no more."""
     cabinet_id, _ = _unit(sim, numbers)
@@ -192,5 +215,7 @@ STEPS = {
     forge: 2,
     pry: 2,
     stranger: 1,
+    twin: 1,
+    remove: 2,
     alarm: 1,
 }

@@ -50,6 +50,8 @@ class Call:
     work: Callable[[], Any]
     course: Course
     done: "Callable[[Call], object]"
+    committed: Callable[[], object] = lambda: None
+    """Told of each commit, on the call's own thread."""
     state: State = "new"
     result: Any = None
     error: BaseException | None = None

@@ -19,7 +19,7 @@ from functions.migrate.main import handler as migrate
 from local.postgres import Postgres
 from shared import config, db
 from tests.cloud import Context
-from tests.simulation.calls import Call, Point, current
+from tests.simulation.calls import Call, Fault, Point, current
 from tests.simulation.clock import BEGINNING, Clock
 
 _TABLES = """cabinets, boots, cells, accumulators, movements, bookings, booking_cells, commands,
@@ -38,6 +38,7 @@ class Database:
         self.clock = Clock()
         self.links: list[Link] = []
         self.ended = 0  # transactions so far: after each, who was blocked may try again
+        self.up = True
         self.changed = True  # whether anything was committed since this was last set to False
         self._plans: dict[str, str] = {}
         self._eyes = _connect(url)
@@ -46,7 +47,7 @@ class Database:
 
     def reset(self, clock: Clock) -> None:
         """Begin a run: nothing is known, and time is this clock's."""
-        self.clock = clock
+        self.clock, self.up = clock, True
         self._cursor.execute(f"TRUNCATE {_TABLES} RESTART IDENTITY")
 
     def query(self, sql: str, **values: Any) -> list[dict[str, Any]]:
@@ -55,6 +56,13 @@ class Database:
             sql = f"EXECUTE {self._prepared(sql)}"
         self._cursor.execute(f"SET sim.now = '{self.clock.now().isoformat()}'; {sql}", values)
         return [dict(row) for row in self._cursor.fetchall()] if self._cursor.description else []
+
+    def answers(self, questions: dict[str, str]) -> dict[str, list[dict[str, Any]]]:
+        """Several questions at once, for the sake of speed: their rows, with JSON's types."""
+        rows = "(SELECT coalesce(json_agg(t), '[]') FROM ({}) t)"
+        sql = f"SELECT json_build_array({', '.join(map(rows.format, questions.values()))}) AS all"
+        [row] = self.query(sql)
+        return dict(zip(questions, row["all"], strict=True))
 
     def _prepared(self, sql: str) -> str:
         """Planned once: the same questions are asked after every step."""
@@ -66,11 +74,23 @@ class Database:
     def connect(self) -> "Link":
         """For shared.db: an idle connection, or another one."""
         db.close()
+        if not self.up:
+            current().suffered = Fault("cut", "begin", 0)
+            raise psycopg2.OperationalError("simulation: the server is starting up")
         idle = [link for link in self.links if link.call is None]
         link = idle[0] if idle else Link(self)
         link.call, link.closed = current(), False
         db._instance.connection, db._instance.url = link, config.settings().database_url
         return link
+
+    def crash(self, *, recovers: bool) -> int:
+        """The server ends in the middle of everything; how many transactions are undone."""
+        self.up = recovers
+        undone = sum(link.is_open for link in self.links)
+        for link in self.links:
+            link.close_transaction()
+            link.broken = link.call is not None
+        return undone
 
     def give_back(self, call: Call) -> None:
         """A call has ended: its connection is another's."""
@@ -98,6 +118,7 @@ class Link:
         self.call: Call | None = None
         self.closed = False
         self.is_open = False
+        self.broken = False
         self.blocked_at = -1
         database.links.append(self)
 
@@ -108,7 +129,7 @@ class Link:
     def close(self) -> None:
         """To be used by another call."""
         self.close_transaction()
-        self.call = None
+        self.call, self.broken = None, False
 
     def close_transaction(self) -> None:
         """What was begun is rolled back, as by the server."""
@@ -129,6 +150,13 @@ class Link:
         self.closed = True
         raise psycopg2.OperationalError("simulation: the connection was cut")
 
+    def check(self) -> None:
+        """Raise if the server has ended since the connection was made."""
+        if self.broken:
+            self.closed = True
+            current().suffered = Fault("cut", "statement", 0)
+            raise psycopg2.OperationalError("simulation: the server has ended the connection")
+
 
 class Cursor:
     """A cursor that stops, fails and waits as the call's course wants it."""
@@ -136,12 +164,6 @@ class Cursor:
     def __init__(self, link: Link) -> None:
         self.connection = link
         self._real = link.real.cursor()
-
-    def __enter__(self) -> "Cursor":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._real.close()
 
     @property
     def description(self) -> Any:
@@ -175,16 +197,20 @@ class Cursor:
     def _reach(self, point: Point) -> None:
         if current().reach(point):
             self.connection.cut()
+        if point != "committed":
+            self.connection.check()
 
     def _commit(self, call: Call) -> None:
         self._reach("commit")
         self.connection.end("COMMIT")
         call.commits += 1
+        call.committed()
         self._reach("committed")
 
     def _attempt(self, sql: str, params: Any) -> None:
         link = self.connection
         while True:
+            link.check()
             others = link.database.others_in_transaction(link)
             if not link.is_open:
                 text = f"SET sim.now = '{self._now()}'; {sql}"

@@ -47,8 +47,6 @@ def shuffle(sim: Simulation, _course: Course, numbers: Numbers) -> str | None:
 def publishing(sim: Simulation, _course: Course, numbers: Numbers) -> str:
     """The broker is down, loses what it takes, or is slow; or is well again."""
     mode = ("ok", "down", "lost", "slow", "ok", "ok")[numbers[0] % 6]
-    if mode == "slow" and not sim.plan.honours_ttl:
-        mode = "lost"  # else nothing could keep an old command from being executed
     sim.network.mode = mode  # type: ignore[assignment] # one of the four words
     return f"publishing: {mode}"
 
@@ -73,6 +71,17 @@ def disconnect(sim: Simulation, _course: Course, numbers: Numbers) -> str:
     return f"{cabinet_id} finds the network again"
 
 
+def crash(sim: Simulation, _course: Course, numbers: Numbers) -> str:
+    """The database server ends, and comes back; sometimes not at once."""
+    if not sim.database.up:
+        sim.database.up = True
+        return "the database is back"
+    recovers = numbers[0] % 3 > 0
+    undone = sim.database.crash(recovers=recovers)
+    back = "comes back" if recovers else "stays away"
+    return f"the database crashes ({undone} transactions undone) and {back}"
+
+
 def _unit(sim: Simulation, numbers: Numbers) -> tuple[str, Unit]:
     cabinet_id = f"C-{1 + numbers[0] % sim.plan.cabinets}"
     return cabinet_id, sim.world.units[cabinet_id]
@@ -86,4 +95,5 @@ STEPS = {
     publishing: 3,
     catch_up: 3,
     disconnect: 3,
+    crash: 2,
 }

@@ -45,7 +45,7 @@ class Memory:
     made_by_key: dict[str, str] = field(default_factory=dict)
     sent: list[Sent] = field(default_factory=list)
     swaps: list[tuple[str, str, str, str]] = field(default_factory=list)
-    """Physical swaps: contractor, scooter, installed, removed."""
+    """Physical swaps: contractor, scooter, installed, removed; "": it is not mentioned."""
     overtaken: set[tuple[str, str]] = field(default_factory=set)
     """Scooter and installed: swaps whose reports may have come after those of later swaps."""
     swap_ids: dict[int, str] = field(default_factory=dict)
@@ -60,5 +60,5 @@ class Memory:
 
     def overtake(self, accumulator_ids: set[str]) -> None:
         """Old reports about these may come after new ones, and without a key be taken for new."""
-        swaps = (swap for swap in self.swaps if {*swap[2:]} & accumulator_ids)
+        swaps = (swap for swap in self.swaps if {*swap[2:]} & (accumulator_ids - {""}))
         self.overtaken |= {(swap[1], swap[2]) for swap in swaps}

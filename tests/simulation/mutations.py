@@ -14,7 +14,7 @@ import pytest
 
 from functions.mqtt_trigger import main as trigger
 from shared.errors import DatabaseUnavailable
-from shared.repo import accumulators, bookings, cabinets, commands, idempotency
+from shared.repo import accumulators, anomalies, bookings, cabinets, commands, idempotency
 from shared.services import booking, dispatch, evidence, ingest, settlement, swap, unlock, world
 
 Patch = pytest.MonkeyPatch
@@ -212,6 +212,29 @@ MUTATIONS: dict[str, Mutation] = {
            UPDATE commands SET status = 'no_answer'""",
     ),
     "messages are lost when the database fails": lambda p: _swallow(p),  # noqa: PLW0108 - defined below
+    "what cannot be read is dropped": lambda p: rewrite(
+        p, ingest, "_open", 'world.note("malformed", str(error))', "pass"
+    ),
+    "what a removed cabinet has said is dropped": lambda p: rewrite(
+        p, ingest, "apply", 'world.note("unknown_device", letter.envelope.device_id)', "pass"
+    ),
+    "a removed cabinet is named by what it has said": lambda p: rewrite(
+        p,
+        anomalies,
+        "insert",
+        """(SELECT c.cabinet_id FROM cabinets c
+                                            WHERE c.cabinet_id = t.cabinet_id FOR KEY SHARE)""",
+        "t.cabinet_id",
+    ),
+    "an unlock is sure that its cabinet is there": lambda p: rewrite(
+        p, unlock, "_decide", "locked = cabinets", "[cabinet] = locked = cabinets"
+    ),
+    "what is active again after its time is in the way": lambda p: rewrite(
+        p, ingest, "apply", "booking.write_expiry(tx, world.cabinets)", "pass"
+    ),
+    "a swap does not lock the cabinet that holds what it takes": lambda p: rewrite(
+        p, swap, "_lock", "bookings.cabinets_holding(tx, wanted)", "set()"
+    ),
     "messages are taken before they are applied": lambda p: rewrite(
         p, ingest, "apply", "for letter in letters:", "for letter in letters[:1]:"
     ),

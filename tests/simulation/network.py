@@ -42,7 +42,9 @@ class Line:
 class Network:
     """The broker, the lines to the cabinets, and the queue before the trigger."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, ordered: bool) -> None:
+        self.ordered = ordered
+        """Whether a slow broker keeps the order of all that it is told."""
         self.lines: dict[str, Line] = {}
         self.mode: Mode = "ok"
         self.slow: deque[Publication] = deque()
@@ -65,7 +67,7 @@ class Network:
         if self.mode == "down":
             raise QueueUnavailable
         self.watch(publication)
-        if self.mode == "slow":
+        if self.mode == "slow" or (self.mode == "ok" and self.ordered and self.slow):
             self.slow.append(publication)
         elif self.mode == "ok":
             self.arrive(publication)

@@ -5,7 +5,7 @@ from typing import Any
 from tests.simulation.backend import Answer, Request
 from tests.simulation.calls import Call, Killed
 from tests.simulation.memory import Known, Sent, Violation
-from tests.simulation.network import Message, Publication, message_of
+from tests.simulation.network import Message, Publication, describe, message_of
 from tests.simulation.scene import Scene
 
 TTL_S = 15
@@ -86,7 +86,7 @@ def _swap_answered(sim: Scene, index: int, answer: Answer) -> None:
     if answer.status == 200:
         sim.memory.swap_ids[index] = answer.body["swap_id"]
         _swapped(sim, index)
-    elif answer.status == 409 and known is not None:
+    elif answer.status == 409 and known is not None and not _has_twin(sim, index):
         last = sim.database.query(
             """SELECT DISTINCT ON (accumulator_id) swap_id::text AS swap_id FROM movements
                 WHERE accumulator_id = ANY (%(ids)s)
@@ -97,17 +97,34 @@ def _swap_answered(sim: Scene, index: int, answer: Answer) -> None:
             raise Violation("I3 the same swap twice is answered alike", answer)
 
 
+def _has_twin(sim: Scene, index: int) -> bool:
+    return bool({*sim.memory.swaps[index][2:]} & sim.world.twins)
+
+
+def _taken_out(sim: Scene, index: int, scooter: str) -> set[str]:
+    """What a swap moved out of its scooter; the swap that put it there may be answered later."""
+    rows = sim.database.query(
+        """SELECT accumulator_id FROM movements
+            WHERE swap_id::text = %(swap_id)s AND from_scooter_id = %(scooter)s""",
+        swap_id=sim.memory.swap_ids[index],
+        scooter=scooter,
+    )
+    return {row["accumulator_id"] for row in rows}
+
+
 def _swapped(sim: Scene, index: int) -> None:
     """A swap's report was taken; if it came too late, it may have confused the records."""
     sim.memory.confirmed.add(index)
     contractor, scooter, installed, removed = sim.memory.swaps[index]
     places, claims, unsure = sim.world.places(), sim.world.claims, sim.world.unsure
-    if places[installed] == scooter and places[removed] == contractor:
-        for accumulator_id, place in ((installed, scooter), (removed, contractor)):
+    told = {installed: scooter} | ({removed: contractor} if removed else {})
+    if all(places[id_] == place for id_, place in told.items()):
+        for accumulator_id, place in told.items():
             claims[accumulator_id] = None if accumulator_id in unsure else place
         return
-    sim.memory.overtake({installed, removed})
-    confused = {installed, removed} | {i for i, place in claims.items() if place == scooter}
+    sim.memory.overtake({*told})
+    confused = {*told} | {i for i, place in claims.items() if place == scooter}
+    confused |= _taken_out(sim, index, scooter)
     claims.update(dict.fromkeys(confused))
     unsure |= confused
 
@@ -125,6 +142,21 @@ def taken(sim: Scene, call: Call, batch: list[Message]) -> None:
         message = message_of(record)
         if message.get("type") == "command_result":
             _check_settled(sim, record["details"]["device_id"], message)
+
+
+def committed(sim: Scene, batch: list[Message]) -> None:
+    """On the thread of a call: a batch has been applied, and what could not be is kept."""
+    there = {row["device_id"] for row in sim.database.query("SELECT device_id FROM cabinets")}
+    strange = [
+        record
+        for record in batch
+        if record["details"]["device_id"] not in there or "type" not in message_of(record)
+    ]
+    kept = sim.database.query("SELECT event_id FROM anomalies") if strange else []
+    names = {row["event_id"] for row in kept}
+    for record in strange:
+        if record["event_metadata"]["event_id"] not in names:
+            sim.found.append(Violation("I5 no message disappears", describe(record)))
 
 
 def _check_settled(sim: Scene, cabinet_id: str, message: Message) -> None:

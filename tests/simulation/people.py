@@ -74,7 +74,8 @@ def visit(sim: Simulation, _course: Course, numbers: tuple[int, int, int, int]) 
     bag = sim.world.bags[who]
     if inside and c % 10 < 7:
         sim.world.take(spot, who)
-        sim.world.claims[inside] = who if who == owner and spot not in sim.world.liars else None
+        known = who == owner and spot not in sim.world.liars and inside not in sim.world.unsure
+        sim.world.claims[inside] = who if known else None
         done.append(f"takes {inside}")
     elif not inside and bag and c % 10 < 7:
         one = bag[b % len(bag)]
@@ -106,17 +107,19 @@ def swap(sim: Simulation, course: Course, numbers: tuple[int, int, int, int]) ->
     told = f"{who} at {scooter} puts {ids[0]} in for {ids[1]}"
     if d % 10 == 0:
         return told + ", tells nobody"
+    if c // 5 % 6 == 0:
+        ids = (ids[0], "")  # he does not mention what he took out
     sim.memory.swaps.append((who, scooter, *ids))
-    body = {
+    body: dict[str, object] = {
         "scooter_id": scooter,
         "contractor_id": who,
         "installed_accumulator_id": ids[0],
-        "removed_accumulator_id": ids[1],
-        "removed_battery_charge": d % 100,
     }
+    if ids[1]:
+        body |= {"removed_accumulator_id": ids[1], "removed_battery_charge": d % 100}
     if d % 10 < 4:
         body["reconcile"] = True
-    sim.memory.registered |= {*ids}  # whoever is named in a report is known from then on
+    sim.memory.registered |= {*ids} - {""}  # whoever is named in a report is known from then on
     request = backend.swap(body, _key(sim, d), len(sim.memory.swaps) - 1)
     told = f"{told}: {sim.request(request, course)}"
     return f"{told}; again: {sim.request(request, Course())}" if c % 5 == 0 else told
@@ -203,7 +206,9 @@ def _operation(sim: Simulation, numbers: tuple[int, int, int, int]) -> Request:
 def _correction(sim: Simulation, a: int, d: int) -> Request:
     ids = sorted(sim.world.places())
     accumulator_id = ids[a % len(ids)]
-    match d % 4:
+    match d % 5:
+        case 4:
+            return backend.retire(accumulator_id)
         case 0:
             place: dict[str, object] = {"nowhere": True}
         case 1:

@@ -5,6 +5,7 @@ steps can be left out and the others still mean something.
 """
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from tests.simulation.calls import Course, Effect, Fault, Point
@@ -25,8 +26,12 @@ _FAULTS: tuple[tuple[Effect, Point], ...] = (
     ("cut", "commit"),
     ("cut", "committed"),
 )
+_ZEALS = (0.2, 0.5, 1, 1, 2, 5)
 _CALM = Course()
 _PAUSES: tuple[Point, ...] = ("begin", "commit", "committed", "publish", "published")
+
+
+Numbers = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True)
@@ -34,7 +39,7 @@ class Step:
     """One step: `kind` is a function of people.py or faults.py."""
 
     kind: str
-    numbers: tuple[int, int, int, int]
+    numbers: Numbers
     course: Course = _CALM
 
 
@@ -52,31 +57,49 @@ class Plan:
 
 
 def make(seed: int, weights: dict[str, int], rare: frozenset[str]) -> Plan:
-    """The schedule of a seed: each run has a bent of its own, and only some of the `rare` kinds."""
+    """The schedule of a seed: each run has a bent of its own, and only some of the `rare` kinds.
+
+    What is rare in all runs on average is common in some of them, and so are combinations.
+    """
     rng = random.Random(seed)  # noqa: S311 - a simulation
     chosen = {
-        kind: weight for kind, weight in weights.items() if kind not in rare or rng.random() < 0.4
+        kind: weight * rng.choice(_ZEALS)
+        for kind, weight in weights.items()
+        if kind not in rare or rng.random() < 0.4
     }
-    pausing, failing = rng.choice((0, 0.1, 0.4)), rng.choice((0, 0.05, 0.2))
+    habits = {kind: _habit(rng) for kind in weights}
+    course = _courses(rng)
     kinds = rng.choices([*chosen], [*chosen.values()], k=STEPS)
-    steps = tuple(
-        Step(
-            kind,
-            (rng.randrange(1000), rng.randrange(1000), rng.randrange(1000), rng.randrange(1000)),
-            _course(rng, pausing, failing),
-        )
-        for kind in kinds
-    )
+    steps = tuple(Step(kind, _numbers(rng, habits[kind]), course()) for kind in kinds)
     honours_ttl = rng.random() < 0.6
-    return Plan(seed, rng.randint(1, 2), rng.randint(2, 4), rng.randint(1, 3), honours_ttl, steps)
+    cabinets = rng.choice((1, 1, 2, 2, 3))
+    return Plan(seed, cabinets, rng.randint(2, 4), rng.randint(1, 3), honours_ttl, steps)
 
 
-def _course(rng: random.Random, pausing: float, failing: float) -> Course:
-    pauses = (rng.randint(1, 20), rng.randint(1, 40)) if rng.random() < pausing else ()
-    pause_at = (rng.choice(_PAUSES), rng.randint(1, 2)) if rng.random() < pausing else None
-    fault = None
-    if rng.random() < failing:
-        effect, point = rng.choice(_FAULTS)
-        nth = rng.randint(1, 9) if point == "statement" else rng.choice((1, 2, 2))
-        fault = Fault(effect, point, nth)
-    return Course(pauses, pause_at, fault)
+def _habit(rng: random.Random) -> tuple[int | None, ...]:
+    """Which of a kind's numbers are always the same in this run."""
+    return tuple(rng.randrange(1000) if rng.random() < 0.15 else None for _ in range(4))
+
+
+def _numbers(rng: random.Random, habit: tuple[int | None, ...]) -> Numbers:
+    a, b, c, d = (rng.randrange(1000) if known is None else known for known in habit)
+    return a, b, c, d
+
+
+def _courses(rng: random.Random) -> Callable[[], Course]:
+    """How this run's calls go: where they like to stop, and what befalls them."""
+    pausing, failing = rng.choice((0, 0.1, 0.4)), rng.choice((0, 0.05, 0.2))
+    stops = rng.sample(_PAUSES, rng.randint(1, len(_PAUSES)))
+    faults = rng.sample(_FAULTS, rng.randint(1, len(_FAULTS)))
+
+    def course() -> Course:
+        pauses = (rng.randint(1, 20), rng.randint(1, 40)) if rng.random() < pausing else ()
+        pause_at = (rng.choice(stops), rng.randint(1, 2)) if rng.random() < pausing else None
+        fault = None
+        if rng.random() < failing:
+            effect, point = rng.choice(faults)
+            nth = rng.randint(1, 9) if point == "statement" else rng.choice((1, 2, 2, 3))
+            fault = Fault(effect, point, nth)
+        return Course(pauses, pause_at, fault)
+
+    return course

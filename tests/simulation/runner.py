@@ -5,6 +5,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -25,6 +26,7 @@ _WEIGHTS = {
     step.__name__: weight for step, weight in (people.STEPS | faults.STEPS | cabinets.STEPS).items()
 }
 _RARE = frozenset(step.__name__ for step in faults.STEPS | cabinets.STEPS) - {"deliver", "obey"}
+_ROOT = f"{Path(__file__).parents[2]}/"
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,7 @@ def _register(sim: Simulation, body: dict[str, object]) -> None:
 def _settle(sim: Simulation) -> None:
     """Heal everything, deliver everything, close the doors, report, and let time pass."""
     sim.history.note("all is healed")
-    sim.network.mode = "ok"
+    sim.network.mode, sim.database.up = "ok", True
     for call in sim.calls:
         call.let_be()
     for cabinet_id, unit in sim.world.units.items():
@@ -121,6 +123,7 @@ def _settle(sim: Simulation) -> None:
             cell.senses, cell.lock, cell.fault, cell.disabled = {}, "ok", None, False
         if not unit.powered:
             sim.world.power_up(cabinet_id, keep_outbox=True)
+        sim.request(backend.register_cabinet(cabinet_id, sim.plan.cells), Course())
         sim.world.reconnect(cabinet_id)
         sim.world.release(cabinet_id)
         sim.world.tell(cabinet_id)
@@ -203,4 +206,4 @@ class _Catcher(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         trace = "".join(traceback.format_exception(*record.exc_info)) if record.exc_info else ""
-        self._errors.append(f"{record.getMessage()} {trace}")
+        self._errors.append(f"{record.getMessage()} {trace.replace(_ROOT, '')}")

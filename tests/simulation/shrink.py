@@ -14,13 +14,14 @@ Run = Callable[[Plan], Outcome]
 def smallest(failing: Outcome, run: Run, *, seconds: float) -> Outcome:
     """The smallest that is found in so much time; every step of it is needed, given enough."""
     deadline = time.monotonic() + seconds
-    best = failing
     steps = list(failing.plan.steps[: failing.steps])
-    size = max(1, len(steps) // 2)
+    best = _attempt(failing, [replace(step, course=Course()) for step in steps], run) or failing
+    size = max(1, failing.steps // 2)
     while size and time.monotonic() < deadline:
-        shorter = _without_some(best, steps, size, run, deadline)
-        best, steps = shorter, list(shorter.plan.steps)[: shorter.steps]
-        size //= 2
+        steps = list(best.plan.steps)[: best.steps]
+        best = _without_some(best, steps, size, run, deadline)
+        again = size == 1 and len(best.plan.steps) < len(steps)
+        size = size if again else size // 2
     return _calmed(best, run, deadline)
 
 

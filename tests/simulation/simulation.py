@@ -50,6 +50,7 @@ class Simulation(Scene):
             lambda: handler_of("mqtt_trigger")(event, Context()),
             course,
             lambda call: outcomes.taken(self, call, batch),
+            lambda: outcomes.committed(self, batch),
         )
         return self._begin(call)
 

@@ -59,6 +59,8 @@ class World:
         """Accumulators outside cells: where the service should think they are, if it can know."""
         self.unsure: set[str] = set()
         """Accumulators swapped while cabinets' words about them were still on their way."""
+        self.twins: set[str] = set()
+        """Ids that two accumulators have."""
         self.put_at: dict[str, int] = {}
         """At which opening of its cell an accumulator was put into it."""
         self.taken: set[tuple[str, str, int]] = set()
@@ -214,15 +216,21 @@ class World:
         self.act(spot[0], lambda hardware: hardware.close_door(spot[1]))
 
     def places(self) -> dict[str, str]:
-        """Where each accumulator really is: `C-1/3`, `T-1` or `S-1`."""
-        found = {}
+        """Where each accumulator really is: `C-1/3`, `T-1` or `S-1`; of twins, one of them."""
+        return {id_: places[-1] for id_, places in self.everywhere().items()}
+
+    def everywhere(self) -> dict[str, list[str]]:
+        """Each id, and all places where something with that id really is."""
+        found: dict[str, list[str]] = {}
         for cabinet_id, unit in self.units.items():
             for number, cell in unit.hardware.cells.items():
                 if cell.accumulator:
-                    found[cell.accumulator.accumulator_id] = f"{cabinet_id}/{number}"
+                    id_ = cell.accumulator.accumulator_id
+                    found.setdefault(id_, []).append(f"{cabinet_id}/{number}")
         for holders in (self.bags, self.scooters):
             for holder, accumulators in holders.items():
-                found |= {a.accumulator_id: holder for a in accumulators}
+                for one in accumulators:
+                    found.setdefault(one.accumulator_id, []).append(holder)
         return found
 
     def content(self, spot: Spot) -> str | None:
