@@ -78,6 +78,7 @@ class Fleet:
         `passwords`: by device id, where each has its own; with the file of a CA by TLS.
         """
         self.world.start()
+        self.world.network.start()
         for device in self.by_id.values():
             password = (passwords or {}).get(device.device_id, DEVICE_PASSWORD)
             device.start(host, port, password=password, ca_file=ca_file)
@@ -95,9 +96,8 @@ class Fleet:
         """Take all cabinets off the network; nothing waits for their answers any more."""
         self.world.stop()
         for device in self.by_id.values():
-            device.leave()
-        for device in self.by_id.values():
             device.stop()
+        self.world.network.stop()
         self._save(*self.by_id)
 
     def registrations(self) -> list[dict[str, Any]]:
