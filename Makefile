@@ -5,7 +5,7 @@ STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
 TERRAFORM_CHECK ?= ../shared/terraform/check
-.PHONY: help setup run demo test check format documents clean package secrets terraform-check topology rehearse simulate fuzz deploy smoke-test migrate destroy
+.PHONY: help setup run demo test check format documents clean package secrets terraform-check topology rehearse simulate fuzz soak deploy smoke-test migrate destroy
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -76,6 +76,9 @@ simulate: $(STAMP) ## Many random runs of the deterministic simulation: make sim
 
 fuzz: $(STAMP) ## Random messages for the decoder and the trigger: make fuzz SECONDS=600
 	@$(BIN)/python -m tests.campaign.fuzz --seconds $(or $(SECONDS),60)
+
+soak: $(STAMP) ## Hours of load on a local cloud with a thousand cabinets: make soak MINUTES=60
+	@$(BIN)/python -m tests.soak --minutes $(or $(MINUTES),60) $(ARGS)
 
 deploy: package secrets ## Package, plan, ask, apply with migrations, test what is deployed
 	@terraform -chdir=terraform init -input=false
