@@ -3,6 +3,7 @@
 # ruff: noqa: T201 - its screen is its interface
 
 import argparse
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -21,6 +22,8 @@ def main() -> int:
     if not Path("/proc/self/smaps_rollup").exists():
         print("a soak reads the processes' memory from Linux's /proc: it is not here")
         return 2
+    for number in (signal.SIGINT, signal.SIGTERM):  # also where nohup has them ignored
+        signal.signal(number, signal.default_int_handler)
     seconds = options.minutes * 60
     plan = Plan(seconds, options.cabinets, options.rate, options.seed)
     up = ("--cabinets", str(plan.cabinets), "--seed", str(plan.seed))
@@ -31,8 +34,8 @@ def main() -> int:
         print(f"starting a local cloud with {plan.cabinets} cabinets", flush=True)
         stack.wait_ready(seconds=SECONDS_TO_START)
         findings = run(stack, plan, lambda found: print(screen.row(found), flush=True))
-        stack.stop()
         print(*screen.whole(findings), sep="\n", flush=True)
+        stack.stop()
     if findings.interrupted:
         return 130
     return 0 if all(verdict.holds for verdict in findings.verdicts()) else 1
