@@ -184,7 +184,7 @@ class Stack:
             options.cabinets,
             options.cells,
             seed=options.seed,
-            state_file=options.data_dir / "cabinets.json",
+            state_file=options.data_dir / "cabinets.jsonl",
             registry_id=config.settings().registry_id,
         )
         api = Api(self.gateway.url, API_KEYS["operator"])

@@ -14,6 +14,7 @@ from tests.soak import screen
 from tests.soak.soak import Plan, run
 
 SECONDS_TO_START = 240
+SECONDS_TO_STOP = 60
 
 
 def main() -> int:
@@ -35,7 +36,8 @@ def main() -> int:
         stack.wait_ready(seconds=SECONDS_TO_START)
         findings = run(stack, plan, lambda found: print(screen.row(found), flush=True))
         print(*screen.whole(findings), sep="\n", flush=True)
-        stack.stop()
+        stack.process.terminate()
+        stack.process.wait(SECONDS_TO_STOP)
     if findings.interrupted:
         return 130
     return 0 if all(verdict.holds for verdict in findings.verdicts()) else 1

@@ -14,7 +14,6 @@ from uuid import UUID
 from local.api import Answer
 from local.cabinet.control import Control
 
-STREET = "street"  # the simulation's bag for all that is in no cabinet
 HOURS_OF_CHARGING = 4  # pass at once after a return, or the city would run flat
 ASKED_AGAIN_SECONDS = 5.0
 MOST_ASKED = 6
@@ -119,7 +118,9 @@ class City:
             yield call("refused", "POST", f"{path}/unlock", "booking_not_active")
             return
         for cell in (yield from self._unlock(booking)):
-            taken = self._act(cabinet_id, "take", cell=cell["cell_number"], by=STREET)
+            taken = self._act(
+                cabinet_id, "take", cell=cell["cell_number"], by=_street(cell["accumulator_id"])
+            )
             assert f" {cell['accumulator_id']} " in taken, f"{cell} is another: {taken}"
             one.bag.append(cell["accumulator_id"])
             self._act(cabinet_id, "close", cell=cell["cell_number"])
@@ -153,7 +154,12 @@ class City:
                 number = cell["cell_number"]
                 charge = one.rng.randint(3, 40)
                 self._act(
-                    cabinet_id, "insert", cell=number, accumulator=flat, by=STREET, charge=charge
+                    cabinet_id,
+                    "insert",
+                    cell=number,
+                    accumulator=flat,
+                    by=_street(flat),
+                    charge=charge,
                 )
                 one.bag.remove(flat)
                 self._act(cabinet_id, "close", cell=number)
@@ -191,6 +197,11 @@ class City:
     def _take_scooter(self, rng: random.Random) -> str:
         with self._lock:
             return self._parked.pop(rng.randrange(len(self._parked)))
+
+
+def _street(accumulator_id: str) -> str:
+    """The simulation's bag for what is in no cabinet: many small ones, as it writes them whole."""
+    return f"street-{accumulator_id[-2:]}"
 
 
 def _find(one: Technician, condition: str) -> Generator[Request, Answer, str]:

@@ -139,4 +139,5 @@ def _children(pid: int) -> list[int]:
 
 
 def _field(file: Path, name: str) -> int:
-    return next(int(line.split()[1]) for line in file.open() if line.startswith(name))
+    lines = file.read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(name))

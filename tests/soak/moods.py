@@ -1,4 +1,4 @@
-"""Cabinets that answer late, or not at all, for a minute each; then others do."""
+"""Cabinets that answer late, twice or not at all, for a while each; then others do."""
 
 import random
 import threading
@@ -6,8 +6,6 @@ from typing import Any
 
 from local.cabinet.control import Control
 
-SHARE = 0.02  # of the cabinets, at any time
-SECONDS = 60.0
 _MOODS: tuple[dict[str, Any], ...] = (
     {"how": "late", "seconds": 3},
     {"how": "late", "seconds": 20},  # longer than an unlock waits
@@ -23,11 +21,15 @@ class Moods:
     C-001 is always well: it is what the lag of the bridge is measured with.
     """
 
-    def __init__(self, control: Control, *, cabinets: int, seed: int) -> None:
+    def __init__(
+        self, control: Control, *, cabinets: int, share: float, seconds: float, seed: int
+    ) -> None:
+        """Spoil this share of the cabinets at any time, each for so long."""
         self._control = control
         self._rng = random.Random(f"{seed}/moods")  # noqa: S311 not a secret
         self._ids = [f"C-{number:03}" for number in range(2, cabinets + 1)]
-        self._most = max(1, round(SHARE * cabinets))
+        self._most = max(1, round(share * cabinets))
+        self._seconds = seconds
         self._spoilt: list[str] = []
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="moods")
@@ -45,7 +47,7 @@ class Moods:
             self._mend()
 
     def _run(self) -> None:
-        while not self._stopping.wait(SECONDS / self._most):
+        while not self._stopping.wait(self._seconds / self._most):
             cabinet_id = self._rng.choice(self._ids)
             if cabinet_id not in self._spoilt:
                 self._control.act(cabinet_id, "answer", **self._rng.choice(_MOODS))

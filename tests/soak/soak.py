@@ -27,6 +27,9 @@ class Plan:
     cabinets: int
     rate: float
     seed: int
+    spoilt_share: float = 0.02
+    """Of the cabinets answer late, twice or not at all, each for `spoilt_seconds`."""
+    spoilt_seconds: float = 60.0
     settle_seconds: float = 180.0
 
 
@@ -66,7 +69,13 @@ def run(stack: Running, plan: Plan, tell: Callable[[Findings], None] = lambda _:
     load = Load(api, city, cabinets=plan.cabinets, rate=plan.rate, seed=plan.seed)
     findings = Findings(load.results)
     gauges = Gauges(stack)
-    moods = Moods(stack.control, cabinets=plan.cabinets, seed=plan.seed)
+    moods = Moods(
+        stack.control,
+        cabinets=plan.cabinets,
+        share=plan.spoilt_share,
+        seconds=plan.spoilt_seconds,
+        seed=plan.seed,
+    )
     sending = threading.Thread(target=load.run, args=(plan.seconds,), name="load")
     gauges.start()
     moods.start()

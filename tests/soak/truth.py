@@ -1,8 +1,8 @@
 """Whether the database says where everything really is."""
 
-import json
 from typing import Any
 
+from local.cabinet.memory import Memory
 from tests.e2e.running import Running
 from tests.soak.city import City
 from tests.soak.gauges import Gauges
@@ -20,7 +20,7 @@ _NOT_AS_THEY_WERE = """
       FROM cells WHERE door <> 'closed' OR health <> 'ok' OR fault IS NOT NULL"""
 _IN_DOUBT = """
     SELECT 'command ' || command_id || ' is ' || status FROM commands
-     WHERE status IN ('pending', 'published', 'no_answer') AND cabinet_id IS NOT NULL"""
+     WHERE status IN ('pending', 'published', 'no_answer') AND booking_id IS NOT NULL"""
 
 
 def settle(stack: Running, city: City, gauges: Gauges, *, seconds: float) -> list[str]:
@@ -52,11 +52,10 @@ def differences(stack: Running, city: City, gauges: Gauges) -> list[str]:
 
 def _in_cells(stack: Running) -> dict[str, tuple[str, ...]]:
     """The file that the simulation writes before anyone hears of a change."""
-    world = json.loads((stack.data_dir / "cabinets.json").read_text())
+    cabinets, _ = Memory(stack.data_dir / "cabinets.jsonl").read()
     return {
         cell["accumulator"]["accumulator_id"]: ("cell", f"{cabinet_id}/{cell['cell_number']}")
-        for cabinet_id, cabinet in world.items()
-        if cabinet_id != "bags"
+        for cabinet_id, cabinet in cabinets.items()
         for cell in cabinet["cells"]
         if cell["accumulator"]
     }
