@@ -7,51 +7,34 @@ import pytest
 from tests.e2e.command_line import SHORT
 from tests.e2e.running import running
 from tests.soak.load import WORKERS
-from tests.soak.soak import Findings, Plan, run
+from tests.soak.soak import Plan, run
 
 PLAN = Plan(
     seconds=10,
     cabinets=100,
     rate=20,
     seed=1,
-    spoilt_share=0.05,
+    spoilt_share=0.1,
     spoilt_seconds=3,
     settle_seconds=60,
 )
 SETTINGS = {**SHORT, "POLL_SPREAD_SECONDS": "1"}
+FUNCTIONS_WITHOUT_REQUESTS = 2  # poll_cabinets and mqtt_trigger: one call at a time
 
-pytestmark = pytest.mark.skipif(
+
+@pytest.mark.timeout(180)
+@pytest.mark.skipif(
     not Path("/proc/self/smaps_rollup").exists(), reason="memory is read from Linux's /proc"
 )
-
-
-@pytest.fixture(scope="module")
-def findings() -> Findings:
-    """What ten seconds have shown; the cloud itself is checked when it stops."""
+def test_after_seconds_of_load_everything_is_where_it_really_is() -> None:
     options = ("--cabinets", str(PLAN.cabinets), "--poll-seconds", "3")
     with running(*options, settings=SETTINGS) as stack:
-        return run(stack, PLAN)
-
-
-@pytest.mark.timeout(180)
-def test_all_holds_after_seconds_of_load(findings: Findings) -> None:
-    told = [*findings.results.faults, *findings.violations, *findings.differences]
-    assert told == []
+        findings = run(stack, PLAN)
+    assert [*findings.results.faults, *findings.violations, *findings.differences] == []
     assert all(verdict.holds for verdict in findings.verdicts())
-
-
-@pytest.mark.timeout(180)
-def test_the_load_was_what_was_asked_for(findings: Findings) -> None:
     [minute] = findings.minutes
+    assert minute.reading.connections <= WORKERS + FUNCTIONS_WITHOUT_REQUESTS
     outcomes = minute.tally.outcomes
     assert outcomes.total() == pytest.approx(PLAN.seconds * PLAN.rate, rel=0.3)
     operations = {name.split()[0] for name in outcomes}
     assert operations >= {"near", "book", "unlock", "swap", "cabinet", "refused"}
-    assert outcomes["swap 200"] > 0
-
-
-@pytest.mark.timeout(180)
-def test_there_are_no_more_connections_than_requests_at_once(findings: Findings) -> None:
-    [minute] = findings.minutes
-    functions_with_a_database = 6
-    assert minute.reading.connections <= WORKERS + functions_with_a_database
