@@ -128,17 +128,18 @@ class City:
     def _swap(self, one: Technician) -> Story:
         for charged in [*one.bag]:
             scooter_id = self._take_scooter(one.rng)
-            [flat] = self.scooters[scooter_id]
-            body = {
+            flat = self.scooters[scooter_id]
+            body: dict[str, object] = {
                 "scooter_id": scooter_id,
                 "contractor_id": one.contractor_id,
                 "installed_accumulator_id": charged,
-                "removed_accumulator_id": flat,
-                "removed_battery_charge": one.rng.randint(3, 40),
             }
+            if flat:
+                charge = one.rng.randint(3, 40)
+                body |= {"removed_accumulator_id": flat[0], "removed_battery_charge": charge}
             yield _once(one, call("swap", "POST", "/v1/swaps", "200", body))
             one.bag.remove(charged)
-            one.bag.append(flat)
+            one.bag += flat
             self.scooters[scooter_id] = [charged]
             with self._lock:
                 self._parked.append(scooter_id)
@@ -196,7 +197,11 @@ class City:
 
     def _take_scooter(self, rng: random.Random) -> str:
         with self._lock:
-            return self._parked.pop(rng.randrange(len(self._parked)))
+            if self._parked:
+                return self._parked.pop(rng.randrange(len(self._parked)))
+            new = f"S-{len(self.scooters) + 1}"  # fresh from the factory, with nothing in it
+            self.scooters[new] = []
+            return new
 
 
 def _street(accumulator_id: str) -> str:

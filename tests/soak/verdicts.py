@@ -61,22 +61,39 @@ def over_time(minutes: Sequence[Minute]) -> list[Verdict]:
 
 
 def _memory(name: str, minutes: Sequence[Minute]) -> Verdict:
+    """More requests at once start more instances, each with connections, and they stay.
+
+    What that explains is no leak: it ends with the most that are ever needed at once.
+    """
     hours = [minute.reading.at / 3600 for minute in minutes]
     sizes = [minute.reading.processes[name].memory_mb for minute in minutes]
-    slope = _slope(hours, sizes)
+    instances = [minute.reading.connections for minute in minutes]
+    slope = growth(hours, sizes, instances)
     return Verdict(
         slope <= MEMORY_MB_AN_HOUR,
-        f"memory of {name}: {slope:+.1f} MB an hour in the last two thirds"
-        f" ({sizes[0]:.0f} -> {sizes[-1]:.0f} MB; limit {MEMORY_MB_AN_HOUR:g})",
+        f"memory of {name}: {slope:+.1f} MB an hour in the last two thirds, all else equal"
+        f" ({sizes[0]:.0f} -> {sizes[-1]:.0f} MB with {instances[0]} -> {instances[-1]} instances"
+        f" that have a connection; limit {MEMORY_MB_AN_HOUR:g})",
     )
 
 
-def _slope(xs: Sequence[float], ys: Sequence[float]) -> float:
-    """Least squares."""
-    x, y = mean(xs), mean(ys)
-    return sum((a - x) * (b - y) for a, b in zip(xs, ys, strict=True)) / sum(
-        (a - x) ** 2 for a in xs
-    )
+def growth(times: Sequence[float], sizes: Sequence[float], instances: Sequence[float]) -> float:
+    """How fast `sizes` grow with time where `instances` stay the same: least squares of both."""
+    x, y, z = (_centred(values) for values in (times, sizes, instances))
+    xx, zz, xz, xy, zy = (_product(*pair) for pair in ((x, x), (z, z), (x, z), (x, y), (z, y)))
+    determinant = xx * zz - xz * xz
+    if determinant < 0.01 * xx * zz or zz == 0:  # the two cannot be told apart
+        return xy / xx
+    return (xy * zz - zy * xz) / determinant
+
+
+def _centred(values: Sequence[float]) -> list[float]:
+    middle = mean(values)
+    return [value - middle for value in values]
+
+
+def _product(one: Sequence[float], other: Sequence[float]) -> float:
+    return sum(a * b for a, b in zip(one, other, strict=True))
 
 
 def _connections(minutes: Sequence[Minute]) -> int:
