@@ -11,7 +11,8 @@ from pathlib import Path
 from tests.e2e.running import starting
 from tests.processes import ROOT
 from tests.soak import screen
-from tests.soak.soak import Plan, run
+from tests.soak.plan import Plan
+from tests.soak.soak import run
 
 SECONDS_TO_START = 240
 SECONDS_TO_STOP = 60

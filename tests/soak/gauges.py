@@ -6,7 +6,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import psycopg2
 
@@ -61,15 +61,13 @@ class Gauges:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._probe, name="probe")
 
-    def start(self) -> None:
-        """Begin to probe."""
+    def __enter__(self) -> Self:
         self._thread.start()
+        return self
 
-    def stop(self) -> None:
-        """End."""
+    def __exit__(self, *_: object) -> None:
         self._stopping.set()
-        if self._thread.is_alive():
-            self._thread.join()
+        self._thread.join()
         self._database.close()
 
     def read(self) -> Reading:

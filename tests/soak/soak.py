@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from local.api import Api
@@ -13,24 +14,11 @@ from tests.soak.city import City
 from tests.soak.gauges import Gauges
 from tests.soak.load import Load, Results
 from tests.soak.moods import Moods
+from tests.soak.plan import Plan
 from tests.soak.truth import settle
 from tests.soak.verdicts import Minute, Verdict, over_time
 
 MINUTE = 60.0
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What is asked for."""
-
-    seconds: float
-    cabinets: int
-    rate: float
-    seed: int
-    spoilt_share: float = 0.02
-    """Of the cabinets answer late, twice or not at all, each for `spoilt_seconds`."""
-    spoilt_seconds: float = 60.0
-    settle_seconds: float = 180.0
 
 
 @dataclass
@@ -68,42 +56,37 @@ def run(stack: Running, plan: Plan, tell: Callable[[Findings], None] = lambda _:
     api = Api(stack.url, API_KEYS["backend"])
     load = Load(api, city, cabinets=plan.cabinets, rate=plan.rate, seed=plan.seed)
     findings = Findings(load.results)
-    gauges = Gauges(stack)
-    moods = Moods(
-        stack.control,
-        cabinets=plan.cabinets,
-        share=plan.spoilt_share,
-        seconds=plan.spoilt_seconds,
-        seed=plan.seed,
-    )
-    sending = threading.Thread(target=load.run, args=(plan.seconds,), name="load")
-    gauges.start()
-    moods.start()
-    sending.start()
-    try:
-        _watch(sending, lambda: _look(api, gauges, findings, tell))
-    except KeyboardInterrupt:
-        findings.interrupted = True
-    finally:
-        load.stop()
-        moods.stop()
-        sending.join()
+    with Gauges(stack) as gauges:
+        with Moods(stack.control, plan):
+            look = partial(_look, api, gauges, findings, tell)
+            findings.interrupted = not _sent_whole(load, plan.seconds, look)
         if not findings.interrupted:
             findings.differences = settle(stack, city, gauges, seconds=plan.settle_seconds)
         _ask_for_stats(api, findings)
         findings.tables = gauges.tables()
-        gauges.stop()
     return findings
 
 
-def _watch(sending: threading.Thread, look: Callable[[], None]) -> None:
-    """Look every minute, until all requests are sent and answered."""
+def _sent_whole(load: Load, seconds: float, look: Callable[[], None]) -> bool:
+    """Send the load and look every minute; whether that came to its end."""
+    sending = threading.Thread(target=load.run, args=(seconds,), name="load")
+    sending.start()
     at = time.monotonic()
-    while sending.is_alive():
-        at += MINUTE
-        while sending.is_alive() and (left := at - time.monotonic()) > 0:
-            sending.join(left)
+    try:
+        while sending.is_alive():
+            at += MINUTE
+            while sending.is_alive() and (left := at - time.monotonic()) > 0:
+                sending.join(left)
+            look()
+    except KeyboardInterrupt:
+        load.stop()
+        sending.join()
         look()
+        return False
+    finally:
+        load.stop()
+        sending.join()
+    return True
 
 
 def _look(api: Api, gauges: Gauges, findings: Findings, tell: Callable[[Findings], None]) -> None:
@@ -117,4 +100,5 @@ def _ask_for_stats(api: Api, findings: Findings) -> None:
     begun = time.monotonic()
     findings.stats = api.get("/v1/stats")
     findings.stats_ms.append((time.monotonic() - begun) * 1000)
-    findings.violations += findings.stats["audit"]["violations"]
+    new = (one for one in findings.stats["audit"]["violations"] if one not in findings.violations)
+    findings.violations += new

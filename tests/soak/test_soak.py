@@ -7,7 +7,8 @@ import pytest
 from tests.e2e.command_line import SHORT
 from tests.e2e.running import running
 from tests.soak.load import WORKERS
-from tests.soak.soak import Plan, run
+from tests.soak.plan import Plan
+from tests.soak.soak import run
 
 PLAN = Plan(
     seconds=10,
