@@ -10,7 +10,7 @@ from typing import Any
 
 from local import CannotStart
 
-_LONG = 1_000_000  # characters, or so many times the whole
+_LONG = 1_000_000  # bytes, or so many times the whole
 _TIMES = 4
 
 
@@ -28,21 +28,23 @@ class Memory:
 
     def begin(self, cabinets: Mapping[str, str], bags: Mapping[str, object]) -> None:
         """Write everything: cabinets as JSON texts by id."""
-        lines = [_line({cabinet_id: text}, {}) for cabinet_id, text in cabinets.items()]
-        text = "".join([*lines, _line({}, bags)])
-        self._whole, self._added = len(text), 0
-        if self._file:
-            draft = self._file.with_suffix(".draft")
-            draft.write_text(text, encoding="utf-8")
-            draft.replace(self._file)
+        if self._file is None:
+            return
+        draft = self._file.with_suffix(".draft")
+        with draft.open("w", encoding="utf-8") as file:
+            file.writelines(_line({cabinet_id: text}, {}) for cabinet_id, text in cabinets.items())
+            file.write(_line({}, bags))
+        self._whole, self._added = draft.stat().st_size, 0
+        draft.replace(self._file)
 
     def add(self, cabinets: Mapping[str, str], bags: Mapping[str, object]) -> None:
         """Write what has changed."""
+        if self._file is None:
+            return
         line = _line(cabinets, bags)
         self._added += len(line)
-        if self._file:
-            with self._file.open("a", encoding="utf-8") as file:
-                file.write(line)
+        with self._file.open("a", encoding="utf-8") as file:
+            file.write(line)
 
     def read(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """The cabinets and the bags. Raises CannotStart if the file cannot be understood."""
