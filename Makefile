@@ -77,6 +77,9 @@ simulate: $(STAMP) ## Many random runs of the deterministic simulation: make sim
 fuzz: $(STAMP) ## Random messages for the decoder and the trigger: make fuzz SECONDS=600
 	@$(BIN)/python -m tests.campaign.fuzz --seconds $(or $(SECONDS),60)
 
+soak: $(STAMP) ## Hours of load on a local cloud with a thousand cabinets: make soak MINUTES=60
+	@$(BIN)/python -m tests.soak --minutes $(or $(MINUTES),60) $(ARGS)
+
 chaos: $(STAMP) ## Kill parts of a local cloud under load: make chaos MINUTES=60 SEED=7
 	@$(BIN)/python -m tests.faults --minutes $(or $(MINUTES),10) $(if $(SEED),--seed $(SEED))
 

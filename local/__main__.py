@@ -67,7 +67,7 @@ def _add_up(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--http-port", type=port, default=8080, help=f"0: a free one; {text}")
     parser.add_argument("--mqtt-port", type=port, default=1883, help=f"0: a free one; {text}")
     parser.add_argument(
-        "--cabinets", type=_number(int, 0, 999), default=12, help=f"0: bring your own; {text}"
+        "--cabinets", type=_number(int, 0, 2000), default=12, help=f"0: bring your own; {text}"
     )
     parser.add_argument(
         "--cells", type=_number(int, 1, 1000), default=12, help=f"of each cabinet; {text}"

@@ -118,20 +118,27 @@ class Broker:
                 self._start_amqtt()
         return self
 
-    def add_device(self, device_id: str) -> None:
-        """Give a device its login; when it returns, the device can log in. Again: no change.
+    def add_devices(self, *device_ids: str) -> None:
+        """Give devices their logins; when it returns, they can log in. Again: no change.
 
         amqtt takes every device id with the devices' password.
         """
-        if not is_device_id(device_id):
-            raise ValueError(f"{device_id!r} cannot be a device's id at the local broker")
+        for device_id in device_ids:
+            if not is_device_id(device_id):
+                raise ValueError(f"{device_id!r} cannot be a device's id at the local broker")
         with self._changing:
-            if self.engine == "mosquitto" and device_id not in self._passwords:
-                self._passwords[device_id] = _hash(DEVICE_PASSWORD)
+            new = [one for one in device_ids if one not in self._passwords]
+            if self.engine == "mosquitto" and new:
+                self._passwords |= {device_id: _hash(DEVICE_PASSWORD) for device_id in new}
                 if self._server.pid is not None:
                     self._write_logins()
                     self._server.signal(signal.SIGHUP)
-        self._wait_for_login(device_id)
+        for device_id in device_ids[-1:]:  # it has read the others by then
+            self._wait_for_login(device_id)
+
+    def add_device(self, device_id: str) -> None:
+        """Give one device its login."""
+        self.add_devices(device_id)
 
     def stop(self) -> None:
         """Stop in order."""

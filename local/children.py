@@ -3,12 +3,14 @@
 import fcntl
 import os
 import pwd
+import resource
 import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -25,6 +27,16 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         return int(probe.getsockname()[1])
+
+
+def allow_descriptors() -> None:
+    """Let this process, and those it starts, have as many open files as the system allows.
+
+    The usual 1024 are fewer than a thousand connections need.
+    """
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(OSError, ValueError):  # some systems say "unlimited" and allow less
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def unprivileged_user() -> int:

@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, redirect_stdout
 from dataclasses import dataclass
 from functools import partial
@@ -18,6 +18,7 @@ from local.api import Api
 from local.broker import BRIDGE_LOGIN, SERVICE_LOGIN, Broker
 from local.cabinet.control import ControlServer
 from local.cabinet.fleet import Fleet
+from local.children import allow_descriptors
 from local.functions import FunctionFailed, FunctionPool
 from local.gateway import Exchange, Gateway
 from local.pgbouncer import PgBouncer
@@ -30,6 +31,7 @@ API_KEYS = {"operator": "local-operator", "backend": "local-backend", "read": "l
 DOCUMENT = Path(__file__).parents[1] / "docs" / "openapi.json"
 EXECUTION_TIMEOUT_SECONDS = 60
 _SECONDS_TO_REPORT = 15
+_SECONDS_A_CABINET = 0.03
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,7 @@ class Stack:
         settings = config.read(config.Settings, os.environ)  # noqa: TID251 - before anything runs
         bridge_settings.read()
         self._open_log(settings.log_level)
+        allow_descriptors()
         self._start_database()
         self._start_broker()
         self._start_pooler()
@@ -194,11 +197,11 @@ class Stack:
             options.cabinets,
             options.cells,
             seed=options.seed,
-            state_file=options.data_dir / "cabinets.json",
+            state_file=options.data_dir / "cabinets.jsonl",
             registry_id=config.settings().registry_id,
         )
         api = Api(self.gateway.url, API_KEYS["operator"])
-        self._know_devices(api)
+        self.broker.add_devices(*self._registered_devices(api), *self.fleet.by_id)
         for body in self.fleet.registrations():
             api.expect({201, 409}, "POST", "/v1/cabinets", body)
         for accumulator_id in self.fleet.accumulator_ids():
@@ -211,13 +214,12 @@ class Stack:
             lambda: self.bridge.counters.delivered >= greetings, "the cabinets' reports are not in"
         )
 
-    def _know_devices(self, api: Api) -> None:
-        """The logins of devices that an earlier run has registered."""
+    def _registered_devices(self, api: Api) -> Iterator[str]:
+        """The devices that an earlier run has registered."""
         cursor = None
         while True:
             page = api.get("/v1/cabinets?limit=200" + (f"&cursor={cursor}" if cursor else ""))
-            for cabinet in page["cabinets"]:
-                self.broker.add_device(cabinet["device_id"])
+            yield from (cabinet["device_id"] for cabinet in page["cabinets"])
             cursor = page["next_cursor"]
             if cursor is None:
                 return
@@ -265,8 +267,9 @@ class Stack:
         return self.pool.invoke(function, event, timeout=EXECUTION_TIMEOUT_SECONDS)
 
     def _wait_until(self, condition: Callable[[], bool], complaint: str) -> None:
-        deadline = time.monotonic() + _SECONDS_TO_REPORT
+        seconds = _SECONDS_TO_REPORT + self.options.cabinets * _SECONDS_A_CABINET
+        deadline = time.monotonic() + seconds
         while not condition():
             if time.monotonic() > deadline:
-                raise CannotStart(f"{complaint} after {_SECONDS_TO_REPORT} s: see {self.log_file}")
+                raise CannotStart(f"{complaint} after {seconds:g} s: see {self.log_file}")
             time.sleep(0.005)

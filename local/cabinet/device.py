@@ -15,6 +15,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from local.broker import DEVICE_PASSWORD
 from local.cabinet.hardware import Hardware, Message, Reply
+from local.cabinet.network import CabinetClient
 from local.cabinet.world import World
 
 QUEUED_MESSAGES = 1000  # kept while there is no network; the newest beyond that are lost
@@ -76,7 +77,7 @@ class Device:
         self._no_network = self._greeted = False
         if self.hardware.seq:  # it has run before
             self.hardware.reboot()
-        self._client = client = Client(
+        self._client = client = CabinetClient(
             CallbackAPIVersion.VERSION2,
             client_id=self.device_id,
             clean_session=True,
@@ -86,28 +87,20 @@ class Device:
         if ca_file:
             client.tls_set(ca_file)
         client.max_queued_messages_set(QUEUED_MESSAGES)
-        client.reconnect_delay_set(0.2, 1)  # type: ignore[arg-type]  # it takes fractions as well
         client.on_pre_connect = self._on_pre_connect
-        client.on_socket_open = _send_at_once
         client.on_connect = self._on_connect
         client.on_subscribe = self._on_subscribe
         client.on_disconnect = self._on_disconnect
         client.on_message = self._on_message
         client.connect_async(host, port, keepalive=30)
-        client.loop_start()
+        self._world.network.serve(client)
 
     def stop(self) -> None:
-        """Leave the broker; takes up to a second where there is none."""
+        """Begin to leave the broker."""
         client, self._client = self._client, None
         if client:
-            client.disconnect()
-            client.loop_stop()
+            self._world.network.leave(client)
             self._subscribed.clear()
-
-    def leave(self) -> None:
-        """Begin to stop without waiting, so that many can stop at once; `stop` has to follow."""
-        if self._client:
-            self._client.disconnect()
 
     @property
     def online(self) -> bool:
@@ -161,6 +154,7 @@ class Device:
         """Send any bytes as an event."""
         if self._client:
             self._client.publish(self._events, payload, qos=1)
+            self._world.network.flush(self._client)
 
     def hold(self) -> None:
         """Keep replies back from now on, until `release`."""
@@ -218,7 +212,7 @@ class Device:
             except OSError:
                 _log.debug("%s had lost its connection already", self.device_id)
 
-    # What paho calls, on its own thread
+    # What paho calls, on the network's thread
 
     def _on_pre_connect(self, _client: Client, _userdata: Any) -> None:
         if self._no_network:
@@ -252,7 +246,3 @@ class Device:
             self.missed += 1
         else:
             self._obey(bytes(message.payload), broadcast=message.topic == self._broadcasts)
-
-
-def _send_at_once(_client: Client, _userdata: Any, connection: Any) -> None:
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -17,6 +17,7 @@ from local import CannotStart
 from local.broker import DEVICE_PASSWORD
 from local.cabinet.device import Device
 from local.cabinet.hardware import Accumulator, Cell, Hardware, Impossible
+from local.cabinet.memory import Memory
 from local.cabinet.world import World
 
 SHORT_CABINET = "C-002"  # has only two accumulators to issue, so that a booking of three is refused
@@ -48,8 +49,9 @@ class Fleet:
         self.bags: dict[str, list[Accumulator]] = {}
         self.world = World(self._save)
         self._seed = seed
-        self._state_file = state_file
+        self._memory = Memory(state_file)
         self._written: dict[str, str] = {}
+        self._touched: set[str] = set()  # bags
         known = self._load()
         fresh_ids = self._fresh_ids()
         self.by_id: dict[str, Device] = {}
@@ -62,7 +64,8 @@ class Fleet:
                 rng=self._rng(cabinet_id),
             )
             self.by_id[cabinet_id] = Device(hardware, self.world, registry_id=registry_id)
-        self._save(*self.by_id)
+            self._written[cabinet_id] = json.dumps(hardware.to_json())
+        self._write_whole()
 
     def start(
         self,
@@ -78,6 +81,7 @@ class Fleet:
         `passwords`: by device id, where each has its own; with the file of a CA by TLS.
         """
         self.world.start()
+        self.world.network.start()
         for device in self.by_id.values():
             password = (passwords or {}).get(device.device_id, DEVICE_PASSWORD)
             device.start(host, port, password=password, ca_file=ca_file)
@@ -95,9 +99,8 @@ class Fleet:
         """Take all cabinets off the network; nothing waits for their answers any more."""
         self.world.stop()
         for device in self.by_id.values():
-            device.leave()
-        for device in self.by_id.values():
             device.stop()
+        self.world.network.stop()
         self._save(*self.by_id)
 
     def registrations(self) -> list[dict[str, Any]]:
@@ -131,6 +134,7 @@ class Fleet:
         def into_bag(hardware: Hardware) -> Accumulator:
             accumulator = hardware.remove(cell_number)
             self.bags.setdefault(by, []).append(accumulator)
+            self._touched.add(by)
             return accumulator
 
         return self.by_id[cabinet_id].act(into_bag)
@@ -160,6 +164,7 @@ class Fleet:
             hardware.insert(cell_number, accumulator)
             if carried:
                 bag.remove(carried)
+                self._touched.add(by)
             return accumulator
 
         return self.by_id[cabinet_id].act(out_of_bag)
@@ -168,6 +173,7 @@ class Fleet:
         """Put one more accumulator that bears this id into a bag, as a forger would."""
         with self.world.lock:
             self.bags.setdefault(by, []).append(Accumulator(accumulator_id))
+            self._touched.add(by)
             self._save()
 
     def find(self, accumulator_id: str) -> str | None:
@@ -192,43 +198,41 @@ class Fleet:
             self._save(*self.by_id)
 
     def _save(self, *cabinet_ids: str) -> None:
-        """Write the file anew if something in these cabinets, or in a bag, has changed."""
+        """Append to the file what has changed in these cabinets, and in bags."""
         with self.world.lock:
-            before = dict(self._written)
-            for cabinet_id in cabinet_ids:
-                self._written[cabinet_id] = json.dumps(self.by_id[cabinet_id].hardware.to_json())
-            bags = {name: [asdict(one) for one in bag] for name, bag in self.bags.items()}
-            self._written["bags"] = json.dumps(bags)
-            if self._state_file and self._written != before:
-                lines = [f"{json.dumps(key)}: {text}" for key, text in self._written.items()]
-                draft = self._state_file.with_suffix(".draft")
-                draft.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
-                draft.replace(self._state_file)
+            texts = {id_: json.dumps(self.by_id[id_].hardware.to_json()) for id_ in cabinet_ids}
+            changed = {id_: text for id_, text in texts.items() if self._written.get(id_) != text}
+            if changed or self._touched:
+                self._written |= changed
+                bags = {name: [asdict(one) for one in self.bags[name]] for name in self._touched}
+                self._touched.clear()
+                self._memory.add(changed, bags)
+            if self._memory.is_long:
+                self._write_whole()
+
+    def _write_whole(self) -> None:
+        bags = {name: [asdict(one) for one in bag] for name, bag in self.bags.items()}
+        self._memory.begin(self._written, bags)
 
     def _load(self) -> dict[str, Hardware]:
-        if self._state_file is None or not self._state_file.exists():
-            return {}
+        known, bags = self._memory.read()
         try:
-            written = json.loads(self._state_file.read_text(encoding="utf-8"))
-            self._written = {key: json.dumps(value) for key, value in written.items()}
-            for name, bag in written.pop("bags").items():
+            for name, bag in bags.items():
                 self.bags[name] = [Accumulator(**one) for one in bag]
+            self._written = {key: json.dumps(value) for key, value in known.items()}
             return {
                 cabinet_id: Hardware.from_json(data, now=_utc_now, rng=self._rng(cabinet_id))
-                for cabinet_id, data in written.items()
+                for cabinet_id, data in known.items()
             }
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise CannotStart(
-                f"cannot read the cabinets' state from {self._state_file} ({error}); delete it to"
-                " begin with new cabinets"
-            ) from error
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise self._memory.unreadable(error) from error
 
     def _rng(self, cabinet_id: str) -> random.Random:
         return random.Random(f"{self._seed}/{cabinet_id}/behaviour")  # noqa: S311 not a secret
 
     def _fresh_ids(self) -> Iterator[str]:
         """Give ids that nothing in the file bears, sleeping cabinets included."""
-        text = "".join(self._written.values())
+        text = "".join(self._written.values()) + repr(self.bags).replace("'", '"')
         ids = (f"A-{number:04}" for number in counting(1))
         return (accumulator_id for accumulator_id in ids if f'"{accumulator_id}"' not in text)
 

@@ -6,7 +6,7 @@ tests compare two readings of it.
 
 import random
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Literal, NamedTuple, Self
@@ -233,7 +233,7 @@ class Hardware:
             "clock_skew_s": self.clock_skew_s,
             "double_openings": self.double_openings,
             "answers": self._answers,
-            "cells": [asdict(cell) for cell in self.cells.values()],
+            "cells": [cell.to_json() for cell in self.cells.values()],
         }
 
     @classmethod

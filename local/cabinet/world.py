@@ -1,10 +1,12 @@
-"""What all simulated cabinets share: one lock, one thread for what happens later, one memory."""
+"""What all simulated cabinets share: a lock, a network, a thread for later, a memory."""
 
 import logging
 import sched
 import threading
 import time
 from collections.abc import Callable
+
+from local.cabinet.network import Network
 
 _log = logging.getLogger(__name__)
 
@@ -15,6 +17,7 @@ class World:
     def __init__(self, changed: Callable[[str], None] = lambda _: None) -> None:
         self.lock = threading.RLock()
         self.changed = changed
+        self.network = Network()
         self._schedule = sched.scheduler(time.monotonic)
         self._wake = threading.Event()
         self._stopping = threading.Event()

@@ -58,10 +58,10 @@ class Running:
                 start_new_session=True,  # a Ctrl-C for the tests is not one for it
             )
 
-    def wait_ready(self) -> None:
+    def wait_ready(self, *, seconds: float = SECONDS_TO_START) -> None:
         """Return when it says so, and learn its addresses."""
         try:
-            wait_until(self._is_ready, seconds=SECONDS_TO_START)
+            wait_until(self._is_ready, seconds=seconds)
         except TimeoutError:
             raise AssertionError(f"not ready:\n{self.screen}{self.complaints}") from None
         self.addresses = addresses.read(self.data_dir)

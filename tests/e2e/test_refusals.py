@@ -51,8 +51,8 @@ def test_a_directory_of_a_running_cloud_is_refused(stack: Running) -> None:
 
 def test_broken_cabinets_are_named(directory: Path) -> None:
     (directory / "data").mkdir()
-    (directory / "data" / "cabinets.json").write_text("{")
-    assert_refused(finish(up(directory / "data")), "cabinets.json")
+    (directory / "data" / "cabinets.jsonl").write_text("{")
+    assert_refused(finish(up(directory / "data")), "cabinets.jsonl")
 
 
 @pytest.mark.parametrize(

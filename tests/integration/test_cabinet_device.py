@@ -18,6 +18,7 @@ from local.broker import BRIDGE_LOGIN, SERVICE_LOGIN, Broker
 from local.cabinet.control import Control, ControlServer
 from local.cabinet.device import Device
 from local.cabinet.fleet import Fleet
+from local.children import allow_descriptors
 
 SECONDS = 10
 
@@ -312,8 +313,7 @@ def test_the_control_interface_takes_it_offline_and_back(
 
 def test_fifty_cabinets_answer_one_broadcast(own_broker: Broker, service: Service) -> None:
     fleet = Fleet(50, 2)
-    for device_id in fleet.by_id:
-        own_broker.add_device(device_id)
+    own_broker.add_devices(*fleet.by_id)
     fleet.start(own_broker.host, own_broker.port)
     try:
         topic = "$registries/local/commands"
@@ -321,6 +321,19 @@ def test_fifty_cabinets_answer_one_broadcast(own_broker: Broker, service: Servic
         answers = 0
         while answers < 50:
             answers += service.hear().get("command_id") == command_id
+    finally:
+        fleet.stop()
+
+
+def test_connections_leave_low_descriptors_to_those_who_wait_in_select(own_broker: Broker) -> None:
+    allow_descriptors()
+    fleet = Fleet(1, 12)
+    fleet.start(own_broker.host, own_broker.port)
+    try:
+        client = fleet.by_id["C-001"]._client
+        assert client is not None
+        connection: Any = client.socket()
+        assert connection.fileno() >= 1024
     finally:
         fleet.stop()
 

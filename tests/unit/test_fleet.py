@@ -14,7 +14,7 @@ from local.cabinet.hardware import Hardware, Impossible
 
 @pytest.fixture
 def state_file(tmp_path: Path) -> Path:
-    return tmp_path / "cabinets.json"
+    return tmp_path / "cabinets.jsonl"
 
 
 def contents(fleet: Fleet) -> dict[str, list[str | None]]:
@@ -188,7 +188,17 @@ def test_a_smaller_fleet_forgets_no_cabinet(state_file: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[]", "{}", '{"bags": {}, "C-001": {}}', '{"bags": [1]}'], ids=repr
+    "text",
+    [
+        "",
+        "[]\n",
+        "{}\n",
+        "{",
+        '{"cabinets": {"C-001": {}}, "bags": {}}\n',
+        '{"cabinets": {}, "bags": [1]}\n',
+        '{"cabinets": {}, "bags": {"T-7": [1]}}\n',
+    ],
+    ids=repr,
 )
 def test_a_damaged_file_is_told_in_one_line(state_file: Path, text: str) -> None:
     state_file.write_text(text)
@@ -198,7 +208,28 @@ def test_a_damaged_file_is_told_in_one_line(state_file: Path, text: str) -> None
     assert str(state_file) in str(refusal.value)
 
 
-def test_the_file_is_json_with_a_line_for_each_cabinet(state_file: Path) -> None:
-    Fleet(2, 12, state_file=state_file)
-    assert set(json.loads(state_file.read_text())) == {"C-001", "C-002", "bags"}
+def test_the_file_has_a_line_for_each_cabinet_and_for_each_change(state_file: Path) -> None:
+    fleet = Fleet(2, 12, state_file=state_file)
+    fleet.by_id["C-002"].act(lambda hardware: hardware.pry_open(1))
+    lines = [json.loads(line) for line in state_file.read_text().splitlines()]
+    assert [[*line["cabinets"]] for line in lines] == [["C-001"], ["C-002"], [], ["C-002"]]
     assert list(state_file.parent.iterdir()) == [state_file]
+
+
+def test_a_last_line_that_a_kill_has_cut_is_left_out(state_file: Path) -> None:
+    fleet = Fleet(1, 12, state_file=state_file)
+    before = contents(fleet)
+    filled, _ = filled_and_free(fleet, "C-001")
+    fleet.by_id["C-001"].act(lambda hardware: hardware.pry_open(filled))
+    fleet.take("C-001", filled)
+    state_file.write_text(state_file.read_text()[:-10])
+    assert contents(Fleet(1, 12, state_file=state_file)) == before
+
+
+def test_the_file_begins_anew_before_it_is_too_long(state_file: Path) -> None:
+    fleet = Fleet(1, 12, state_file=state_file)
+    for _ in range(400):
+        fleet.by_id["C-001"].act(lambda hardware: hardware.pry_open(1))
+        fleet.by_id["C-001"].act(lambda hardware: hardware.close_door(1))
+    assert state_file.stat().st_size < 1_100_000
+    assert contents(Fleet(1, 12, state_file=state_file)) == contents(fleet)

@@ -1,0 +1,56 @@
+"""What runs every minute costs the same after years: it reads what it forgets, not what stays."""
+
+from collections.abc import Callable
+
+import pytest
+
+from shared import db
+from shared.db import Tx
+from shared.repo import anomalies, bookings, commands, idempotency, stats
+
+ROWS = 5_000
+_YEARS = """
+    INSERT INTO cabinets (cabinet_id, device_id, lat, lon, protocol, cells_total)
+    VALUES ('C-1', 'C-1', 55, 37, 'native.v1', 12);
+    INSERT INTO bookings (booking_id, cabinet_id, contractor_id, kind, status, requested,
+                          min_charge, created_at, expires_at, finished_at)
+    SELECT gen_random_uuid(), 'C-1', 'T-' || n %% 100, 'issue', 'completed', 1, 80, at, at, at
+      FROM generate_series(1, %(rows)s) n, LATERAL (SELECT now() - n * interval '1 hour' AS at) t
+     WHERE n > 24;
+    INSERT INTO commands (command_id, cabinet_id, kind, payload, booking_id, status, requested_by,
+                          created_at, deadline, finished_at)
+    SELECT gen_random_uuid(), cabinet_id, 'unlock', '{"cells": [1]}', booking_id, 'succeeded', 'us',
+           created_at, created_at, created_at FROM bookings;
+    INSERT INTO anomalies (at, reason, device_id, cabinet_id, event_id, payload)
+    SELECT now() - interval '29 days', 'malformed', 'C-1', 'C-1', n::text, ''
+      FROM generate_series(1, %(rows)s) n;
+    INSERT INTO idempotency_keys (caller, route, key, fingerprint, request_id, claimed_until)
+    SELECT 'us', 'POST', n::text, '', gen_random_uuid(), now() FROM generate_series(1, %(rows)s) n;
+    ANALYZE"""
+_READ = "SELECT sum(seq_tup_read + coalesce(idx_tup_fetch, 0)) AS n FROM pg_stat_xact_user_tables"
+EVERY_MINUTE: dict[str, Callable[[Tx], object]] = {
+    "give up overdue commands": commands.give_up_overdue,
+    "forget polls": commands.prune_polls,
+    "forget idempotency keys": idempotency.prune,
+    "forget anomalies": lambda tx: anomalies.prune(tx, days=30),
+    "find bookings to expire": bookings.cabinets_with_due,
+    "find commands past reconciling": lambda tx: commands.past_reconciling(tx, 600),
+    "count what came of the day": stats.outcomes,
+    "measure the day's answers": stats.answer_times,
+}
+
+
+def rows_read(tx: Tx, question: Callable[[Tx], object]) -> int:
+    """How many rows the database looked at to answer."""
+    before = tx.one(_READ)["n"]
+    question(tx)
+    return int(tx.one(_READ)["n"] - before)
+
+
+@pytest.mark.usefixtures("service")
+def test_what_runs_every_minute_reads_nothing_that_stays() -> None:
+    with db.transaction() as tx:
+        tx.execute(_YEARS, {"rows": ROWS})
+    with db.transaction() as tx:
+        read = {name: rows_read(tx, question) for name, question in EVERY_MINUTE.items()}
+    assert {name: rows for name, rows in read.items() if rows > ROWS / 50} == {}
