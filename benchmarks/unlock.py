@@ -13,9 +13,11 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import psycopg2
-from paho.mqtt.client import CallbackAPIVersion, Client
+from paho.mqtt.client import Client
+from paho.mqtt.enums import CallbackAPIVersion
 
 from benchmarks.figures import Figure, Measured, median, percentile
 from benchmarks.local_cloud import CELLS, LocalCloud, TimedCabinet, running, wait_until
@@ -67,11 +69,12 @@ def measure(*, quick: bool) -> Measured:
                         _unlock(side, next(cells), delay_ms, warm_up=True)
                         for _ in range(count // rounds):
                             _unlock(side, next(cells), delay_ms)
-        floor = _floor(cloud, 20 if quick else 300)
         queries = []
         for side, resting in ((ours, other), (other, ours)):
             with _stopped(resting.number):
                 queries.append(_queries(cloud, side, cells))
+        with _stopped(ours.number), _stopped(other.number):
+            floor = _floor(cloud, 20 if quick else 300)
     return _measured(ours, other, floor, queries, rounds)
 
 
@@ -144,10 +147,10 @@ def _floor(cloud: LocalCloud, count: int) -> list[float]:
     with (
         _client(cloud, (cabinet.device_id, DEVICE_PASSWORD), commands) as device,
         _client(cloud, BRIDGE_LOGIN, events) as bridge,
-        _client(cloud, SERVICE_LOGIN) as service,
+        _client(cloud, SERVICE_LOGIN, "$nothing") as service,
         closing(psycopg2.connect(cloud.addresses["database_url"])) as connection,
     ):
-        device.on_message = lambda client, _, message: client.publish(events, message.payload, 1)
+        device.on_message = lambda _c, _u, sent: _say(device, events, bytes(sent.payload))
         bridge.on_message = lambda *_: arrived.set()
         took = []
         for _ in range(count):
@@ -163,16 +166,26 @@ def _floor(cloud: LocalCloud, count: int) -> list[float]:
     return took
 
 
+def _say(client: Client, topic: str, payload: bytes) -> None:
+    client.publish(topic, payload, 1)
+
+
+def _subscribe(client: Client, topic: str) -> None:
+    client.subscribe(topic, 1)
+
+
+def _send_at_once(_client: Client, _userdata: object, connection: Any) -> None:
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
 @contextmanager
-def _client(cloud: LocalCloud, login: tuple[str, str], topic: str = "") -> Iterator[Client]:
-    """A client that is connected, and has subscribed if it names a topic."""
+def _client(cloud: LocalCloud, login: tuple[str, str], topic: str) -> Iterator[Client]:
+    """A client that has subscribed to a topic."""
     ready = threading.Event()
     client = Client(CallbackAPIVersion.VERSION2)
     client.username_pw_set(*login)
-    client.on_socket_open = lambda _c, _u, s: s.setsockopt(
-        socket.IPPROTO_TCP, socket.TCP_NODELAY, 1
-    )
-    client.on_connect = lambda *_: client.subscribe(topic, 1) if topic else ready.set()
+    client.on_socket_open = _send_at_once
+    client.on_connect = lambda *_: _subscribe(client, topic)
     client.on_subscribe = lambda *_: ready.set()
     client.connect(cloud.addresses["mqtt_host"], cloud.addresses["mqtt_port"])
     client.loop_start()

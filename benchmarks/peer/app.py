@@ -27,7 +27,7 @@ from shared.commands.unlock import Unlock as UnlockCommand
 from shared.messages import CommandResult
 from shared.models.bookings import Booking, BookingRequest
 from shared.models.commands import Unlock
-from shared.protocols import native_v1
+from shared.protocols import Undecodable, native_v1
 
 _AT_ONCE = [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)]
 _settings = config.read(config.Settings, os.environ)  # noqa: TID251 - a program of its own
@@ -169,7 +169,10 @@ async def _listen(events: aiomqtt.Client) -> None:
 
 
 async def _take(device_id: str, payload: bytes) -> None:
-    message = native_v1.decode(payload)
+    try:
+        message = native_v1.decode(payload)
+    except Undecodable:
+        return
     async with _Parts.database.acquire() as connection:
         if not isinstance(message, CommandResult):
             await connection.execute(statements.HEARD, device_id)
