@@ -82,7 +82,7 @@ def transaction() -> Iterator[Tx]:
 
 @contextmanager
 def read() -> Iterator[Tx]:
-    """Single statements outside a transaction, for looking again and again while waiting."""
+    """Single statements, each a transaction by itself: for waiting, and what needs no other."""
     with _translated():
         yield Tx(_cached() or _connected())
 

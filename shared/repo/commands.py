@@ -33,6 +33,12 @@ def get(tx: Tx, command_id: UUID) -> Row | None:
     return tx.first(sql, {"command_id": command_id})
 
 
+def watch(tx: Tx, command_id: UUID, seconds: float) -> None:
+    """Return when the command is settled, or after so many seconds. Not in a transaction."""
+    params = {"command_id": command_id, "seconds": seconds}
+    tx.execute("SELECT watch_command(%(command_id)s, %(seconds)s)", params)
+
+
 def publish(tx: Tx, command_id: UUID) -> None:
     """It has been handed to the queue. Its answer may have been here before."""
     sql = """

@@ -4,7 +4,7 @@ Whoever waits may die: the answer is applied by whoever receives it. Nothing is 
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Protocol
 from uuid import UUID, uuid4
@@ -26,6 +26,9 @@ from shared.protocols import codecs
 from shared.repo import bookings, cabinets, commands
 
 UNSETTLED = ("pending", "published")
+
+WATCHES, WATCH_SECONDS = 3, 1.0
+PAUSE_SECONDS = 0.1
 
 
 class Publisher(Protocol):
@@ -69,22 +72,34 @@ def deliver(
             _take_back(tx, command_id, cabinet["cabinet_id"])
         raise
     log.info("command sent", command_id=command_id, kind=command.kind)
-    with db.transaction() as tx:
+    with db.read() as tx:  # a statement that is a transaction by itself
         commands.publish(tx, command_id)
 
 
-def wait(command_id: UUID, *, sleep: Callable[[float], None] = time.sleep) -> Row:
-    """The command's row once it is settled, or has had no answer by its deadline."""
+def wait(
+    command_id: UUID,
+    *,
+    watch: Callable[[Tx, UUID, float], None] = commands.watch,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Row:
+    """The command's row once it is settled, or has had no answer by its deadline.
+
+    Most cabinets answer at once: for the first seconds the database watches the command. Then it
+    is looked at from here, so that silent cabinets keep no connection of the database busy.
+    """
     with db.read() as tx:
-        pauses = _pauses()
+        watches = WATCHES
         while True:
             row = get(tx, command_id)
             if row["status"] not in UNSETTLED:
                 return row
             if row["seconds_left"] <= 0:
                 commands.give_up(tx, command_id)
+            elif watches:
+                watch(tx, command_id, min(WATCH_SECONDS, row["seconds_left"]))
+                watches -= 1
             else:
-                sleep(min(next(pauses), row["seconds_left"]))
+                sleep(min(PAUSE_SECONDS, row["seconds_left"]))
 
 
 def get(tx: Tx, command_id: UUID) -> Row:
@@ -148,12 +163,3 @@ def _take_back(tx: Tx, command_id: UUID, cabinet_id: str | None) -> None:
     taken_back = commands.settle(tx, command_id, status="not_published", since=("pending",))
     if row is not None and taken_back and row["booking_id"] is not None:
         bookings.move_on(tx, row["booking_id"], since="unlocking", to="active", command_id=None)
-
-
-def _pauses() -> Iterator[float]:
-    """Short at first, since most cabinets answer at once; longer when it drags on. Seconds."""
-    pause, patience = 0.005, 2.0
-    while True:
-        yield pause
-        patience -= pause
-        pause = min(pause * 1.3, 0.025 if patience > 0 else 0.1)

@@ -181,7 +181,8 @@ def _simulated(schedule: Plan, database: Database) -> Iterator[Simulation]:
         patch.setattr("shared.mqtt.Publisher", Publisher)
         patch.setattr(db, "_connected", database.connect)
         patch.setattr(dispatch, "datetime", virtual_datetime(sim.clock))
-        patch.setattr(dispatch.wait, "__kwdefaults__", {"sleep": sleep})
+        waiting = {"watch": lambda _tx, _id, seconds: sleep(seconds), "sleep": sleep}
+        patch.setattr(dispatch.wait, "__kwdefaults__", waiting)
         patch.setattr("shared.log.configure", lambda _level: None)
         logger = logging.getLogger("scooter_accumulator")
         patch.setattr(logger, "handlers", [_Catcher(sim.errors)])
