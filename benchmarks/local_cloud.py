@@ -31,6 +31,10 @@ ROOT = Path(__file__).parents[1]
 CELLS = 12
 
 _PATIENT = {"OFFLINE_AFTER_SECONDS": "86400"}  # the cabinets report once
+_ACCUMULATORS = """
+    WITH fresh AS (
+        INSERT INTO accumulators (accumulator_id) SELECT unnest(%(ids)s) RETURNING accumulator_id)
+    INSERT INTO movements (accumulator_id, cause) SELECT accumulator_id, 'registered' FROM fresh"""
 _MEMORY = Path("/dev/shm")  # noqa: S108 - the directories in it are made safely
 _ENOUGH = 512 * 2**20
 _SETTINGS = {name.upper() for name in Settings.model_fields | BridgeSettings.model_fields}
@@ -88,13 +92,11 @@ class LocalCloud:
                 cursor.execute(statement, values)
                 return cursor.fetchall() if cursor.description else []
 
-    def pause(self) -> None:
-        """Freeze gateway, functions and bridge; database, broker and cabinets go on."""
-        self.process.send_signal(signal.SIGSTOP)
-
-    def resume(self) -> None:
-        """Go on."""
-        self.process.send_signal(signal.SIGCONT)
+    def audit(self) -> None:
+        """Raise if an invariant of the service does not hold."""
+        found = Api(self.addresses["http_url"], API_KEYS["read"]).get("/v1/stats")["audit"]
+        if not found["ok"]:
+            raise RuntimeError(f"the records are not sound: {found['violations'][:3]}")
 
 
 @contextmanager
@@ -164,7 +166,7 @@ def _start(cloud: LocalCloud) -> None:
         body = {"cabinet_id": cabinet.device_id, "coords": {"lat": 55.7, "lon": 37.6}}
         operator.post("/v1/cabinets", {**body, "cells_total": CELLS})
     ids = [one.accumulator_id for cabinet in cloud.cabinets for one in cabinet.accumulators]
-    cloud.sql("INSERT INTO accumulators (accumulator_id) SELECT unnest(%(ids)s)", ids=ids)
+    cloud.sql(_ACCUMULATORS, ids=ids)
     for cabinet in cloud.cabinets:
         cabinet.start(cloud.addresses["mqtt_host"], cloud.addresses["mqtt_port"])
     known = "SELECT count(*) FROM accumulators WHERE cell_number IS NOT NULL"

@@ -75,6 +75,7 @@ def measure(*, quick: bool) -> Measured:
                 queries.append(_queries(cloud, side, cells))
         with _stopped(ours.number), _stopped(other.number):
             floor = _floor(cloud, 20 if quick else 300)
+        cloud.audit()
     return _measured(ours, other, floor, queries, rounds)
 
 

@@ -19,6 +19,7 @@ from uuid import UUID, uuid4
 import aiomqtt
 import asyncpg
 from fastapi import Depends, FastAPI, Header, HTTPException, Response
+from pydantic import ConfigDict
 
 from benchmarks.peer import statements
 from local.broker import BRIDGE_LOGIN, SERVICE_LOGIN
@@ -33,6 +34,12 @@ _AT_ONCE = [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)]
 _settings = config.read(config.Settings, os.environ)  # noqa: TID251 - a program of its own
 _keys = {entry.split(":")[2] for entry in _settings.api_keys.split(",") if entry}
 _waiting: dict[UUID, asyncio.Future[dict[str, Any]]] = {}
+
+
+class Wanted(BookingRequest):
+    """A booking's request, built before the first one comes."""
+
+    model_config = ConfigDict(defer_build=False)
 
 
 class _Parts:
@@ -54,7 +61,9 @@ def _client(login: tuple[str, str]) -> aiomqtt.Client:
 @asynccontextmanager
 async def _running(_: FastAPI) -> AsyncIterator[None]:
     async with AsyncExitStack() as stack:
-        pool = asyncpg.create_pool(_settings.database_url, min_size=4, max_size=16, init=_with_json)
+        pool = asyncpg.create_pool(
+            _settings.database_url, min_size=4, max_size=16, init=_with_json, reset=_as_it_is
+        )
         _Parts.database = await stack.enter_async_context(pool)
         _Parts.queue = await stack.enter_async_context(_client(SERVICE_LOGIN))
         events = await stack.enter_async_context(_client(BRIDGE_LOGIN))
@@ -70,7 +79,11 @@ async def _with_json(connection: Any) -> None:
     )
 
 
-def _authorized(authorization: str = Header("")) -> None:
+async def _as_it_is(_: Any) -> None:
+    """Nothing is kept in a session, so that nothing has to be reset between two uses."""
+
+
+async def _authorized(authorization: str = Header("")) -> None:
     key = authorization.removeprefix("Bearer ")
     if hashlib.sha256(key.encode()).hexdigest() not in _keys:
         raise HTTPException(403)
@@ -80,29 +93,29 @@ app = FastAPI(lifespan=_running, dependencies=[Depends(_authorized)])
 
 
 @app.post("/v1/bookings", status_code=201)
-async def book(request: BookingRequest) -> Response:
+async def book(wanted: Wanted) -> Response:
     """Hold cells."""
-    charge = _settings.min_issue_charge if request.min_charge is None else request.min_charge
+    charge = _settings.min_issue_charge if wanted.min_charge is None else wanted.min_charge
     async with _Parts.database.acquire() as connection, connection.transaction():
         cabinet = await connection.fetchrow(
-            statements.LOCK_CABINET, request.cabinet_id, _settings.offline_after_seconds
+            statements.LOCK_CABINET, wanted.cabinet_id, _settings.offline_after_seconds
         )
         if cabinet is None:
             raise HTTPException(404)
         if not cabinet["online"] or not _in_service(cabinet["status"], cabinet["alarms"]):
             raise HTTPException(409)
-        await connection.execute(statements.EXPIRE, request.cabinet_id)
+        await connection.execute(statements.EXPIRE, wanted.cabinet_id)
         row = await connection.fetchrow(
             statements.BOOK,
             uuid4(),
-            request.cabinet_id,
-            request.contractor_id,
-            request.kind,
-            request.count,
+            wanted.cabinet_id,
+            wanted.contractor_id,
+            wanted.kind,
+            wanted.count,
             charge,
             _settings.booking_seconds,
         )
-        if len(row["cells"]) < (1 if request.allow_partial else request.count):
+        if len(row["cells"]) < (1 if wanted.allow_partial else wanted.count):
             raise HTTPException(409)
     return _json(Booking.model_validate(dict(row)), 201)
 
