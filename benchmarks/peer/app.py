@@ -54,6 +54,7 @@ def _client(login: tuple[str, str]) -> aiomqtt.Client:
         _settings.mqtt_port,
         username=username,
         password=password,
+        keepalive=600,  # it is stopped for a while when others are measured
         socket_options=_AT_ONCE,
     )
 

@@ -20,7 +20,12 @@ def running(cloud: LocalCloud) -> Iterator[tuple[subprocess.Popen[bytes], Api]]:
     command += ["--log-level", "warning"]
     digest = hashlib.sha256(API_KEYS["backend"].encode()).hexdigest()
     settings = environment({**cloud.settings, "API_KEYS": f"benchmark:backend:{digest}"})
-    with subprocess.Popen(command, cwd=ROOT, env=settings) as process:  # noqa: S603 - our own
+    with subprocess.Popen(  # noqa: S603 - our own command
+        command,
+        cwd=ROOT,
+        env=settings,
+        start_new_session=True,  # as the local cloud's: the scheduler may share time by sessions
+    ) as process:
         api = Api(f"http://127.0.0.1:{port}", API_KEYS["backend"])
         try:
             wait_until(lambda: _answers(process, api), "the peer does not answer")
