@@ -18,7 +18,7 @@ Door = Literal["open", "closed", "unknown"]
 class Unusable(BaseModel):
     """A value that a cell reported and that cannot be true: the cell is not believed."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     value: str
 
@@ -46,7 +46,7 @@ ReportedCharge = (
 class Part(BaseModel):
     """What messages and their parts share: unknown fields are ignored."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
 
 class CellState(Part):

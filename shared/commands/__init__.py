@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 class Command(BaseModel):
     """What all commands share."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     kind: str
     scope: ClassVar[str] = "operator"

@@ -1,4 +1,7 @@
-"""What all requests, answers and queries of the HTTP API share."""
+"""What all requests, answers and queries of the HTTP API share.
+
+Models are built when they are first used: a cold start pays for those of its request alone.
+"""
 
 from datetime import UTC, datetime
 from typing import Annotated
@@ -19,13 +22,13 @@ Time = Annotated[datetime, AfterValidator(lambda time: time.astimezone(UTC))]
 class Model(BaseModel):
     """An answer, or a part of one."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
 
 class Request(BaseModel):
     """A request's body: a field that we do not know is an error, not a surprise."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class Page(Request):

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from shared.commands import Command
 from shared.messages import AnyMessage
@@ -14,7 +14,8 @@ from shared.protocols import Undecodable
 NAME = "native.v1"
 MAX_BYTES = 256 * 1024
 
-_adapter: TypeAdapter[AnyMessage] = TypeAdapter(AnyMessage)
+# Built when the first message comes: who only sends commands needs none.
+_adapter: TypeAdapter[AnyMessage] = TypeAdapter(AnyMessage, config=ConfigDict(defer_build=True))
 
 
 def encode(command: Command, *, command_id: UUID, issued_at: datetime, ttl_s: float) -> bytes:

@@ -2,11 +2,13 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from shared.db import Row, Tx
-from shared.models.accumulators import Cause
+
+if TYPE_CHECKING:  # mqtt_trigger needs no models of the API: its cold start would pay for them
+    from shared.models.accumulators import Cause
 
 _COLUMNS = """accumulator_id, cabinet_id, cell_number, contractor_id, scooter_id, battery_charge,
        charge_at, state_of_health, status"""
@@ -31,7 +33,7 @@ class Move:
 
     accumulator_id: str
     to: Location
-    cause: Cause
+    cause: "Cause"
     booking_id: UUID | None = None
     command_id: UUID | None = None
     swap_id: UUID | None = None

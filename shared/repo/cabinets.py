@@ -1,14 +1,16 @@
 """Cabinets: register, lock, find, describe."""
 
 from collections.abc import Collection
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from shared.db import Row, Tx
-from shared.models.cabinets import CabinetChange, CabinetRequest
+
+if TYPE_CHECKING:  # most functions need none of them: a cold start would pay for it
+    from shared.models.cabinets import CabinetChange, CabinetRequest
 
 
-def insert(tx: Tx, request: CabinetRequest) -> bool:
+def insert(tx: Tx, request: "CabinetRequest") -> bool:
     """Register a cabinet with its cells; False if its id or its device's is taken."""
     sql = """
         WITH cabinet AS (
@@ -122,7 +124,7 @@ def describe(tx: Tx, query: dict[str, Any]) -> list[Row]:
     return tx.all(sql, query)
 
 
-def update(tx: Tx, cabinet_id: str, change: CabinetChange) -> bool:
+def update(tx: Tx, cabinet_id: str, change: "CabinetChange") -> bool:
     """Change what the request names; False if there is no such cabinet."""
     sql = """
         UPDATE cabinets

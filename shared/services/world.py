@@ -7,14 +7,16 @@ of it; accumulators outside cells are locked one by one (a swap may want them, t
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from shared.commands import registry
 from shared.db import Row, Tx
-from shared.models.accumulators import Cause
 from shared.repo import accumulators, anomalies, bookings, cabinets, cells, commands
 from shared.repo.accumulators import NOWHERE, Location, Move
+
+if TYPE_CHECKING:
+    from shared.models.accumulators import Cause
 
 IN_DOUBT = {"pending", "published", "no_answer", "unresolved"}
 MAX_DETAIL = 300
@@ -330,7 +332,7 @@ class World:
         self._know(new)
         return new
 
-    def move(self, accumulator: Accumulator, to: Location, cause: Cause, **why: Any) -> None:
+    def move(self, accumulator: Accumulator, to: Location, cause: "Cause", **why: Any) -> None:
         """Change an accumulator's place; `why`: booking_id, command_id, discrepancy, reason."""
         at = (accumulator.place.cabinet_id or "", accumulator.place.cell_number or 0)
         if self._at.get(at) is accumulator:

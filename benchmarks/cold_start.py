@@ -1,0 +1,183 @@
+"""A fresh interpreter that imports a handler and answers its first event.
+
+Each function stands beside its floor: a fresh interpreter that imports the same third-party
+modules and nothing of ours, connects to what the function connects to, and asks the database one
+thing.
+"""
+
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from benchmarks.figures import Figure, Measured, Table, median, readable
+from benchmarks.first_events import events
+from benchmarks.local_cloud import CELLS, ROOT, LocalCloud, environment, running
+from terraform import package
+
+RUNS = 21
+GOAL = 1.2
+
+_HOW = """\
+Medians of {runs} fresh processes of each kind, one kind after the other in turn, Python {python};
+from the start of the process to its answer. Ours: the package as it is deployed, with its own
+bytecode, unpacked into a folder that takes no more. Floor: to import the very third-party modules
+that the function has loaded by then, to connect to PostgreSQL and ask `SELECT 1` where it does,
+and to log in at the broker where it publishes. The first unlock waits for no cabinet."""
+_BESIDE = "The same with its code elsewhere; and the interpreter alone: {bare} ms."
+
+_CALL = """
+import sys
+import {module} as main
+class Context:
+    request_id, token = "first", None
+answer = main.handler({event!r}, Context)
+sys.stderr.write(f"{{answer.get('statusCode', 200)}}\\n")
+sys.stderr.flush()
+"""
+_LIST = """
+for name, module in list(sys.modules.items()):
+    if "site-packages" in (getattr(module, "__file__", None) or ""):
+        sys.stderr.write(name + "\\n")
+"""
+_ANSWER = """
+import sys
+sys.stderr.write("200\\n")
+sys.stderr.flush()
+"""
+_SELECT = """
+import psycopg2
+cursor = psycopg2.connect({DATABASE_URL!r}).cursor()
+cursor.execute("SELECT 1")
+cursor.fetchall()
+"""
+_LOG_IN = """
+from paho.mqtt import client as paho
+queue = paho.Client(paho.CallbackAPIVersion.VERSION2)
+queue.username_pw_set({MQTT_USERNAME!r}, {MQTT_PASSWORD!r})
+queue.connect({MQTT_HOST!r}, {MQTT_PORT})
+while not queue.is_connected():
+    queue.loop(1)
+"""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the functions' code lies: `folder` and `module` name it for {name}."""
+
+    title: str
+    folder: Path
+    module: str
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of process: what it runs is made for each run."""
+
+    program: Callable[[], str]
+    folder: Path
+    environment: Mapping[str, str]
+    seconds: list[float] = field(default_factory=list)
+
+    @property
+    def milliseconds(self) -> float:
+        """The median."""
+        return 1000 * median(self.seconds)
+
+    def run(self) -> list[str]:
+        """Time one; what it said beside its answer."""
+        command = [sys.executable, "-c", self.program()]
+        began = time.perf_counter()
+        with subprocess.Popen(  # noqa: S603 - our own programs
+            command,
+            cwd=self.folder,
+            env=self.environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process:
+            answer = process.stderr.readline() if process.stderr else ""
+            self.seconds.append(time.perf_counter() - began)
+            rest = process.communicate()[1]
+        if answer.strip() not in {"200", "201", "504"}:  # 504: the cabinet is not waited for
+            raise RuntimeError(f"the first event of {self.folder} went wrong: {answer}{rest}")
+        return rest.split()
+
+
+def measure(*, quick: bool) -> Measured:
+    """Every function as it is deployed, beside its floor and other places of its code."""
+    runs = 1 if quick else RUNS
+    bookings = 2 * (3 * (runs + 1) + 1)
+    with running(cabinets=1 + bookings // CELLS) as cloud, _places() as places:
+        for cabinet in cloud.cabinets:
+            cabinet.answer = "deaf"
+        rows = {name: _kinds(cloud, name, event, places) for name, event in events(cloud).items()}
+        bare = Kind(lambda: _ANSWER, ROOT, environment({}))
+        for _ in range(runs):
+            for kind in [bare, *(kind for kinds in rows.values() for kind in kinds)]:
+                kind.run()
+    titles = [*(f"{place.title}, ms" for place in places), "floor, ms"]
+    cells = [[name, *(readable(k.milliseconds) for k in kinds)] for name, kinds in rows.items()]
+    return Measured(
+        how=_HOW.format(runs=runs, python=platform.python_version()),
+        figures=[_figure(name, kinds[0], kinds[-1]) for name, kinds in rows.items()],
+        tables=[
+            Table(["function", *titles], cells, _BESIDE.format(bare=readable(bare.milliseconds)))
+        ],
+    )
+
+
+def _figure(name: str, ours: Kind, floor: Kind) -> Figure:
+    return Figure(
+        name,
+        ours.milliseconds,
+        "ms",
+        floor=floor.milliseconds,
+        goal=f"≤ {GOAL} x the floor",
+        met=ours.milliseconds <= GOAL * floor.milliseconds,
+    )
+
+
+def _kinds(
+    cloud: LocalCloud, name: str, event: Callable[[], dict[str, Any]], places: list[Place]
+) -> list[Kind]:
+    """The function from each place, and last its floor."""
+    settings = {**cloud.settings, "UNLOCK_WAIT_SECONDS": "0.001", "POLL_SPREAD_SECONDS": "600"}
+
+    def kind(place: Place, more: str = "") -> Kind:
+        def program() -> str:
+            return _CALL.format(module=place.module.format(name=name), event=event()) + more
+
+        folder = Path(str(place.folder).format(name=name))
+        return Kind(program, folder, environment({**settings, **place.environment}))
+
+    loaded = kind(places[0], _LIST).run()
+    floor = "".join(f"import {module}\n" for module in loaded)
+    floor += _SELECT.format(**settings) if "psycopg2" in loaded else ""
+    floor += _LOG_IN.format(**settings) if "paho.mqtt.client" in loaded else ""
+    return [*map(kind, places), Kind(lambda: floor + _ANSWER, ROOT, environment({}))]
+
+
+@contextmanager
+def _places() -> Iterator[list[Place]]:
+    """The packages with their bytecode, without it, and the source tree with its caches."""
+    with tempfile.TemporaryDirectory(prefix="benchmark-") as directory:
+        read_only = {"PYTHONDONTWRITEBYTECODE": "1"}
+        places = [
+            Place("package", Path(directory, "compiled", "{name}"), "main", read_only),
+            Place("package without bytecode", Path(directory, "bare", "{name}"), "main", read_only),
+            Place("source tree", ROOT, "functions.{name}.main"),
+        ]
+        for place, compiler in zip(places, (sys.executable, None), strict=False):
+            for archive in package.build(Path(directory, "dist"), compiler=compiler):
+                with zipfile.ZipFile(archive) as packed:
+                    packed.extractall(str(place.folder).format(name=archive.stem))
+        yield places
