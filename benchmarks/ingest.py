@@ -3,6 +3,7 @@
 import io
 import time
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from itertools import cycle, islice
 
 import psycopg2
@@ -59,12 +60,13 @@ class _Bench:
     def speed(self, batch: int, runs: int, *, quick: bool) -> Figure:
         """Reports a second in batches of this size."""
         reports = max(batch, {1: 300, 10: 1000, 100: 3000}[batch] // (5 if quick else 1))
-        ours, floor, shares = [], [], []
+        ours, floor, python, server = [], [], [], []
         for _ in range(runs):
             before = self._db.cpu_seconds()
             took, cpu = self._send(reports, batch)
             ours.append(reports / took)
-            shares.append(cpu / (cpu + self._db.cpu_seconds() - before))
+            python.append(1e6 * cpu / reports)
+            server.append(1e6 * (self._db.cpu_seconds() - before) / reports)
             floor.append(reports / self._copy(reports, batch))
         speed = median(ours)
         goal = {"goal": f"≥ {_GOAL:,}", "met": speed >= _GOAL} if batch == 100 else {}  # noqa: PLR2004
@@ -73,7 +75,8 @@ class _Bench:
             ours=speed,
             unit="reports/s",
             floor=median(floor),
-            note=f"{median(shares):.0%} of the processor's time in Python",
+            note=f"µs of processor a report: Python {median(python):.0f},"
+            f" PostgreSQL {median(server):.0f}",
             **goal,  # type: ignore[arg-type] # two fields of two types
         )
 
@@ -82,8 +85,8 @@ class _Bench:
         rows = []
         for changed in (0.0, 0.1, 1.0):
             self._db.sql("CHECKPOINT")
-            first = self._wal(lambda share=changed: self._send(self._cabinets, 100, share))
-            again = self._wal(lambda share=changed: self._send(self._cabinets, 100, share))
+            send = partial(self._send, self._cabinets, 100, changed)
+            first, again = self._wal(send), self._wal(send)
             rows.append([f"{changed:.0%} of the cells changed", *map(readable, (again, first))])
         self._db.sql("CHECKPOINT")
         copied = self._wal(lambda: self._copy(self._cabinets, 100))

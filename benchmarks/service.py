@@ -140,7 +140,7 @@ class Service:
 
     def publish(self, device_id: str | None, payload: bytes) -> None:
         """As shared.mqtt.Publisher: a cabinet answers at once, a poll is left to the benchmark."""
-        self.published = [*self.published[-9:], json.loads(payload)]
+        self.published.append(json.loads(payload))
         if device_id is not None:
             cabinet = self.cabinets.of_device(device_id)
             self.say(cabinet, [reply.make() for reply in cabinet.handle(self.published[-1])])
