@@ -11,7 +11,7 @@ import os
 import random
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, redirect_stdout
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -166,8 +166,10 @@ class Service:
 
 
 @contextmanager
-def running(database: Database, *, asks_at_commit: bool = False, **more: str) -> Iterator[Service]:
-    """The service on this database; what it logs is formatted, and thrown away.
+def running(
+    database: Database, more: Mapping[str, str] | None = None, *, asks_at_commit: bool = False
+) -> Iterator[Service]:
+    """The service on this database; what it logs is formatted, and thrown away; `more` settings.
 
     `asks_at_commit`: find out whether a COMMIT writes, by one more round trip that is not counted.
     """
@@ -178,7 +180,7 @@ def running(database: Database, *, asks_at_commit: bool = False, **more: str) ->
         stack.enter_context(redirect_stdout(stack.enter_context(Path(os.devnull).open("w"))))
         keys = f"benchmark:operator:{digest}"
         fixed = {"DATABASE_URL": database.url, "API_KEYS": keys, "MONITORING_FOLDER_ID": "none"}
-        stack.enter_context(settings(**fixed, **more))
+        stack.enter_context(settings(**fixed, **(more or {})))
         stack.enter_context(_replaced(mqtt, "Publisher", lambda: service))
         stack.enter_context(_replaced(mqtt, "answers", lambda: True))
         stack.enter_context(_replaced(monitoring, "write", lambda _metrics, **_whose: True))
