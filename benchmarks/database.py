@@ -3,6 +3,7 @@
 import io
 import os
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
@@ -17,6 +18,7 @@ from shared import config
 
 MEMORY = {"shared_buffers": "512MB", "max_wal_size": "4GB"}
 """Of a small database host; the local cloud's 32 MB would measure the machine's page cache."""
+_SECONDS_TO_END = 10
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -60,6 +62,14 @@ class Database:
     def cpu_seconds(self) -> float:
         """What the processes that run now have used of the processor."""
         return sum(map(_cpu_seconds, self.processes()))
+
+    def wait_until_alone(self) -> None:
+        """Wait until the functions' connections have ended on the server's side, too."""
+        deadline = time.monotonic() + _SECONDS_TO_END
+        count = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'accumulators'"
+        while self.one(count):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"connections did not end within {_SECONDS_TO_END} s")
 
     def close(self) -> None:
         """Let the server go."""
