@@ -43,6 +43,7 @@ FUNCTIONS = (
 # fmt: on
 _KEY = "key-of-the-benchmark"
 _DOCUMENT = Path(__file__).parents[1] / "docs" / "openapi.json"
+_NEXT_NUMBER = "SELECT pg_snapshot_xmax(pg_current_snapshot())::text"
 _thread = threading.local()
 
 
@@ -52,7 +53,7 @@ class Sent:
 
     sql: str
     wrote: bool = False
-    """Of a COMMIT: whether there was anything to write down."""
+    """Whether it ended a transaction that had something to write."""
 
     @property
     def statements(self) -> int:
@@ -172,7 +173,7 @@ def running(
 ) -> Iterator[Service]:
     """The service on this database; what it logs is formatted, and thrown away; `more` settings.
 
-    `asks_at_commit`: find out whether a COMMIT writes, by one more round trip that is not counted.
+    `asks_at_commit`: find out what commits write, by more round trips that are not counted.
     """
     digest = sha256(_KEY.encode()).hexdigest()
     service = Service()
@@ -222,24 +223,40 @@ class _Log(io.TextIOBase):
 class _Recorder(psycopg2.extensions.cursor):
     """Notes what is sent."""
 
-    wrote = False
-
     def execute(self, query: Any, parameters: Any = None) -> None:
         super().execute(query, parameters)
+        self._note(wrote=False)
+
+    def _note(self, *, wrote: bool) -> None:
         if (sent := getattr(_thread, "sent", None)) is not None:
-            sent.append(Sent((self.query or b"").decode(), self.wrote))
+            sent.append(Sent((self.query or b"").decode(), wrote))
 
 
 class _Asking(_Recorder):
-    """Asks before a COMMIT whether it will write: whether the transaction has got a number."""
+    """Finds out, too, whether a transaction had something to write when it ended.
+
+    It had if it was given a number. This one is the only one who writes here.
+    """
 
     def execute(self, query: Any, parameters: Any = None) -> None:
+        began = self._is_idle()
         if query == "COMMIT":
-            psycopg2.extensions.cursor.execute(
-                self, "SELECT pg_current_xact_id_if_assigned() IS NOT NULL"
-            )
-            self.wrote = bool((self.fetchone() or [False])[0])
-        super().execute(query, parameters)
+            wrote = self._ask("SELECT pg_current_xact_id_if_assigned() IS NOT NULL")
+        before = self._ask(_NEXT_NUMBER) if began else None
+        psycopg2.extensions.cursor.execute(self, query, parameters)
+        if query != "COMMIT":
+            wrote = began and self._is_idle() and self._ask(_NEXT_NUMBER) != before
+        self._note(wrote=wrote)
+
+    def _is_idle(self) -> bool:
+        idle = psycopg2.extensions.TRANSACTION_STATUS_IDLE
+        return self.connection.info.transaction_status == idle
+
+    def _ask(self, question: str) -> Any:
+        with self.connection.cursor(cursor_factory=psycopg2.extensions.cursor) as cursor:
+            cursor.execute(question)
+            [answer] = cursor.fetchone() or [None]
+            return answer
 
 
 @contextmanager
