@@ -239,14 +239,13 @@ class _Asking(_Recorder):
     """
 
     def execute(self, query: Any, parameters: Any = None) -> None:
-        began = self._is_idle()
-        if query == "COMMIT":
-            wrote = self._ask("SELECT pg_current_xact_id_if_assigned() IS NOT NULL")
+        commits, began = query == "COMMIT", self._is_idle()
+        wrote = commits and self._ask("SELECT pg_current_xact_id_if_assigned() IS NOT NULL")
         before = self._ask(_NEXT_NUMBER) if began else None
         psycopg2.extensions.cursor.execute(self, query, parameters)
-        if query != "COMMIT":
-            wrote = began and self._is_idle() and self._ask(_NEXT_NUMBER) != before
-        self._note(wrote=wrote)
+        if began and self._is_idle():  # a transaction of this statement alone
+            wrote = self._ask(_NEXT_NUMBER) != before
+        self._note(wrote=bool(wrote))
 
     def _is_idle(self) -> bool:
         idle = psycopg2.extensions.TRANSACTION_STATUS_IDLE

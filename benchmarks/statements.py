@@ -14,11 +14,11 @@ from benchmarks.story import Step
 
 _HOW = """\
 Every operation of docs/openapi.json where it succeeds, and the two triggers, once in a city of 100
-cabinets; counted at the driver. A *round trip* is a message to the database and its answer: `BEGIN`
-brings two `SET LOCAL` along, so that it carries three *statements*. *Commits* are those that have
-something to write, and wait for the disk; locking a row is something to write. Unlocks are counted
-with one look at the command, after its answer: how often they look at a slow cabinet's is under
-[Unlock](#unlock)."""
+cabinets; counted at the driver. A *round trip* is a message to the database and its answer; it may
+carry several *statements*: `BEGIN` and two `SET LOCAL` are always sent together. *Commits* are
+those that have something to write, and wait for the disk; locking a row is something to write.
+Unlocks are counted with one look at the command, after its answer: how often they look while a
+cabinet takes its time is under [Unlock](#unlock)."""
 _DOCUMENT = Path(__file__).parents[1] / "docs" / "openapi.json"
 _BATCHES = (1, 10, 100)
 
