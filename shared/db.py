@@ -22,7 +22,8 @@ Connection = psycopg2.extensions.connection
 Params = Mapping[str, Any]
 
 # A lock that is not to be had, or a statement that does not end, is an error, not a hung function.
-_BEGIN = "BEGIN; SET LOCAL lock_timeout = '10s'; SET LOCAL statement_timeout = '20s'"
+_LIMITS = "SET LOCAL lock_timeout = '10s'; SET LOCAL statement_timeout = '20s'; "
+_BEGIN = f"BEGIN; {_LIMITS}"
 
 # One function instance serves one request at a time, and is one thread.
 _instance = threading.local()
@@ -32,16 +33,17 @@ psycopg2.extras.register_uuid()  # type: ignore[no-untyped-call] # the stubs lac
 
 
 class Tx:
-    """An open transaction."""
+    """Statements: of one transaction, or each on its own."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._cursor = connection.cursor()
+    def __init__(self, *, single: bool) -> None:
+        self._single = single
+        self._cursor: psycopg2.extensions.cursor | None = None
 
     def all(self, sql: str, params: Params | None = None) -> list[Row]:
         """Every row of the answer, in order."""
-        self._cursor.execute(sql, params or {})
-        names = [column.name for column in self._cursor.description or ()]
-        return [dict(zip(names, row, strict=True)) for row in self._cursor.fetchall()]
+        cursor = self._run(sql, params)
+        names = [column.name for column in cursor.description or ()]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
     def first(self, sql: str, params: Params | None = None) -> Row | None:
         """The first row, if there is one."""
@@ -55,12 +57,45 @@ class Tx:
 
     def execute(self, sql: str, params: Params | None = None) -> int:
         """How many rows were changed."""
-        self._cursor.execute(sql, params or {})
-        return self._cursor.rowcount
+        return self._run(sql, params).rowcount
 
     def batch(self, sql: str, rows: Sequence[Mapping[str, Any]]) -> list[Row]:
         """The rows of one statement that takes many `rows` as the JSON array `%(rows)s`."""
         return self.all(sql, {"rows": json.dumps(rows, default=str)}) if rows else []
+
+    def _run(self, sql: str, params: Params | None) -> psycopg2.extensions.cursor:
+        """Send a statement; what opens a transaction goes with its first, in the same message.
+
+        The platform may cut a sleeping instance's connection: what has not been committed is sent
+        once more, on a new one.
+        """
+        if self._cursor is not None and not self._single:
+            self._cursor.execute(sql, params or {})
+            return self._cursor
+        message = (_LIMITS if self._single else _BEGIN) + sql
+        self._cursor = (_cached() or _connected()).cursor()
+        try:
+            self._cursor.execute(message, params or {})
+        except (psycopg2.OperationalError, psycopg2.InterfaceError):
+            if not self._cursor.connection.closed:
+                raise
+            log.info("the database connection was cut; connecting again")
+            self._cursor = _connected().cursor()
+            self._cursor.execute(message, params or {})
+        return self._cursor
+
+    def commit(self) -> None:
+        """Keep what was done."""
+        if self._cursor is not None:
+            self._cursor.execute("COMMIT")
+
+    def roll_back(self) -> None:
+        """Leave nothing of it."""
+        try:
+            if self._cursor is not None:
+                self._cursor.execute("ROLLBACK")
+        except psycopg2.Error:
+            close()
 
 
 @contextmanager
@@ -71,26 +106,29 @@ def transaction() -> Iterator[Tx]:
     not to be had in time. If that happens at the commit, the commit may have taken place.
     """
     with _translated():
-        connection = _begun()
+        tx = Tx(single=False)
         try:
-            yield Tx(connection)
+            yield tx
         except BaseException:
-            _roll_back(connection)
+            tx.roll_back()
             raise
-        _run(connection, "COMMIT")
+        tx.commit()
 
 
 @contextmanager
-def read() -> Iterator[Tx]:
-    """Single statements outside a transaction, for looking again and again while waiting."""
+def statements() -> Iterator[Tx]:
+    """Each statement on its own, kept when it has run: only such as may be run twice.
+
+    Raises DatabaseUnavailable as a transaction does.
+    """
     with _translated():
-        yield Tx(_cached() or _connected())
+        yield Tx(single=True)
 
 
 def answers() -> bool:
     """Whether the database can be reached and read."""
     try:
-        with transaction() as tx:
+        with statements() as tx:
             tx.one("SELECT 1 AS answer")
     except DatabaseUnavailable:
         return False
@@ -117,25 +155,6 @@ def _translated() -> Iterator[None]:
         raise DatabaseUnavailable from error
 
 
-def _begun() -> Connection:
-    """A connection in a new transaction.
-
-    The platform may cut a sleeping instance's connection. Nothing has been sent before BEGIN, so
-    that beginning once more on a new connection is safe.
-    """
-    cached = _cached()
-    if cached is not None:
-        try:
-            _run(cached, _BEGIN)
-        except (psycopg2.OperationalError, psycopg2.InterfaceError):
-            log.info("the database connection was cut; connecting again")
-        else:
-            return cached
-    connection = _connected()
-    _run(connection, _BEGIN)
-    return connection
-
-
 def _cached() -> Connection | None:
     connection: Connection | None = getattr(_instance, "connection", None)
     return connection if connection and _instance.url == config.settings().database_url else None
@@ -148,15 +167,3 @@ def _connected() -> Connection:
     connection.autocommit = True  # transactions are begun and ended in words, above
     _instance.connection, _instance.url = connection, url
     return connection
-
-
-def _roll_back(connection: Connection) -> None:
-    try:
-        _run(connection, "ROLLBACK")
-    except psycopg2.Error:
-        close()
-
-
-def _run(connection: Connection, statement: str) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(statement)

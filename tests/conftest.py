@@ -2,12 +2,17 @@
 
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 
 from local.broker import Broker
 from local.postgres import Postgres
 from tests import database
 from tests.service import Service, running
+
+# How long an example takes on a busy machine says nothing of the code.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")

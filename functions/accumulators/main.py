@@ -19,7 +19,7 @@ handler = api.handler_of(__name__)
 @api.route("GET", "/v1/accumulators", scope="read")
 def list_accumulators(query: AccumulatorQuery) -> AccumulatorPage:
     """Accumulators by id."""
-    with db.transaction() as tx:
+    with db.statements() as tx:
         return accumulators.listing(tx, query)
 
 
@@ -44,7 +44,7 @@ def register_accumulator(request: AccumulatorRequest) -> Accumulator:
 )
 def get_accumulator(accumulator_id: Id) -> Accumulator:
     """One accumulator and where it is."""
-    with db.transaction() as tx:
+    with db.statements() as tx:
         return accumulators.get(tx, accumulator_id)
 
 
@@ -86,5 +86,5 @@ def retire_accumulator(accumulator_id: Id) -> None:
 )
 def list_movements(accumulator_id: Id, query: Page) -> MovementPage:
     """The chain of custody, newest first."""
-    with db.transaction() as tx:
+    with db.statements() as tx:
         return accumulators.movements(tx, accumulator_id, query)

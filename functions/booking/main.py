@@ -30,14 +30,14 @@ def create_booking(request: BookingRequest, caller: api.Caller) -> Booking:
 @api.route("GET", "/v1/bookings", scope="read")
 def list_bookings(query: BookingQuery) -> BookingPage:
     """Bookings, newest first."""
-    with db.transaction() as tx:
+    with db.statements() as tx:
         return booking.listing(tx, query)
 
 
 @api.route("GET", "/v1/bookings/{booking_id}", scope="read", raises=(errors.BookingNotFound,))
 def get_booking(booking_id: OwnId) -> Booking:
     """One booking."""
-    with db.transaction() as tx:
+    with db.statements() as tx:
         return booking.get(tx, booking_id)
 
 

@@ -20,7 +20,7 @@ handler = api.handler_of(__name__)
 @api.route("GET", "/v1/cabinets", scope="read")
 def list_cabinets(query: CabinetQuery) -> CabinetPage:
     """Which cabinet has how many: nearest first if the query says `near`, else by id."""
-    with db.transaction() as tx:
+    with db.statements() as tx:
         return cabinets.listing(tx, query, config.settings())
 
 
@@ -34,7 +34,7 @@ def register_cabinet(request: CabinetRequest) -> CabinetDetails:
 @api.route("GET", "/v1/cabinets/{cabinet_id}", scope="read", raises=(errors.CabinetNotFound,))
 def get_cabinet(cabinet_id: Id) -> CabinetDetails:
     """One cabinet with its cells."""
-    with db.transaction() as tx:
+    with db.statements() as tx:
         return cabinets.get(tx, cabinet_id, config.settings())
 
 
@@ -73,7 +73,7 @@ def change_cell(cabinet_id: Id, cell_number: CellInPath, request: CellChange) ->
 @api.route("GET", "/v1/stats", scope="read")
 def get_stats() -> Stats:
     """The service in numbers, with the audit of its invariants."""
-    with db.transaction() as tx:
+    with db.statements() as tx:
         return stats.describe(tx, config.settings())
 
 

@@ -59,5 +59,5 @@ def send_command(cabinet_id: Id, request: CommandRequest, caller: api.Caller) ->
 @api.route("GET", "/v1/commands/{command_id}", scope="read", raises=(errors.CommandNotFound,))
 def get_command(command_id: OwnId) -> Command:
     """What became of a command, also after a 504."""
-    with db.transaction() as tx:
+    with db.statements() as tx:
         return dispatch.record(dispatch.get(tx, command_id))

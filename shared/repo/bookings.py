@@ -1,6 +1,7 @@
 """Bookings and the cells they hold. The caller has locked the cabinet's row."""
 
 from collections.abc import Collection, Mapping
+from operator import itemgetter
 from typing import Any
 from uuid import UUID
 
@@ -17,29 +18,50 @@ _BOOKING = """
             WHERE h.booking_id = b.booking_id), '[]') AS cells
       FROM current_bookings b"""
 
+_EXPIRE = """
+        due AS (
+            UPDATE bookings b
+               SET status = c.status, finished_at = b.expires_at
+              FROM current_bookings c
+             WHERE b.cabinet_id = ANY (%(cabinet_ids)s) AND b.finished_at IS NULL
+               AND b.status <> 'unlocking' AND b.expires_at <= now()
+               AND c.booking_id = b.booking_id
+            RETURNING b.booking_id),
+        released AS (
+            UPDATE booking_cells h
+               SET state = 'released', reason = 'expired', finished = true
+              FROM due
+             WHERE h.booking_id = due.booking_id AND NOT h.finished)"""
+
 
 def insert(
     tx: Tx, booking_id: UUID, request: BookingRequest, *, min_charge: int, seconds: float
-) -> bool:
-    """A booking that holds nothing yet; False if this id is there already."""
-    sql = """
+) -> Row | None:
+    """A booking that holds nothing yet; None if this id is there already.
+
+    What has expired in the cabinet is written down with it, so that its cells can be held.
+    """
+    sql = f"""
+        WITH {_EXPIRE}
         INSERT INTO bookings (booking_id, cabinet_id, contractor_id, kind, requested, min_charge,
                               expires_at)
         VALUES (%(booking_id)s, %(cabinet_id)s, %(contractor_id)s, %(kind)s, %(count)s,
                 CASE WHEN %(kind)s = 'issue' THEN %(lowest)s END,
                 now() + make_interval(secs => %(seconds)s))
-        ON CONFLICT (booking_id) DO NOTHING"""
+        ON CONFLICT (booking_id) DO NOTHING
+        RETURNING *"""  # noqa: S608 - the expiry is a constant
     params = {
         **request.model_dump(),
+        "cabinet_ids": [request.cabinet_id],
         "booking_id": booking_id,
         "lowest": min_charge,
         "seconds": seconds,
     }
-    return tx.execute(sql, params) > 0
+    return tx.first(sql, params)
 
 
-def hold(tx: Tx, booking_id: UUID, count: int) -> int:
-    """Hold up to `count` more: the most charged accumulators, or the first free cells; how many."""
+def hold(tx: Tx, booking_id: UUID, count: int) -> list[Row]:
+    """Hold up to `count` more: the most charged accumulators, or the first free cells; these."""
     sql = """
         INSERT INTO booking_cells AS h
                (booking_id, cabinet_id, cell_number, accumulator_id, battery_charge)
@@ -54,12 +76,14 @@ def hold(tx: Tx, booking_id: UUID, count: int) -> int:
         ON CONFLICT (booking_id, cell_number) DO UPDATE
            SET accumulator_id = excluded.accumulator_id, battery_charge = excluded.battery_charge,
                state = 'held', reason = NULL, finished = false
-         WHERE h.finished"""
-    return tx.execute(sql, {"booking_id": booking_id, "count": count})
+         WHERE h.finished
+        RETURNING cell_number, accumulator_id, battery_charge, state, reason"""
+    held = tx.all(sql, {"booking_id": booking_id, "count": count})
+    return sorted(held, key=itemgetter("cell_number"))
 
 
-def release_unfit(tx: Tx, booking_id: UUID) -> int:
-    """End the holds that what is known now speaks against; how many are left."""
+def release_unfit(tx: Tx, booking_id: UUID) -> list[int]:
+    """End the holds that what is known now speaks against; the cells that are left, by number."""
     sql = """
         WITH checked AS (
             SELECT h.cell_number,
@@ -87,15 +111,7 @@ def release_unfit(tx: Tx, booking_id: UUID) -> int:
               FROM checked
              WHERE h.booking_id = %(booking_id)s AND h.cell_number = checked.cell_number
                AND checked.reason IS NOT NULL)
-        SELECT count(*) FILTER (WHERE reason IS NULL) AS fit FROM checked"""
-    return int(tx.one(sql, {"booking_id": booking_id})["fit"])
-
-
-def held_cells(tx: Tx, booking_id: UUID) -> list[int]:
-    """The cells that the booking holds, by number."""
-    sql = """
-        SELECT cell_number FROM booking_cells
-         WHERE booking_id = %(booking_id)s AND state = 'held' ORDER BY cell_number"""
+        SELECT cell_number FROM checked WHERE reason IS NULL ORDER BY cell_number"""
     return [row["cell_number"] for row in tx.all(sql, {"booking_id": booking_id})]
 
 
@@ -159,21 +175,7 @@ def release_accumulator(tx: Tx, accumulator_id: str) -> list[UUID]:
 
 def expire_due(tx: Tx, cabinet_ids: Collection[str]) -> int:
     """Write down the expiry of these cabinets' bookings whose time has passed; how many."""
-    sql = """
-        WITH due AS (
-            UPDATE bookings b
-               SET status = c.status, finished_at = b.expires_at
-              FROM current_bookings c
-             WHERE b.cabinet_id = ANY (%(cabinet_ids)s) AND b.finished_at IS NULL
-               AND b.status <> 'unlocking' AND b.expires_at <= now()
-               AND c.booking_id = b.booking_id
-            RETURNING b.booking_id),
-        released AS (
-            UPDATE booking_cells h
-               SET state = 'released', reason = 'expired', finished = true
-              FROM due
-             WHERE h.booking_id = due.booking_id AND NOT h.finished)
-        SELECT count(*) AS expired FROM due"""
+    sql = f"WITH {_EXPIRE} SELECT count(*) AS expired FROM due"  # noqa: S608 - the expiry is a constant
     return int(tx.one(sql, {"cabinet_ids": [*cabinet_ids]})["expired"])
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from typing import Any
+from uuid import UUID
 
 from shared.db import Row, Tx
 from shared.models.cabinets import CabinetChange, CabinetRequest
@@ -49,6 +50,16 @@ def lock_one(tx: Tx, cabinet_id: str, *, offline_after: float) -> Row | None:
          WHERE cabinet_id = %(cabinet_id)s
            FOR UPDATE"""
     return tx.first(sql, {"cabinet_id": cabinet_id, "offline_after": offline_after})
+
+
+def lock_of_booking(tx: Tx, booking_id: UUID) -> Row | None:
+    """Lock the row of the cabinet that a booking is in; None if there is no such booking."""
+    sql = """
+        SELECT cabinet_id, device_id, protocol, status, alarms
+          FROM cabinets
+         WHERE cabinet_id = (SELECT cabinet_id FROM bookings WHERE booking_id = %(booking_id)s)
+           FOR UPDATE"""
+    return tx.first(sql, {"booking_id": booking_id})
 
 
 def of_devices(tx: Tx, device_ids: Collection[str]) -> list[Row]:

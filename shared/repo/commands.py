@@ -1,5 +1,6 @@
 """Commands: what was sent, and what became of it."""
 
+import math
 from collections.abc import Collection
 from typing import Any
 from uuid import UUID
@@ -31,6 +32,23 @@ def get(tx: Tx, command_id: UUID) -> Row | None:
           FROM commands
          WHERE command_id = %(command_id)s"""  # noqa: S608 - the columns are a constant
     return tx.first(sql, {"command_id": command_id})
+
+
+def wait(tx: Tx, command_id: UUID, *, seconds: float) -> None:
+    """Return soon after the command is settled, or when so many seconds have passed.
+
+    The looking is done inside the database: a message, however often it looks.
+    """
+    sql = """
+        DO $wait$ BEGIN
+            FOR look IN 1..%(looks)s LOOP
+                EXIT WHEN NOT EXISTS (
+                    SELECT FROM commands
+                     WHERE command_id = %(command_id)s AND status IN ('pending', 'published'));
+                PERFORM pg_sleep(0.005);
+            END LOOP;
+        END $wait$"""
+    tx.execute(sql, {"command_id": command_id, "looks": math.ceil(seconds / 0.005)})
 
 
 def publish(tx: Tx, command_id: UUID) -> None:

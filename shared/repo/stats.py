@@ -2,6 +2,9 @@
 
 from shared.db import Row, Tx
 
+MOVEMENTS_WALKED = 20_000
+"""By one audit, newest first: more than an hour's at ten requests a second."""
+
 
 def stocks(tx: Tx, min_charge: int) -> list[Row]:
     """Accumulators and charges per cabinet, by id."""
@@ -78,9 +81,12 @@ def rows_written(tx: Tx) -> int:
 def violations(tx: Tx) -> list[Row]:
     """What contradicts the invariants of the domain: invariant, subject, detail; at most 100.
 
-    I1 and I2 are constraints as well; I4 is an index; here they are looked at from outside.
+    I1 and I2 are constraints as well; I4 is an index; here they are looked at from outside. Of the
+    ledger the newest part is walked, so that the audit costs the same after years.
     """
-    sql = """
+    sql = f"""
+        WITH latest AS MATERIALIZED (
+            SELECT * FROM movements ORDER BY movement_id DESC LIMIT {MOVEMENTS_WALKED})
         SELECT 'I1' AS invariant, accumulator_id AS subject, 'in more than one place' AS detail
           FROM accumulators WHERE num_nonnulls(cabinet_id, contractor_id, scooter_id) > 1
         UNION ALL
@@ -108,7 +114,7 @@ def violations(tx: Tx) -> list[Row]:
                   AND c.status IN ('pending', 'published', 'no_answer'))
         UNION ALL
         SELECT 'I3', booking_id || '/' || cell_number, 'issued more than once in the ledger'
-          FROM (SELECT m.booking_id, m.from_cell_number AS cell_number FROM movements m
+          FROM (SELECT m.booking_id, m.from_cell_number AS cell_number FROM latest m
                  WHERE m.cause = 'issued'
                  GROUP BY m.booking_id, m.from_cell_number, m.accumulator_id
                 HAVING count(*) > 1) twice
@@ -126,14 +132,17 @@ def violations(tx: Tx) -> list[Row]:
             OR (a.cabinet_id, a.cell_number, a.contractor_id, a.scooter_id) IS DISTINCT FROM
                (m.to_cabinet_id, m.to_cell_number, m.to_contractor_id, m.to_scooter_id)
         UNION ALL
-        SELECT 'I6', accumulator_id, 'movement ' || movement_id || ' begins elsewhere'
-          FROM (SELECT accumulator_id, movement_id, cause,
-                       (from_cabinet_id, from_cell_number, from_contractor_id, from_scooter_id)
-                       IS DISTINCT FROM lag((to_cabinet_id, to_cell_number, to_contractor_id,
-                                             to_scooter_id))
-                       OVER (PARTITION BY accumulator_id ORDER BY movement_id) AS broken
-                  FROM movements) chain
-         WHERE broken AND cause <> 'registered'
+        SELECT 'I6', m.accumulator_id, 'movement ' || m.movement_id || ' begins elsewhere'
+          FROM latest m
+          LEFT JOIN LATERAL (SELECT * FROM movements p
+                              WHERE p.accumulator_id = m.accumulator_id
+                                AND p.movement_id < m.movement_id
+                              ORDER BY p.movement_id DESC LIMIT 1) p ON true
+         WHERE m.cause <> 'registered'
+           AND (p.movement_id IS NULL
+                OR (m.from_cabinet_id, m.from_cell_number, m.from_contractor_id, m.from_scooter_id)
+                   IS DISTINCT FROM
+                   (p.to_cabinet_id, p.to_cell_number, p.to_contractor_id, p.to_scooter_id))
         UNION ALL
         SELECT 'I8', 'all', 'registered ' || registered || ', found ' || found
           FROM (SELECT count(*) AS registered,
@@ -143,5 +152,5 @@ def violations(tx: Tx) -> list[Row]:
                              cabinet_id, contractor_id, scooter_id) = 0) AS found
                   FROM accumulators) sums
          WHERE registered <> found
-         LIMIT 100"""
+         LIMIT 100"""  # noqa: S608 - a constant
     return tx.all(sql)

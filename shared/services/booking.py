@@ -32,16 +32,17 @@ def reserve(tx: Tx, booking_id: UUID, request: BookingRequest, settings: Setting
         raise CabinetNotFound
     charge = settings.min_issue_charge if request.min_charge is None else request.min_charge
     seconds = settings.booking_seconds
-    if bookings.insert(tx, booking_id, request, min_charge=charge, seconds=seconds):
-        check_in_service(cabinet, settings)
-        if not cabinet["online"]:
-            raise CabinetOffline
-        bookings.expire_due(tx, [request.cabinet_id])
-        held = bookings.hold(tx, booking_id, request.count)
-        if held < (1 if request.allow_partial else request.count):
-            short = NotEnoughAccumulators if request.kind == "issue" else NotEnoughFreeCells
-            raise short(requested=request.count, available=held)
-    return get(tx, booking_id)
+    made = bookings.insert(tx, booking_id, request, min_charge=charge, seconds=seconds)
+    if made is None:
+        return get(tx, booking_id)
+    check_in_service(cabinet, settings)
+    if not cabinet["online"]:
+        raise CabinetOffline
+    cells = bookings.hold(tx, booking_id, request.count)
+    if len(cells) < (1 if request.allow_partial else request.count):
+        short = NotEnoughAccumulators if request.kind == "issue" else NotEnoughFreeCells
+        raise short(requested=request.count, available=len(cells))
+    return Booking.model_validate({**made, "cells": cells})
 
 
 def check_in_service(cabinet: Row, settings: Settings) -> None:
@@ -85,16 +86,24 @@ def listing(tx: Tx, query: BookingQuery) -> BookingPage:
     )
 
 
-def refill(tx: Tx, booking_id: UUID) -> int:
-    """Hold others for what an active booking has lost; how many it holds. None: it has failed."""
+def refill_active(tx: Tx, booking_id: UUID) -> None:
+    """Hold others for what a booking has lost, if its cells are not being opened yet."""
     found = get(tx, booking_id)
-    if found.status != "active":
-        return 0
-    held = sum(cell.state == "held" for cell in found.cells)
-    held += bookings.hold(tx, booking_id, found.requested - held)
-    if not held:
-        bookings.finish(tx, booking_id, status="failed", state="released", reason="nothing_left")
-    return held
+    if found.status == "active":
+        refill(tx, found, [cell.cell_number for cell in found.cells if cell.state == "held"])
+
+
+def refill(tx: Tx, found: Booking, cells: list[int]) -> list[int]:
+    """Hold others for what an active booking has lost; its cells by number. None: it has failed."""
+    if len(cells) < found.requested:
+        bookings.expire_due(tx, [found.cabinet_id])
+        more = bookings.hold(tx, found.booking_id, found.requested - len(cells))
+        cells = sorted([*cells, *(row["cell_number"] for row in more)])
+    if not cells:
+        bookings.finish(
+            tx, found.booking_id, status="failed", state="released", reason="nothing_left"
+        )
+    return cells
 
 
 def write_expiry(tx: Tx, cabinet_ids: Collection[str]) -> None:

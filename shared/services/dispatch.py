@@ -3,8 +3,6 @@
 Whoever waits may die: the answer is applied by whoever receives it. Nothing is sent twice.
 """
 
-import time
-from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any, Protocol
 from uuid import UUID, uuid4
@@ -69,14 +67,13 @@ def deliver(
             _take_back(tx, command_id, cabinet["cabinet_id"])
         raise
     log.info("command sent", command_id=command_id, kind=command.kind)
-    with db.transaction() as tx:
+    with db.statements() as tx:
         commands.publish(tx, command_id)
 
 
-def wait(command_id: UUID, *, sleep: Callable[[float], None] = time.sleep) -> Row:
+def wait(command_id: UUID) -> Row:
     """The command's row once it is settled, or has had no answer by its deadline."""
-    with db.read() as tx:
-        pauses = _pauses()
+    with db.statements() as tx:
         while True:
             row = get(tx, command_id)
             if row["status"] not in UNSETTLED:
@@ -84,7 +81,7 @@ def wait(command_id: UUID, *, sleep: Callable[[float], None] = time.sleep) -> Ro
             if row["seconds_left"] <= 0:
                 commands.give_up(tx, command_id)
             else:
-                sleep(min(next(pauses), row["seconds_left"]))
+                commands.wait(tx, command_id, seconds=min(1, row["seconds_left"]))
 
 
 def get(tx: Tx, command_id: UUID) -> Row:
@@ -148,12 +145,3 @@ def _take_back(tx: Tx, command_id: UUID, cabinet_id: str | None) -> None:
     taken_back = commands.settle(tx, command_id, status="not_published", since=("pending",))
     if row is not None and taken_back and row["booking_id"] is not None:
         bookings.move_on(tx, row["booking_id"], since="unlocking", to="active", command_id=None)
-
-
-def _pauses() -> Iterator[float]:
-    """Short at first, since most cabinets answer at once; longer when it drags on. Seconds."""
-    pause, patience = 0.005, 2.0
-    while True:
-        yield pause
-        patience -= pause
-        pause = min(pause * 1.3, 0.025 if patience > 0 else 0.1)

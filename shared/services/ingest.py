@@ -52,7 +52,7 @@ def apply(tx: Tx, envelopes: Sequence[Envelope]) -> int:
     evidence.end_holds(world)
     heard = {letter.cabinet_id for letter in letters} & world.cabinets.keys()
     for short in world.save(heard):
-        booking.refill(tx, short.booking_id)
+        booking.refill_active(tx, short.booking_id)
     for anomaly in world.anomalies:
         log.warning("anomaly", **{name: anomaly[name] for name in anomaly.keys() - {"payload"}})
     return len(world.anomalies)

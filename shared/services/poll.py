@@ -38,7 +38,7 @@ def ask_all(publisher: Publisher, settings: Settings) -> bool:
         dispatch.deliver(command, command_id, everyone, publisher, settings)
     except QueueUnavailable:
         return False
-    with db.transaction() as tx:
+    with db.statements() as tx:
         commands.settle(tx, command_id, status="succeeded", since=("published",))
     return True
 

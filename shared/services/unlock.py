@@ -8,7 +8,7 @@ from shared.commands.report_state import ReportState
 from shared.commands.unlock import Unlock as UnlockCommand
 from shared.config import Settings
 from shared.db import Row, Tx
-from shared.errors import BookingExpired, BookingNotActive, CabinetNoAnswer
+from shared.errors import BookingExpired, BookingNotActive, BookingNotFound, CabinetNoAnswer
 from shared.models.bookings import Booking, BookingCell
 from shared.models.commands import CellResult, Unlock
 from shared.repo import bookings, cabinets, commands
@@ -57,16 +57,16 @@ def open_cells(booking_id: UUID, asker: Asker) -> Unlock:
 
 def _decide(booking_id: UUID, asker: Asker) -> Step:
     with db.transaction() as tx:
-        found = booking.get(tx, booking_id)
-        [cabinet] = cabinets.lock(tx, [found.cabinet_id])
-        bookings.expire_due(tx, [found.cabinet_id])
+        cabinet = cabinets.lock_of_booking(tx, booking_id)
+        if cabinet is None:
+            raise BookingNotFound
         found = booking.get(tx, booking_id)
         if found.status != "active":
             return _existing(tx, found, cabinet)
         booking.check_in_service(cabinet, asker.settings)
-        bookings.release_unfit(tx, booking_id)
-        if booking.refill(tx, booking_id):
-            return _new(tx, found, cabinet, asker)
+        cells = booking.refill(tx, found, bookings.release_unfit(tx, booking_id))
+        if cells:
+            return _new(tx, found, cells, cabinet, asker)
     # Only now, so that the booking's failure is committed.
     raise BookingNotActive(detail="Nothing that the booking held can be opened any more.")
 
@@ -84,8 +84,8 @@ def _existing(tx: Tx, found: Booking, cabinet: Row) -> Step:
     return Step(row["command_id"], cabinet, in_doubt=row["status"] == "no_answer")
 
 
-def _new(tx: Tx, found: Booking, cabinet: Row, asker: Asker) -> Step:
-    command = UnlockCommand(cells=bookings.held_cells(tx, found.booking_id))
+def _new(tx: Tx, found: Booking, cells: list[int], cabinet: Row, asker: Asker) -> Step:
+    command = UnlockCommand(cells=cells)
     command_id = dispatch.insert(
         tx,
         command,
@@ -115,7 +115,7 @@ def _ask_cabinet(step: Step, asker: Asker) -> None:
 
 def _answer(row: Row, booking_id: UUID) -> Unlock:
     command = dispatch.answer(row)
-    with db.read() as tx:
+    with db.statements() as tx:
         found = booking.get(tx, booking_id)
     held = {cell.cell_number: cell for cell in found.cells if found.kind == "issue"}
     return Unlock(

@@ -132,18 +132,18 @@ class Trigger:
         self.service.pool.invoke("mqtt_trigger", event, timeout=30)
         assert self._charge() == charge, "a valid message in the batch was not applied"
         self._check_accounts(event["messages"])
-        with db.read() as tx:
+        with db.statements() as tx:
             assert stats.violations(tx) == []
 
     def _charge(self) -> int:
         sql = "SELECT battery_charge FROM accumulators WHERE accumulator_id = %(id)s"
-        with db.read() as tx:
+        with db.statements() as tx:
             charge: int = tx.one(sql, {"id": f"{CANARY}.A-1"})["battery_charge"]
         return charge
 
     def _check_accounts(self, batch: list[events.Record]) -> None:
         """What cannot be applied is kept once, byte for byte; what was applied is not refused."""
-        with db.read() as tx:
+        with db.statements() as tx:
             kept = Counter(
                 (row["event_id"], row["device_id"], bytes(row["payload"]))
                 for row in tx.all("SELECT event_id, device_id, payload, reason FROM anomalies")

@@ -214,8 +214,10 @@ def test_a_database_that_can_be_written_again_is_written(read_only: Service) -> 
 @pytest.fixture
 def impatient(service: Service, monkeypatch: pytest.MonkeyPatch) -> Service:
     """The service, waiting a tenth of a second where it would wait ten."""
-    monkeypatch.setattr(db, "_BEGIN", db._BEGIN.replace("0s'", "00ms'"))
-    assert "'100ms'" in db._BEGIN
+    for opening in ("_LIMITS", "_BEGIN"):
+        short = getattr(db, opening).replace("0s'", "00ms'")
+        assert "'100ms'" in short
+        monkeypatch.setattr(db, opening, short)
     service.add_cabinet(charges=[98])
     return service
 
@@ -235,7 +237,7 @@ def test_a_lock_that_is_not_to_be_had_is_no_hung_function(impatient: Service) ->
 def test_a_statement_that_does_not_end_is_ended(
     impatient: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(db, "_BEGIN", "BEGIN; SET LOCAL statement_timeout = '100ms'")
+    monkeypatch.setattr(db, "_LIMITS", "SET LOCAL statement_timeout = '100ms'; ")
     with closing(psycopg2.connect(impatient.url)) as other, other.cursor() as cursor:
         cursor.execute("LOCK TABLE cabinets")
         assert is_unavailable(impatient.call("GET", "/v1/cabinets"))

@@ -75,7 +75,6 @@ def test_the_audit_holds_in_any_order_and_reports_restore_the_truth(
         settings=settings(
             max_examples=9,
             stateful_step_count=30,
-            deadline=None,
             derandomize=True,
             phases=[Phase.generate],  # shrinking takes longer than a test may
             suppress_health_check=[HealthCheck.too_slow],
@@ -204,12 +203,12 @@ class Field(RuleBasedStateMachine):
 
     @invariant()
     def the_audit_holds(self) -> None:
-        with db.read() as tx:
+        with db.statements() as tx:
             assert stats.violations(tx) == []
 
     @invariant()
     def nobody_gets_more_than_was_booked(self) -> None:
-        with db.read() as tx:
+        with db.statements() as tx:
             assert not tx.all(
                 """SELECT booking_id FROM bookings b JOIN booking_cells h USING (booking_id)
                     WHERE h.state IN ('opened', 'inserted')
@@ -218,7 +217,7 @@ class Field(RuleBasedStateMachine):
 
     @invariant()
     def no_older_message_has_overwritten_a_newer_one(self) -> None:
-        with db.read() as tx:
+        with db.statements() as tx:
             rows = tx.all("SELECT cabinet_id, cell_number, door FROM cells")
         doors = {(row["cabinet_id"], row["cell_number"]): row["door"] for row in rows}
         for cell, (_, door) in self.service.newest.items():

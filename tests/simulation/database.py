@@ -19,7 +19,7 @@ from functions.migrate.main import handler as migrate
 from local.postgres import Postgres
 from shared import config, db
 from tests.cloud import Context
-from tests.simulation.calls import Call, current
+from tests.simulation.calls import Call, Point, current
 from tests.simulation.clock import BEGINNING, Clock
 
 _TABLES = """cabinets, boots, cells, accumulators, movements, bookings, booking_cells, commands,
@@ -68,7 +68,7 @@ class Database:
         db.close()
         idle = [link for link in self.links if link.call is None]
         link = idle[0] if idle else Link(self)
-        link.call = current()
+        link.call, link.closed = current(), False
         db._instance.connection, db._instance.url = link, config.settings().database_url
         return link
 
@@ -96,6 +96,7 @@ class Link:
         self.database = database
         self.real = _connect(database.url)
         self.call: Call | None = None
+        self.closed = False
         self.is_open = False
         self.blocked_at = -1
         database.links.append(self)
@@ -125,6 +126,7 @@ class Link:
     def cut(self) -> None:
         """Lose the connection."""
         self.close_transaction()
+        self.closed = True
         raise psycopg2.OperationalError("simulation: the connection was cut")
 
 
@@ -132,7 +134,7 @@ class Cursor:
     """A cursor that stops, fails and waits as the call's course wants it."""
 
     def __init__(self, link: Link) -> None:
-        self._link = link
+        self.connection = link
         self._real = link.real.cursor()
 
     def __enter__(self) -> "Cursor":
@@ -154,7 +156,7 @@ class Cursor:
 
     def execute(self, sql: str, params: Any = None) -> None:
         """One statement of a function, in the words of shared.db."""
-        link, call = self._link, self._link.call
+        link, call = self.connection, self.connection.call
         if call is None:
             raise psycopg2.InterfaceError("simulation: the connection is closed")
         if sql == "ROLLBACK":
@@ -162,25 +164,26 @@ class Cursor:
         elif sql == "COMMIT":
             self._commit(call)
         else:
-            begins = sql == db._BEGIN
-            if call.reach("begin" if begins else "statement"):
-                link.cut()
-            if begins:
-                self._real.execute(f"{sql}; {_PATIENCE}; SET LOCAL sim.now = '{self._now()}'")
+            if sql.startswith(db._BEGIN):
+                self._reach("begin")
+                now = self._now()
+                self._real.execute(f"{db._BEGIN}{_PATIENCE}; SET LOCAL sim.now = '{now}'")
                 link.is_open = True
-            else:
-                self._attempt(sql, params)
+            self._reach("statement")
+            self._attempt(sql.removeprefix(db._BEGIN).removeprefix(db._LIMITS), params)
+
+    def _reach(self, point: Point) -> None:
+        if current().reach(point):
+            self.connection.cut()
 
     def _commit(self, call: Call) -> None:
-        if call.reach("commit"):
-            self._link.cut()
-        self._link.end("COMMIT")
+        self._reach("commit")
+        self.connection.end("COMMIT")
         call.commits += 1
-        if call.reach("committed"):
-            self._link.cut()
+        self._reach("committed")
 
     def _attempt(self, sql: str, params: Any) -> None:
-        link = self._link
+        link = self.connection
         while True:
             others = link.database.others_in_transaction(link)
             if not link.is_open:
@@ -203,7 +206,7 @@ class Cursor:
 
     def _wait_for(self, others: list[Link]) -> None:
         """Let others end what stands in the way; if they wait for us, nobody ever could."""
-        link, ended = self._link, self._link.database.ended
+        link, ended = self.connection, self.connection.database.ended
         if not others:
             raise AssertionError("a lock is held by nobody of the simulation")
         link.blocked_at = ended
@@ -213,7 +216,7 @@ class Cursor:
         link.call.stop("blocked")  # type: ignore[union-attr]
 
     def _now(self) -> str:
-        return self._link.database.clock.tick().isoformat()
+        return self.connection.database.clock.tick().isoformat()
 
 
 @contextmanager

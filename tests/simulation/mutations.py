@@ -148,15 +148,11 @@ MUTATIONS: dict[str, Mutation] = {
     "a cell that is not reported is empty": lambda p: rewrite(
         p, evidence, "forget", 'content="unknown"', 'content="empty"'
     ),
-    "bookings do not expire": lambda p: rewrite(
-        p, bookings, "expire_due", "b.expires_at <= now()", "false"
+    "bookings do not expire": lambda p: p.setattr(
+        bookings, "_EXPIRE", bookings._EXPIRE.replace("b.expires_at <= now()", "false")
     ),
-    "bookings expire while they are being unlocked": lambda p: rewrite(
-        p,
-        bookings,
-        "expire_due",
-        "AND b.status <> 'unlocking' AND b.expires_at",
-        "AND b.expires_at",
+    "bookings expire while they are being unlocked": lambda p: p.setattr(
+        bookings, "_EXPIRE", bookings._EXPIRE.replace("AND b.status <> 'unlocking'", "")
     ),
     "settled without moving": lambda p: rewrite(
         p, settlement, "_opened", "if back or world.occupant(cell) is not left:", "if True:"

@@ -10,6 +10,7 @@ import pytest
 
 from local.cabinet.cells import Accumulator, Cell
 from shared import config, db
+from shared.repo import commands
 from shared.services import dispatch
 from tests.simulation import backend, cabinets, checks, faults, people, plan
 from tests.simulation.calls import Course, current
@@ -169,7 +170,7 @@ def _simulated(schedule: Plan, database: Database) -> Iterator[Simulation]:
     class Publisher:
         publish = staticmethod(sim.network.publish)
 
-    def sleep(_seconds: float) -> None:
+    def wait(*_: object, **__: object) -> None:
         current().reach("wait")
         current().stop("waiting")
 
@@ -181,7 +182,7 @@ def _simulated(schedule: Plan, database: Database) -> Iterator[Simulation]:
         patch.setattr("shared.mqtt.Publisher", Publisher)
         patch.setattr(db, "_connected", database.connect)
         patch.setattr(dispatch, "datetime", virtual_datetime(sim.clock))
-        patch.setattr(dispatch.wait, "__kwdefaults__", {"sleep": sleep})
+        patch.setattr(commands, "wait", wait)
         patch.setattr("shared.log.configure", lambda _level: None)
         logger = logging.getLogger("scooter_accumulator")
         patch.setattr(logger, "handlers", [_Catcher(sim.errors)])
