@@ -15,7 +15,7 @@ from benchmarks.story import Step
 _HOW = """\
 Every operation of docs/openapi.json where it succeeds, and the two triggers, once in a city of 100
 cabinets; counted at the driver. A *round trip* is a message to the database and its answer; it may
-carry several *statements*: `BEGIN` and two `SET LOCAL` are always sent together. *Commits* are
+carry several *statements*: a transaction's first brings `BEGIN` and settings along. *Commits* are
 those that have something to write, and wait for the disk; locking a row is something to write.
 Unlocks are counted with one look at the command, after its answer: how often they look while a
 cabinet takes its time is under [Unlock](#unlock)."""
