@@ -5,7 +5,7 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout, suppress
 from pathlib import Path
 from typing import Any
 
@@ -128,7 +128,8 @@ def one_core(database: Database) -> Iterator[None]:
 
 def _pin(database: Database, cores: set[int]) -> None:
     for pid in [0, *database.processes()]:
-        os.sched_setaffinity(pid, cores)
+        with suppress(ProcessLookupError):  # a task of the server's that has ended meanwhile
+            os.sched_setaffinity(pid, cores)
 
 
 def _cpu_seconds(pid: int) -> float:
