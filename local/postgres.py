@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from contextlib import closing
 from importlib.metadata import version
 from pathlib import Path
@@ -38,13 +39,22 @@ class Postgres:
     Port 0 is a free one, and stays the same when the server is started again. Without `durable`
     the data survives the server's death but not the machine's: for tests.
     Root may not run PostgreSQL: then it runs as nobody. It takes any local login, without TLS.
+    `settings` are the server's, by name, above ours.
     """
 
-    def __init__(self, directory: Path, *, port: int = 0, durable: bool = True) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        port: int = 0,
+        durable: bool = True,
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
         self._directory = directory
         self._data = directory / "data"
         self._port = port
         self._durable = durable
+        self._settings = {**_SETTINGS, **({} if durable else _CARELESS), **(settings or {})}
         self._user = unprivileged_user()
         self._server = Child("postgres", directory, last_signal=signal.SIGINT)
 
@@ -73,8 +83,7 @@ class Postgres:
             if not self._data.exists():
                 self._initialise(executables)
             self._port = self._port or free_port()
-            settings = _SETTINGS | ({} if self._durable else _CARELESS)
-            options = [f"--{name}={value}" for name, value in settings.items()]
+            options = [f"--{name}={value}" for name, value in self._settings.items()]
             data = ["-D", self._seen(self._data)]
             self._server.start(
                 [executables / "postgres", *data, "-p", str(self._port), *options],

@@ -1,0 +1,140 @@
+"""The benchmarks' database: a durable PostgreSQL with the service's tables."""
+
+import io
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout, suppress
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+
+from functions.migrate import main as migrate
+from local.functions import FunctionPool
+from local.postgres import Postgres
+from shared import config
+
+MEMORY = {"shared_buffers": "512MB", "max_wal_size": "4GB"}
+"""Of a small database host; the local cloud's 32 MB would measure the machine's page cache."""
+_SECONDS_TO_END = 10
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+class Database:
+    """What a benchmark asks the server directly, on a connection of its own."""
+
+    def __init__(self, server: Postgres) -> None:
+        self.url = server.url
+        self.pid = server.pid or 0
+        self._connection = psycopg2.connect(server.url, application_name="benchmark")
+        self._connection.autocommit = True
+
+    def sql(self, statement: str, **values: Any) -> list[tuple[Any, ...]]:
+        """The rows of one statement, with %(name)s for values."""
+        with self._connection.cursor() as cursor:
+            cursor.execute(statement, values or None)
+            return cursor.fetchall() if cursor.description else []
+
+    def one(self, statement: str, **values: Any) -> Any:
+        """The one value that a statement gives."""
+        [[value]] = self.sql(statement, **values)
+        return value
+
+    def wal(self) -> int:
+        """Bytes of write-ahead log written since the server was made."""
+        return int(self.one("SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn"))
+
+    def settle(self) -> None:
+        """Do now what the server would do in the background later: statistics, vacuum, checkpoint.
+
+        After it the first change of each page is logged with the whole page, once.
+        """
+        self.sql("VACUUM ANALYZE")
+        self.sql("CHECKPOINT")
+
+    def processes(self) -> list[int]:
+        """The server's processes: the first, and one for each connection and task."""
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text()
+        return [self.pid, *map(int, children.split())]
+
+    def cpu_seconds(self) -> float:
+        """What the processes that run now have used of the processor."""
+        return sum(map(_cpu_seconds, self.processes()))
+
+    def wait_until_alone(self) -> None:
+        """Wait until the functions' connections have ended on the server's side, too."""
+        deadline = time.monotonic() + _SECONDS_TO_END
+        count = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'accumulators'"
+        while self.one(count):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"connections did not end within {_SECONDS_TO_END} s")
+
+    def close(self) -> None:
+        """Let the server go."""
+        self._connection.close()
+
+
+@contextmanager
+def running() -> Iterator[Database]:
+    """A new server with the service's empty tables; the settings lead the functions to it."""
+    with (
+        tempfile.TemporaryDirectory(prefix="accumulator-bench-") as directory,
+        Postgres(Path(directory), settings=MEMORY) as server,
+        settings(DATABASE_URL=server.url),
+    ):
+        pool = FunctionPool({"migrate": migrate.handler})
+        try:
+            with redirect_stdout(io.StringIO()):
+                pool.invoke("migrate", {}, timeout=60)
+        finally:
+            pool.close()
+        database = Database(server)
+        try:
+            yield database
+        finally:
+            database.close()
+
+
+@contextmanager
+def settings(**variables: str) -> Iterator[None]:
+    """Settings for the functions, by the names of their variables."""
+    environment = os.environ  # noqa: TID251 - what the deployed code reads is set here
+    before = {name: environment.get(name) for name in variables}
+    environment.update(variables)
+    config.settings.cache_clear()
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del environment[name]
+            else:
+                environment[name] = value
+        config.settings.cache_clear()
+
+
+@contextmanager
+def one_core(database: Database) -> Iterator[None]:
+    """Keep our process and the server's, those it has and will have, on one and the same core."""
+    every = os.sched_getaffinity(0)
+    _pin(database, {min(every)})
+    try:
+        yield
+    finally:
+        _pin(database, every)
+
+
+def _pin(database: Database, cores: set[int]) -> None:
+    for pid in [0, *database.processes()]:
+        with suppress(ProcessLookupError):  # a task of the server's that has ended meanwhile
+            os.sched_setaffinity(pid, cores)
+
+
+def _cpu_seconds(pid: int) -> float:
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except FileNotFoundError:  # a connection that has ended meanwhile
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / _TICKS

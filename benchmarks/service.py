@@ -1,0 +1,273 @@
+"""The deployed functions in this process, with the gateway's and the triggers' events.
+
+Requests go through the local gateway, authorizer and all, without HTTP. Only the time inside a
+handler counts. In the broker's place stands a queue that hands commands to simulated cabinets.
+"""
+
+import base64
+import importlib
+import io
+import json
+import random
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, redirect_stdout
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import psycopg2
+import psycopg2.extensions
+from werkzeug.test import Client
+
+from benchmarks import city
+from benchmarks.database import Database, settings
+from local.cabinet.cells import Cell
+from local.cabinet.hardware import Accumulator, Hardware
+from local.functions import FunctionPool, Handler
+from local.gateway import Gateway
+from local.timer import timer_event
+from shared import monitoring, mqtt
+
+Message = dict[str, Any]
+# fmt: off
+FUNCTIONS = (
+    "accumulators", "authorizer", "booking", "cabinets", "mqtt_trigger", "poll_cabinets", "swap",
+    "unlock",
+)
+# fmt: on
+_KEY = "key-of-the-benchmark"
+_DOCUMENT = Path(__file__).parents[1] / "docs" / "openapi.json"
+_NEXT_NUMBER = "SELECT pg_snapshot_xmax(pg_current_snapshot())::text"
+_thread = threading.local()
+
+
+@dataclass(frozen=True)
+class Sent:
+    """One message of a function to the database: a round trip."""
+
+    sql: str
+    wrote: bool = False
+    """Whether it ended a transaction that had something to write."""
+
+    @property
+    def statements(self) -> int:
+        """How many it carries."""
+        return self.sql.rstrip("; \n").count(";") + 1
+
+
+@dataclass(frozen=True)
+class Invocation:
+    """One call of a function."""
+
+    function: str
+    operation: str
+    seconds: float
+    cpu_seconds: float
+    """Of the thread that the handler ran in."""
+    sent: tuple[Sent, ...]
+
+
+class Cabinets:
+    """The simulated cabinets of a city, made when they are needed."""
+
+    def __init__(self) -> None:
+        self._made: dict[str, Hardware] = {}
+
+    def __getitem__(self, number: int) -> Hardware:
+        return self.of_device(f"C-{number}")
+
+    def of_device(self, device_id: str) -> Hardware:
+        """The cabinet whose device that is, as the city was filled, in the boot that it knows."""
+        if device_id not in self._made:
+            number = int(device_id.removeprefix("C-"))
+            self._made[device_id] = hardware = Hardware(
+                device_id,
+                [_cell(number, cell) for cell in range(1, city.CELLS + 1)],
+                now=lambda: datetime.now(UTC),
+                rng=random.Random(number),  # noqa: S311 - a simulation
+            )
+            hardware.boot_id = city.BOOT
+        return self._made[device_id]
+
+
+class Service:
+    """What a benchmark can do to the service, and what it has cost."""
+
+    def __init__(self) -> None:
+        self.invocations: list[Invocation] = []
+        self.cabinets = Cabinets()
+        self.published: list[Message] = []
+        self.log = _Log()
+        self.events: list[Message] = []
+        """What the functions were last given: the newest event of each."""
+        handlers = {name: self._measured(name) for name in FUNCTIONS}
+        self._pool = FunctionPool(handlers, token={"access_token": "of the benchmark"})
+        document = json.loads(_DOCUMENT.read_text())
+        self._client = Client(Gateway(document, self._pool, port=0).app)
+
+    def call(self, method: str, path: str, body: Any = None, *, status: int = 200) -> Any:
+        """The body of the answer to one request with the operator's key; it has this status."""
+        got = self._client.open(
+            path,
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"Authorization": f"Bearer {_KEY}"},
+            content_type="application/json",
+        )
+        if got.status_code != status:
+            raise RuntimeError(f"{method} {path}: {got.status_code}, not {status}: {got.text}")
+        return json.loads(got.data) if got.data else None
+
+    def deliver(self, records: list[Message]) -> None:
+        """Hand a batch of records to the trigger function. Raises if any was an anomaly."""
+        answer = self._pool.invoke("mqtt_trigger", {"messages": records}, timeout=60)
+        if answer["anomalies"]:
+            raise RuntimeError(f"{answer['anomalies']} of {len(records)} messages were anomalies")
+
+    def say(self, cabinet: Hardware, messages: Iterable[Message]) -> None:
+        """A cabinet's messages arrive together, as the bridge hands them on."""
+        if records := [record(cabinet.cabinet_id, message) for message in messages]:
+            self.deliver(records)
+
+    def poll(self) -> Message:
+        """The timer fires; the command that went out to all cabinets."""
+        self._pool.invoke("poll_cabinets", timer_event(), timeout=60)
+        return self.published[-1]
+
+    def publish(self, device_id: str | None, payload: bytes) -> None:
+        """As shared.mqtt.Publisher: a cabinet answers at once, a poll is left to the benchmark."""
+        self.published.append(json.loads(payload))
+        if device_id is not None:
+            cabinet = self.cabinets.of_device(device_id)
+            self.say(cabinet, [reply.make() for reply in cabinet.handle(self.published[-1])])
+
+    def close(self) -> None:
+        """Let the functions end."""
+        self._pool.close()
+
+    def _measured(self, name: str) -> Handler:
+        def handler(event: Message, context: Any) -> Any:
+            function = importlib.import_module(f"functions.{name}.main").handler
+            sent: list[Sent] = []
+            _thread.sent = sent
+            self.events = [*self.events[-9:], event]
+            began, cpu = time.perf_counter(), time.thread_time()
+            answer = function(event, context)
+            took = time.perf_counter() - began, time.thread_time() - cpu
+            operation = event.get("operationId", "") if name != "authorizer" else ""
+            self.invocations.append(Invocation(name, operation or name, *took, tuple(sent)))
+            return answer
+
+        return handler
+
+
+@contextmanager
+def running(
+    database: Database, more: Mapping[str, str] | None = None, *, asks_at_commit: bool = False
+) -> Iterator[Service]:
+    """The service on this database; what it logs is formatted, and thrown away; `more` settings.
+
+    `asks_at_commit`: find out what commits write, by more round trips that are not counted.
+    """
+    digest = sha256(_KEY.encode()).hexdigest()
+    service = Service()
+    with ExitStack() as stack:
+        stack.callback(service.close)
+        stack.enter_context(redirect_stdout(service.log))
+        keys = f"benchmark:operator:{digest}"
+        fixed = {"DATABASE_URL": database.url, "API_KEYS": keys, "MONITORING_FOLDER_ID": "none"}
+        stack.enter_context(settings(**fixed, **(more or {})))
+        stack.enter_context(_replaced(mqtt, "Publisher", lambda: service))
+        stack.enter_context(_replaced(mqtt, "answers", lambda: True))
+        stack.enter_context(_replaced(monitoring, "write", lambda _metrics, **_whose: True))
+        recorder = _Asking if asks_at_commit else _Recorder
+        connect = partial(psycopg2.connect, cursor_factory=recorder)
+        stack.enter_context(_replaced(psycopg2, "connect", connect))
+        yield service
+
+
+def record(device_id: str, message: Message | bytes) -> Message:
+    """One message of the IoT trigger's event."""
+    payload = message if isinstance(message, bytes) else json.dumps(message).encode()
+    return {
+        "event_metadata": {
+            "event_id": str(uuid4()),
+            "event_type": "yandex.cloud.events.iot.IoTMessage",
+            "created_at": "2026-11-22T10:00:00.123456789Z",
+        },
+        "details": {
+            "registry_id": "local",
+            "device_id": device_id,
+            "mqtt_topic": f"$devices/{device_id}/events",
+            "payload": base64.b64encode(payload).decode(),
+        },
+    }
+
+
+class _Log(io.TextIOBase):
+    """Where the functions' log goes: only its length is kept."""
+
+    length = 0
+
+    def write(self, text: str) -> int:
+        self.length += len(text)
+        return len(text)
+
+
+class _Recorder(psycopg2.extensions.cursor):
+    """Notes what is sent."""
+
+    def execute(self, query: Any, parameters: Any = None) -> None:
+        super().execute(query, parameters)
+        self._note(wrote=False)
+
+    def _note(self, *, wrote: bool) -> None:
+        if (sent := getattr(_thread, "sent", None)) is not None:
+            sent.append(Sent((self.query or b"").decode(), wrote))
+
+
+class _Asking(_Recorder):
+    """Finds out, too, whether a transaction had something to write when it ended.
+
+    It had if it was given a number. This one is the only one who writes here.
+    """
+
+    def execute(self, query: Any, parameters: Any = None) -> None:
+        commits, began = query == "COMMIT", self._is_idle()
+        wrote = commits and self._ask("SELECT pg_current_xact_id_if_assigned() IS NOT NULL")
+        before = self._ask(_NEXT_NUMBER) if began else None
+        psycopg2.extensions.cursor.execute(self, query, parameters)
+        if began and self._is_idle():  # a transaction of this statement alone
+            wrote = self._ask(_NEXT_NUMBER) != before
+        self._note(wrote=bool(wrote))
+
+    def _is_idle(self) -> bool:
+        idle = psycopg2.extensions.TRANSACTION_STATUS_IDLE
+        return self.connection.info.transaction_status == idle
+
+    def _ask(self, question: str) -> Any:
+        with self.connection.cursor(cursor_factory=psycopg2.extensions.cursor) as cursor:
+            cursor.execute(question)
+            [answer] = cursor.fetchone() or [None]
+            return answer
+
+
+@contextmanager
+def _replaced(module: Any, name: str, value: Any) -> Iterator[None]:
+    before = getattr(module, name)
+    setattr(module, name, value)
+    try:
+        yield
+    finally:
+        setattr(module, name, before)
+
+
+def _cell(cabinet: int, number: int) -> Cell:
+    inside = city.content(cabinet, number)
+    return Cell(number, Accumulator(*inside, 96) if inside else None)

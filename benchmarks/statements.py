@@ -1,0 +1,93 @@
+"""Statements and round trips of every operation, counted at the driver."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks import city, database, service, story
+from benchmarks.city import City
+from benchmarks.figures import Figure, Measured, Table, readable
+from benchmarks.reports import Reports
+from benchmarks.service import Invocation, Service
+from benchmarks.story import Step
+
+_HOW = """\
+Every operation of docs/openapi.json where it succeeds, and the two triggers, once in a city of 100
+cabinets; counted at the driver. A *round trip* is a message to the database and its answer; it may
+carry several *statements*: a transaction's first brings `BEGIN` and settings along. *Commits* are
+those that have something to write, and wait for the disk; locking a row is something to write.
+Unlocks are counted with one look at the command, after its answer: how often they look while a
+cabinet takes its time is under [Unlock](#unlock)."""
+_DOCUMENT = Path(__file__).parents[1] / "docs" / "openapi.json"
+_BATCHES = (1, 10, 100)
+
+
+def measure(*, quick: bool) -> Measured:
+    """Count; there is nothing to repeat, so that quick is the same."""
+    del quick
+    place = City(100)
+    with database.running() as db:
+        city.fill(db, place)
+        with service.running(db, asks_at_commit=True) as running:
+            counted = [*_operations(running, place), *_triggers(running)]
+    _check_complete({call.operation for _, call in counted})
+    booking = next(call for name, call in counted if name == "create_booking")
+    trips = len(booking.sent)
+    return Measured(
+        how=_HOW,
+        figures=[
+            Figure("round trips of a booking", trips, "", goal="≤ 4", met=trips <= 4)  # noqa: PLR2004
+        ],
+        tables=[_table(counted)],
+    )
+
+
+def _operations(running: Service, place: City) -> list[tuple[str, Invocation]]:
+    found: list[tuple[str, Invocation]] = []
+
+    def act(step: Step) -> Any:
+        answer, call = story.perform(running, step)
+        found.append((step.name, call))
+        return answer
+
+    story.tell(lambda step: story.perform(running, step)[0], running, place, 1)  # connects
+    story.tell(act, running, place, 2)
+    return found
+
+
+def _triggers(running: Service) -> list[tuple[str, Invocation]]:
+    found = []
+    told = Reports(running)
+    for batch in _BATCHES:
+        running.deliver(told.batch(range(1, batch + 1)))
+        words = "a report" if batch == 1 else f"{batch} reports"
+        found.append((f"mqtt_trigger, {words}", running.invocations[-1]))
+    running.poll()
+    return [*found, ("poll_cabinets", running.invocations[-1])]
+
+
+def _check_complete(operations: set[str]) -> None:
+    paths = json.loads(_DOCUMENT.read_text())["paths"].values()
+    documented = {
+        about["operationId"]
+        for path in paths
+        for about in path.values()
+        if isinstance(about, dict) and "operationId" in about
+    }
+    if missing := sorted(documented - operations):
+        raise LookupError(f"the story does not tell {', '.join(missing)}: benchmarks/story.py")
+
+
+def _table(counted: Sequence[tuple[str, Invocation]]) -> Table:
+    rows = [
+        [
+            name,
+            len(call.sent),
+            sum(sent.statements for sent in call.sent),
+            sum(sent.wrote for sent in call.sent),
+            readable(sum(len(sent.sql) for sent in call.sent)),
+        ]
+        for name, call in counted
+    ]
+    return Table(["operation", "round trips", "statements", "commits", "bytes of SQL"], rows)
