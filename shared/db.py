@@ -168,7 +168,9 @@ def _cached() -> Connection | None:
 def _connected() -> Connection:
     close()
     url = config.settings().database_url
-    connection = psycopg2.connect(url, connect_timeout=3, application_name="accumulators")
+    connection = psycopg2.connect(
+        url, connect_timeout=3, tcp_user_timeout=10_000, application_name="accumulators"
+    )
     connection.autocommit = True  # transactions are begun and ended in words, above
     _instance.connection, _instance.url = connection, url
     return connection
