@@ -135,6 +135,6 @@ def _pin(database: Database, cores: set[int]) -> None:
 def _cpu_seconds(pid: int) -> float:
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except FileNotFoundError:  # a connection that has ended meanwhile
+    except (FileNotFoundError, ProcessLookupError):  # a connection that has ended meanwhile
         return 0.0
     return (int(fields[11]) + int(fields[12])) / _TICKS
