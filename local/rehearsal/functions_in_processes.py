@@ -27,6 +27,7 @@ _NEEDED = {
 """What each module cannot do its work without; all other settings have defaults that work."""
 _NEEDED_BY_FUNCTION = {
     "authorizer": ("API_KEYS",),
+    "cabinets": _NEEDED["shared.mqtt"],
     "migrate": ("DATABASE_URL", "PGPASSWORD"),
     "poll_cabinets": ("MONITORING_FOLDER_ID",),
 }

@@ -6,8 +6,8 @@ MOVEMENTS_WALKED = 20_000
 """By one audit, newest first: more than an hour's at ten requests a second."""
 
 
-def stocks(tx: Tx, min_charge: int) -> list[Row]:
-    """Accumulators and charges per cabinet, by id."""
+def stocks(tx: Tx, min_charge: int, *, limit: int | None = None) -> list[Row]:
+    """Accumulators and charges per cabinet, by id; of the first `limit`, or of all."""
     sql = """
         SELECT cabinet_id, count(accumulator_id) AS accumulators,
                count(*) FILTER (WHERE issuable AND battery_charge >= %(min_charge)s) AS available,
@@ -15,8 +15,9 @@ def stocks(tx: Tx, min_charge: int) -> list[Row]:
                min(battery_charge) AS charge_min
           FROM stock
          GROUP BY cabinet_id
-         ORDER BY cabinet_id"""
-    return tx.all(sql, {"min_charge": min_charge})
+         ORDER BY cabinet_id
+         LIMIT %(limit)s"""
+    return tx.all(sql, {"min_charge": min_charge, "limit": limit})
 
 
 def contractors(tx: Tx) -> dict[str, int]:

@@ -31,7 +31,7 @@ def metrics(tx: Tx, settings: Settings) -> list[Metric]:
     """The product's gauges; of cabinets and contractors as many as a label may have values."""
     found = [
         metric
-        for row in stats.stocks(tx, settings.min_issue_charge)[:MAX_LABEL_VALUES]
+        for row in stats.stocks(tx, settings.min_issue_charge, limit=MAX_LABEL_VALUES)
         for metric in _of_cabinet(row)
     ]
     for contractor_id, count in list(stats.contractors(tx).items())[:MAX_LABEL_VALUES]:
