@@ -24,6 +24,7 @@ from local.broker import SERVICE_LOGIN
 from local.cabinet.device import Device
 from local.cabinet.hardware import Accumulator, Cell, Hardware
 from local.cabinet.world import World
+from local.children import leashed
 from local.stack import API_KEYS
 from shared.config import Settings
 
@@ -145,6 +146,7 @@ def _process(data_dir: Path) -> Iterator[subprocess.Popen[bytes]]:
     command = [sys.executable, "-m", "local", "up", "--data-dir", str(data_dir)]
     command += ["--http-port", "0", "--mqtt-port", "0"]
     command += ["--cabinets", "0", "--poll-seconds", "86400"]
+    command = leashed(command, user=0, last_signal=signal.SIGKILL)  # also while it is stopped
     with subprocess.Popen(  # noqa: S603 - our own command
         command, cwd=ROOT, env=environment(_PATIENT), stdout=subprocess.PIPE, start_new_session=True
     ) as process:

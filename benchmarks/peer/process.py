@@ -1,6 +1,7 @@
 """The peer in a process of its own, beside a local cloud."""
 
 import hashlib
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -8,7 +9,7 @@ from contextlib import contextmanager, suppress
 
 from benchmarks.local_cloud import ROOT, LocalCloud, environment, wait_until
 from local.api import Api
-from local.children import free_port
+from local.children import free_port, leashed
 from local.stack import API_KEYS
 
 
@@ -18,6 +19,7 @@ def running(cloud: LocalCloud) -> Iterator[tuple[subprocess.Popen[bytes], Api]]:
     port = free_port()
     command = [sys.executable, "-m", "uvicorn", "benchmarks.peer.app:app", "--port", str(port)]
     command += ["--log-level", "warning"]
+    command = leashed(command, user=0, last_signal=signal.SIGKILL)
     digest = hashlib.sha256(API_KEYS["backend"].encode()).hexdigest()
     settings = environment({**cloud.settings, "API_KEYS": f"benchmark:backend:{digest}"})
     with subprocess.Popen(  # noqa: S603 - our own command
