@@ -47,7 +47,7 @@ def handler_of(module: str) -> Callable[[Event, Any], Event]:
 
     def handler(event: Event, context: Any) -> Event:
         request_id = (event.get("requestContext") or {}).get("requestId") or context.request_id
-        answer = _answered(module, event, request_id)
+        answer = _answered(module, event, context, request_id)
         if event.get("httpMethod") != "GET" and answer.status < 400:  # noqa: PLR2004
             log.info("done", path=event.get("path"), status=answer.status)  # who: the caller
         headers = {"X-Request-Id": request_id, **answer.headers}
@@ -56,11 +56,11 @@ def handler_of(module: str) -> Callable[[Event, Any], Event]:
     return handler
 
 
-def _answered(module: str, event: Event, request_id: str) -> Answer:
+def _answered(module: str, event: Event, context: Any, request_id: str) -> Answer:
     try:
         operation = event.get("operationId")
         log.begin(config.settings().log_level, request_id=request_id, operation=operation)
-        return _call(_find(module, event), event, request_id)
+        return _call(_find(module, event), event, context, request_id)
     except ServiceError as error:
         return _problem(error, request_id)
     except Exception:  # noqa: BLE001 - the platform would show the stack to the caller
@@ -75,7 +75,7 @@ def _find(module: str, event: Event) -> Route:
     raise RouteNotFound
 
 
-def _call(route: Route, event: Event, request_id: str) -> Answer:
+def _call(route: Route, event: Event, context: Any, request_id: str) -> Answer:
     caller = None
     if route.scope is not None:
         caller = caller_of(event)
@@ -86,7 +86,7 @@ def _call(route: Route, event: Event, request_id: str) -> Answer:
     if key is None or caller is None:
         return _run(route, arguments, caller)
     with db.transaction() as tx:
-        begun = idempotency.begin(tx, key)
+        begun = idempotency.begin(tx, key, seconds=context.get_remaining_time_in_millis() / 1000)
     if isinstance(begun, Stored):
         return Answer(begun.status, begun.body, _headers(begun.status, replayed=True))
     undone = False

@@ -7,9 +7,6 @@ from shared.db import Row, Tx
 from shared.errors import IdempotencyKeyReused, RequestInProgress
 from shared.repo import idempotency
 
-CLAIM_SECONDS = 60
-"""Longer than any request runs: after it, a claim's holder has died."""
-
 
 @dataclass(frozen=True)
 class Key:
@@ -34,15 +31,17 @@ class Stored:
     body: str
 
 
-def begin(tx: Tx, key: Key) -> Stored | UUID:
+def begin(tx: Tx, key: Key, *, seconds: float) -> Stored | UUID:
     """Claim the key, or give the answer that is stored under it.
+
+    `seconds`: how long the claim's holder may live, so that who has a claim after it is dead.
 
     A claim is the id of what the request makes: the same again if its first holder died, so that
     what was made is found and not made twice.
 
     Raises IdempotencyKeyReused for another request, RequestInProgress while the first one runs.
     """
-    claim = idempotency.claim(tx, key.row(), claim_seconds=CLAIM_SECONDS)
+    claim = idempotency.claim(tx, key.row(), claim_seconds=seconds)
     if claim is not None:
         return claim
     found = idempotency.find(tx, key.row())
