@@ -43,6 +43,7 @@ class Tx:
     def __init__(self, *, single: bool) -> None:
         self._single = single
         self._cursor: psycopg2.extensions.cursor | None = None
+        self._unsent: list[bytes] = []
 
     def all(self, sql: str, params: Params | None = None) -> list[Row]:
         """Every row of the answer, in order."""
@@ -68,6 +69,16 @@ class Tx:
         """The rows of one statement that takes many `rows` as the JSON array `%(rows)s`."""
         return self.all(sql, {"rows": json.dumps(rows, default=str)}) if rows else []
 
+    def write(self, sql: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """As `batch`, without an answer: sent with what comes next, at the latest the commit."""
+        if not rows:
+            return
+        params = {"rows": json.dumps(rows, default=str)}
+        if self._cursor is None:
+            self._run(sql, params)
+        else:
+            self._unsent.append(self._cursor.mogrify(sql, params))
+
     def _run(self, sql: str, params: Params | None) -> psycopg2.extensions.cursor:
         """Send a statement; what opens a transaction goes with its first, in the same message.
 
@@ -75,24 +86,26 @@ class Tx:
         once more, on a new one.
         """
         if self._cursor is not None and not self._single:
-            self._cursor.execute(sql, params or {})
+            self._unsent.append(self._cursor.mogrify(sql, params or {}))
+            message, self._unsent = b"; ".join(self._unsent), []
+            self._cursor.execute(message)
             return self._cursor
-        message = (_LIMITS if self._single else _BEGIN) + sql
+        opened = (_LIMITS if self._single else _BEGIN) + sql
         self._cursor = (_cached() or _connected()).cursor()
         try:
-            self._cursor.execute(message, params or {})
+            self._cursor.execute(opened, params or {})
         except (psycopg2.OperationalError, psycopg2.InterfaceError):
             if not self._cursor.connection.closed:
                 raise
             log.info("the database connection was cut; connecting again")
             self._cursor = _connected().cursor()
-            self._cursor.execute(message, params or {})
+            self._cursor.execute(opened, params or {})
         return self._cursor
 
     def commit(self) -> None:
         """Keep what was done."""
         if self._cursor is not None:
-            self._cursor.execute("COMMIT")
+            self._run("COMMIT", None)
 
     def roll_back(self) -> None:
         """Leave nothing of it."""
@@ -114,10 +127,10 @@ def transaction() -> Iterator[Tx]:
         tx = Tx(single=False)
         try:
             yield tx
+            tx.commit()
         except BaseException:
             tx.roll_back()
             raise
-        tx.commit()
 
 
 @contextmanager

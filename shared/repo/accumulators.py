@@ -193,9 +193,8 @@ def save_readings(tx: Tx, rows: list[Row]) -> None:
           FROM jsonb_to_recordset(%(rows)s::jsonb)
                AS t (accumulator_id text, battery_charge smallint, state_of_health smallint,
                      status text)
-         WHERE a.accumulator_id = t.accumulator_id
-        RETURNING a.accumulator_id"""
-    tx.batch(sql, rows)
+         WHERE a.accumulator_id = t.accumulator_id"""
+    tx.write(sql, rows)
 
 
 def listing(tx: Tx, query: Mapping[str, Any]) -> list[Row]:

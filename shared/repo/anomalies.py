@@ -18,9 +18,8 @@ def insert(tx: Tx, rows: Sequence[Row]) -> None:
           FROM jsonb_to_recordset(%(rows)s::jsonb)
                AS t (reason text, detail text, device_id text, cabinet_id text, event_id text,
                      payload text)
-        ON CONFLICT (event_id, reason, detail) DO NOTHING
-        RETURNING anomaly_id"""
-    tx.batch(sql, rows)
+        ON CONFLICT (event_id, reason, detail) DO NOTHING"""
+    tx.write(sql, rows)
 
 
 def prune(tx: Tx, *, days: int) -> int:

@@ -230,9 +230,8 @@ def save_cells(tx: Tx, rows: list[Row]) -> None:
           FROM jsonb_to_recordset(%(rows)s::jsonb)
                AS t (booking_id uuid, cell_number smallint, accumulator_id text,
                      battery_charge smallint, state text, reason text, finished boolean)
-         WHERE h.booking_id = t.booking_id AND h.cell_number = t.cell_number
-        RETURNING h.booking_id"""
-    tx.batch(sql, rows)
+         WHERE h.booking_id = t.booking_id AND h.cell_number = t.cell_number"""
+    tx.write(sql, rows)
 
 
 def save(tx: Tx, rows: list[Row]) -> None:
@@ -243,6 +242,5 @@ def save(tx: Tx, rows: list[Row]) -> None:
                finished_at = CASE WHEN t.status IN ('active', 'unlocking', 'returning') THEN NULL
                                   ELSE coalesce(b.finished_at, now()) END
           FROM jsonb_to_recordset(%(rows)s::jsonb) AS t (booking_id uuid, status text)
-         WHERE b.booking_id = t.booking_id
-        RETURNING b.booking_id"""
-    tx.batch(sql, rows)
+         WHERE b.booking_id = t.booking_id"""
+    tx.write(sql, rows)

@@ -184,9 +184,8 @@ def insert_boots(tx: Tx, rows: list[Row]) -> None:
           FROM jsonb_to_recordset(%(rows)s::jsonb)
                AS t (cabinet_id text, boot_id text, boot_no integer)
         ON CONFLICT (cabinet_id, boot_id) DO UPDATE
-           SET boot_no = excluded.boot_no, first_seen_at = excluded.first_seen_at
-        RETURNING cabinet_id"""
-    tx.batch(sql, rows)
+           SET boot_no = excluded.boot_no, first_seen_at = excluded.first_seen_at"""
+    tx.write(sql, rows)
 
 
 def save(tx: Tx, rows: list[Row]) -> None:
@@ -200,6 +199,5 @@ def save(tx: Tx, rows: list[Row]) -> None:
           FROM jsonb_to_recordset(%(rows)s::jsonb)
                AS t (cabinet_id text, boot_no integer, report_boot_no integer, report_seq bigint,
                      reported boolean, alarms text[], firmware text)
-         WHERE c.cabinet_id = t.cabinet_id
-        RETURNING c.cabinet_id"""
-    tx.batch(sql, rows)
+         WHERE c.cabinet_id = t.cabinet_id"""
+    tx.write(sql, rows)

@@ -50,6 +50,5 @@ def save(tx: Tx, rows: list[Row]) -> None:
                AS t (cabinet_id text, cell_number smallint, door text, content text,
                      reported_id text, fault text, health text, health_reason text,
                      boot_no integer, seq bigint, opened_by uuid)
-         WHERE c.cabinet_id = t.cabinet_id AND c.cell_number = t.cell_number
-        RETURNING c.cabinet_id"""
-    tx.batch(sql, rows)
+         WHERE c.cabinet_id = t.cabinet_id AND c.cell_number = t.cell_number"""
+    tx.write(sql, rows)

@@ -1,14 +1,21 @@
 """Commands: what was sent, and what became of it."""
 
-import math
 from collections.abc import Collection
 from typing import Any
 from uuid import UUID
 
 from shared.db import Row, Tx
 
+LOOKS = 200
+"""Every 5 ms, by one statement that waits."""
+
 _COLUMNS = """command_id, cabinet_id, kind, payload, booking_id, status, reason, result, created_at,
        deadline, published_at, finished_at, late, inferred"""
+
+_GET = f"""
+    SELECT {_COLUMNS}, extract(epoch FROM deadline - now())::float8 AS seconds_left
+      FROM commands
+     WHERE command_id = %(command_id)s"""  # noqa: S608 - the columns are a constant
 
 
 def insert(tx: Tx, row: dict[str, Any], *, wait_seconds: float) -> bool:
@@ -27,28 +34,26 @@ def insert(tx: Tx, row: dict[str, Any], *, wait_seconds: float) -> bool:
 
 def get(tx: Tx, command_id: UUID) -> Row | None:
     """A command, and how many seconds its answer may still take."""
-    sql = f"""
-        SELECT {_COLUMNS}, extract(epoch FROM deadline - now())::float8 AS seconds_left
-          FROM commands
-         WHERE command_id = %(command_id)s"""  # noqa: S608 - the columns are a constant
-    return tx.first(sql, {"command_id": command_id})
+    return tx.first(_GET, {"command_id": command_id})
 
 
-def wait(tx: Tx, command_id: UUID, *, seconds: float) -> None:
-    """Return soon after the command is settled, or when so many seconds have passed.
+def wait(tx: Tx, command_id: UUID) -> Row | None:
+    """As `get`, soon after the command is settled or its deadline has passed, or after a second.
 
-    The looking is done inside the database: a message, however often it looks.
+    The looking is done inside the database: one message, however often it looks.
     """
-    sql = """
+    sql = f"""
         DO $wait$ BEGIN
             FOR look IN 1..%(looks)s LOOP
                 EXIT WHEN NOT EXISTS (
                     SELECT FROM commands
-                     WHERE command_id = %(command_id)s AND status IN ('pending', 'published'));
+                     WHERE command_id = %(command_id)s AND status IN ('pending', 'published')
+                       AND deadline > clock_timestamp());
                 PERFORM pg_sleep(0.005);
             END LOOP;
-        END $wait$"""
-    tx.execute(sql, {"command_id": command_id, "looks": math.ceil(seconds / 0.005)})
+        END $wait$;
+        {_GET}"""
+    return tx.first(sql, {"command_id": command_id, "looks": LOOKS})
 
 
 def publish(tx: Tx, command_id: UUID) -> None:
@@ -124,6 +129,5 @@ def save(tx: Tx, rows: list[Row]) -> None:
           FROM jsonb_to_recordset(%(rows)s::jsonb)
                AS t (command_id uuid, status text, reason text, result jsonb, late boolean,
                      inferred boolean)
-         WHERE c.command_id = t.command_id
-        RETURNING c.command_id"""
-    tx.batch(sql, rows)
+         WHERE c.command_id = t.command_id"""
+    tx.write(sql, rows)

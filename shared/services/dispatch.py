@@ -75,13 +75,13 @@ def wait(command_id: UUID) -> Row:
     """The command's row once it is settled, or has had no answer by its deadline."""
     with db.statements() as tx:
         while True:
-            row = get(tx, command_id)
+            row = commands.wait(tx, command_id)
+            if row is None:
+                raise CommandNotFound
             if row["status"] not in UNSETTLED:
                 return row
             if row["seconds_left"] <= 0:
                 commands.give_up(tx, command_id)
-            else:
-                commands.wait(tx, command_id, seconds=min(1, row["seconds_left"]))
 
 
 def get(tx: Tx, command_id: UUID) -> Row:

@@ -38,9 +38,9 @@ def settle(command_id: UUID) -> None:
         commands.settle(tx, command_id, status="succeeded", since=dispatch.UNSETTLED)
 
 
-def wait(command_id: UUID, seconds: float) -> None:
+def wait(command_id: UUID) -> None:
     with connected(), db.statements() as tx:
-        commands.wait(tx, command_id, seconds=seconds)
+        commands.wait(tx, command_id)
 
 
 @contextmanager
@@ -62,10 +62,17 @@ def is_looking(service: Service) -> bool:
     )
 
 
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A statement would look for LONG."""
+    monkeypatch.setattr(commands, "LOOKS", round(LONG / 0.005))
+
+
+@pytest.mark.usefixtures("patient")
 def test_waiting_ends_when_another_transaction_settles_the_command(service: Service) -> None:
     command_id = pending(service)
     with ThreadPoolExecutor() as pool:
-        waiting = pool.submit(wait, command_id, LONG)
+        waiting = pool.submit(wait, command_id)
         wait_until(lambda: is_looking(service))
         with connected():
             settle(command_id)
@@ -76,19 +83,20 @@ def test_waiting_ends_when_another_transaction_settles_the_command(service: Serv
 def test_waiting_ends_after_its_time_though_nothing_came(service: Service) -> None:
     command_id = pending(service)
 
-    wait(command_id, 0.01)
+    wait(command_id)
 
     with connected(), db.statements() as tx:
         assert dispatch.get(tx, command_id)["status"] == "pending"
 
 
+@pytest.mark.usefixtures("patient")
 def test_waiting_for_a_settled_command_ends_at_once(service: Service) -> None:
     command_id = pending(service)
     with connected():
         settle(command_id)
 
     with ThreadPoolExecutor() as pool:
-        pool.submit(wait, command_id, LONG).result(LONG / 4)
+        pool.submit(wait, command_id).result(LONG / 4)
 
 
 def test_whoever_waits_for_a_cabinet_has_the_database_look(service: Service) -> None:

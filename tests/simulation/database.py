@@ -176,23 +176,31 @@ class Cursor:
     def fetchall(self) -> list[Any]:
         return self._real.fetchall()
 
-    def execute(self, sql: str, params: Any = None) -> None:
-        """One statement of a function, in the words of shared.db."""
+    def mogrify(self, sql: str, params: Any) -> bytes:
+        """As psycopg2's."""
+        return self._real.mogrify(sql, params)
+
+    def execute(self, sql: str | bytes, params: Any = None) -> None:
+        """One message of a function, in the words of shared.db."""
         link, call = self.connection, self.connection.call
         if call is None:
             raise psycopg2.InterfaceError("simulation: the connection is closed")
-        if sql == "ROLLBACK":
+        text = sql.decode() if isinstance(sql, bytes) else sql
+        if text == "ROLLBACK":
             link.close_transaction()
-        elif sql == "COMMIT":
-            self._commit(call)
-        else:
-            if sql.startswith(db._BEGIN):
-                self._reach("begin")
-                now = self._now()
-                self._real.execute(f"{db._BEGIN}{_PATIENCE}; SET LOCAL sim.now = '{now}'")
-                link.is_open = True
+            return
+        if text.startswith(db._BEGIN):
+            self._reach("begin")
+            now = self._now()
+            self._real.execute(f"{db._BEGIN}{_PATIENCE}; SET LOCAL sim.now = '{now}'")
+            link.is_open = True
+        said = text.removeprefix(db._BEGIN).removeprefix(db._LIMITS)
+        rest = said.removesuffix("COMMIT").removesuffix("; ")
+        if rest:
             self._reach("statement")
-            self._attempt(sql.removeprefix(db._BEGIN).removeprefix(db._LIMITS), params)
+            self._attempt(rest, params)
+        if rest != said:
+            self._commit(call)
 
     def _reach(self, point: Point) -> None:
         if current().reach(point):

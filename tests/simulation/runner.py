@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
 from local.cabinet.cells import Accumulator, Cell
 from shared import config, db
+from shared.db import Row, Tx
 from shared.repo import commands
 from shared.services import dispatch
 from tests.simulation import backend, cabinets, checks, faults, people, plan
@@ -173,9 +175,13 @@ def _simulated(schedule: Plan, database: Database) -> Iterator[Simulation]:
     class Publisher:
         publish = staticmethod(sim.network.publish)
 
-    def wait(*_: object, **__: object) -> None:
+    def wait(tx: Tx, command_id: UUID) -> Row | None:
+        row = commands.get(tx, command_id)
+        if row is None or row["status"] not in dispatch.UNSETTLED or row["seconds_left"] <= 0:
+            return row
         current().reach("wait")
         current().stop("waiting")
+        return commands.get(tx, command_id)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DATABASE_URL", database.url)
