@@ -77,29 +77,31 @@ def lock_outside(tx: Tx, accumulator_ids: Collection[str]) -> list[Row]:
 
     `cause`, `command_id`: of the last movement that was no swap; `swapped`: there was one since.
     """
+    lock = """
+        SELECT accumulator_id FROM accumulators
+         WHERE accumulator_id = ANY (%(ids)s) AND cabinet_id IS NULL
+         ORDER BY accumulator_id
+           FOR UPDATE"""
+    # A statement of its own: the first does not see what was written while it waited.
     sql = """
-        WITH locked AS MATERIALIZED (
-            SELECT accumulator_id, contractor_id, scooter_id, battery_charge, state_of_health,
-                   status
-              FROM accumulators
-             WHERE accumulator_id = ANY (%(ids)s) AND cabinet_id IS NULL
-             ORDER BY accumulator_id
-               FOR UPDATE)
-        SELECT locked.*, m.cause, m.command_id, last.cause = 'swapped' AS swapped
-          FROM locked
+        SELECT a.accumulator_id, a.contractor_id, a.scooter_id, a.battery_charge,
+               a.state_of_health, a.status, m.cause, m.command_id, last.cause = 'swapped' AS swapped
+          FROM accumulators a
           LEFT JOIN LATERAL (
                SELECT cause, command_id
                  FROM movements
-                WHERE movements.accumulator_id = locked.accumulator_id AND cause <> 'swapped'
+                WHERE movements.accumulator_id = a.accumulator_id AND cause <> 'swapped'
                 ORDER BY movement_id DESC
                 LIMIT 1) m ON true
           LEFT JOIN LATERAL (
                SELECT cause
                  FROM movements
-                WHERE movements.accumulator_id = locked.accumulator_id
+                WHERE movements.accumulator_id = a.accumulator_id
                 ORDER BY movement_id DESC
-                LIMIT 1) last ON true"""
-    return tx.all(sql, {"ids": [*accumulator_ids]})
+                LIMIT 1) last ON true
+         WHERE a.accumulator_id = ANY (%(ids)s)"""
+    locked = [row["accumulator_id"] for row in tx.all(lock, {"ids": [*accumulator_ids]})]
+    return tx.all(sql, {"ids": locked}) if locked else []
 
 
 def register(tx: Tx, rows: Sequence[Mapping[str, Any]]) -> set[str]:

@@ -84,9 +84,13 @@ def _open(tx: Tx, world: World, envelopes: Sequence[Envelope]) -> Iterator[Lette
 
 
 def _load(tx: Tx, world: World, letters: list[Letter]) -> None:
-    """Lock the cabinets that speak, and those whose accumulators they name; read them all."""
+    """Lock the cabinets that speak, and those whose accumulators they name; read them all.
+
+    Also those of which nothing could be read: anomalies name them, and that takes locks, too.
+    """
     named = {id_ for letter in letters for id_ in _accumulator_ids(letter.message)}
     wanted = {letter.cabinet_id for letter in letters} | cabinets.of_accumulators(tx, named)
+    wanted |= {anomaly["cabinet_id"] for anomaly in world.anomalies} - {None}
     locked: dict[str, Row] = {}
     while wanted:
         locked |= {row["cabinet_id"]: row for row in cabinets.lock(tx, wanted)}

@@ -11,7 +11,8 @@ from tests.e2e.running import Cabinet, Running, running
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Running]:
     """A local cloud that all tests use at once: never stop anything in it."""
-    with running("--cabinets", "40", "--poll-seconds", "3600") as stack:
+    settings = {"OFFLINE_AFTER_SECONDS": "7200"}  # cabinets wait for their test unheard
+    with running("--cabinets", "40", "--poll-seconds", "3600", settings=settings) as stack:
         yield stack
 
 

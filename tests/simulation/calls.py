@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Point = Literal["begin", "statement", "commit", "committed", "publish", "published", "wait"]
+Point = Literal["begin", "statement", "ran", "commit", "committed", "publish", "published", "wait"]
 Effect = Literal["kill", "cut"]
 State = Literal["new", "paused", "waiting", "blocked", "done"]
 
@@ -93,17 +93,23 @@ class Call:
     def reach(self, point: Point) -> bool:
         """On the call's own thread: it has come to a point; True if the connection is cut here."""
         self._reached += 1
-        self._counts[point] += 1
-        fault = self.course.fault
-        if fault and fault.point == point and self._counts[point] == fault.nth:
-            self.suffered = fault
-            if fault.effect == "kill":
-                raise Killed
+        if self.suffer(point):
             return True
         named = (point, self._counts[point]) == self.course.pause_at
         if named or self._reached in self.course.pauses:
             self.stop("paused")
         return False
+
+    def suffer(self, point: Point) -> bool:
+        """The same where it does not stop: after a statement that was no part of a transaction."""
+        self._counts[point] += 1
+        fault = self.course.fault
+        if fault is None or (fault.point, fault.nth) != (point, self._counts[point]):
+            return False
+        self.suffered = fault
+        if fault.effect == "kill":
+            raise Killed
+        return True
 
     def kill(self) -> None:
         """End it wherever it has stopped."""

@@ -227,10 +227,10 @@ MUTATIONS: dict[str, Mutation] = {
         "t.cabinet_id",
     ),
     "an unlock is sure that its cabinet is there": lambda p: rewrite(
-        p, unlock, "_decide", "locked = cabinets", "[cabinet] = locked = cabinets"
+        p, cabinets, "lock_of_booking", "tx.first", "tx.one"
     ),
     "what is active again after its time is in the way": lambda p: rewrite(
-        p, ingest, "apply", "booking.write_expiry(tx, world.cabinets)", "pass"
+        p, booking, "refill", "bookings.expire_due(tx, [found.cabinet_id])", "pass"
     ),
     "a swap does not lock the cabinet that holds what it takes": lambda p: rewrite(
         p, swap, "_lock", "bookings.cabinets_holding(tx, wanted)", "set()"

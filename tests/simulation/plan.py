@@ -23,6 +23,7 @@ _FAULTS: tuple[tuple[Effect, Point], ...] = (
     ("kill", "wait"),
     ("cut", "statement"),
     ("cut", "begin"),
+    ("cut", "ran"),
     ("cut", "commit"),
     ("cut", "committed"),
 )

@@ -1,0 +1,58 @@
+"""Batches of messages that are applied at the same time as something else."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+from uuid import uuid4
+
+from shared import db
+from shared.models.swaps import SwapRequest
+from shared.repo import cabinets
+from shared.services import swap
+from tests.service import Service
+from tests.waiting import wait_until
+
+
+@contextmanager
+def waited_for(service: Service, meanwhile: Callable[[], Any]) -> Iterator[Callable[[], None]]:
+    """How to let `meanwhile` begin, which then waits for a lock; at the end it has ended."""
+    with ThreadPoolExecutor(1) as other:
+        begun = []
+
+        def begin() -> None:
+            begun.append(other.submit(meanwhile))
+            wait_until(lambda: service.sql("SELECT pid FROM pg_locks WHERE NOT granted LIMIT 1"))
+
+        yield begin
+        for batch in begun:
+            batch.result()
+    db.close()
+
+
+def test_a_batch_locks_its_cabinets_in_order_also_those_it_cannot_read(service: Service) -> None:
+    service.add_cabinet("C-1")
+    hardware = service.add_cabinet("C-2")
+    report = hardware.state_report()
+
+    def deliver() -> None:
+        service.deliver(("C-1", b"{"), ("C-2", report))
+
+    with waited_for(service, deliver) as begin, db.transaction() as tx:
+        cabinets.lock(tx, ["C-1"])
+        begin()
+        tx.one("SELECT cabinet_id FROM cabinets WHERE cabinet_id = 'C-2' FOR UPDATE NOWAIT")
+    assert service.anomalies() == ["malformed"]
+
+
+def test_a_batch_that_waited_for_a_swap_knows_of_it(service: Service) -> None:
+    service.add_cabinet(charges=[90])
+    assert service.unlock(service.book()).status == 200
+    service.hold_messages = True
+    service.act("C-1", lambda hardware: hardware.close_door(1))  # it is still in it
+    report = SwapRequest(scooter_id="S-1", contractor_id="T-1", installed_accumulator_id="C-1.A-1")
+    with waited_for(service, service.deliver_waiting) as begin, db.transaction() as tx:
+        swap.record(tx, uuid4(), report)
+        begin()
+    assert service.causes("C-1.A-1")[-3:] == ["issued", "swapped", "reported"]
+    service.check_invariants()
