@@ -238,14 +238,14 @@ class _Asking(_Recorder):
     It had if it was given a number. This one is the only one who writes here.
     """
 
+    _before: int | None = None
+    """The next transaction's number when this one began."""
+
     def execute(self, query: Any, parameters: Any = None) -> None:
-        commits, began = query == "COMMIT", self._is_idle()
-        wrote = commits and self._ask("SELECT pg_current_xact_id_if_assigned() IS NOT NULL")
-        before = self._ask(_NEXT_NUMBER) if began else None
+        if self._is_idle():
+            self._before = self._ask(_NEXT_NUMBER)
         psycopg2.extensions.cursor.execute(self, query, parameters)
-        if began and self._is_idle():  # a transaction of this statement alone
-            wrote = self._ask(_NEXT_NUMBER) != before
-        self._note(wrote=bool(wrote))
+        self._note(wrote=self._is_idle() and self._ask(_NEXT_NUMBER) != self._before)
 
     def _is_idle(self) -> bool:
         idle = psycopg2.extensions.TRANSACTION_STATUS_IDLE
