@@ -108,6 +108,7 @@ def running(cabinets: int) -> Iterator[LocalCloud]:
     with _fast_directory() as data_dir, _process(data_dir) as process:
         cloud = LocalCloud(process, addresses.read(data_dir), data_dir, fleet)
         world.start()
+        world.network.start()
         try:
             _start(cloud)
             yield cloud
@@ -115,6 +116,7 @@ def running(cabinets: int) -> Iterator[LocalCloud]:
             world.stop()
             for cabinet in fleet:
                 cabinet.stop()
+            world.network.stop()
 
 
 def environment(settings: Mapping[str, str]) -> dict[str, str]:
