@@ -69,15 +69,17 @@ class Tx:
         """The rows of one statement that takes many `rows` as the JSON array `%(rows)s`."""
         return self.all(sql, {"rows": json.dumps(rows, default=str)}) if rows else []
 
-    def write(self, sql: str, rows: Sequence[Mapping[str, Any]]) -> None:
-        """As `batch`, without an answer: sent with what comes next, at the latest the commit."""
-        if not rows:
-            return
-        params = {"rows": json.dumps(rows, default=str)}
-        if self._cursor is None:
+    def write(self, sql: str, params: Params) -> None:
+        """A statement without an answer: sent with what comes next, at the latest the commit."""
+        if self._cursor is None or self._single:
             self._run(sql, params)
         else:
             self._unsent.append(self._cursor.mogrify(sql, params))
+
+    def write_batch(self, sql: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """As `write`, of many `rows` as the JSON array `%(rows)s`."""
+        if rows:
+            self.write(sql, {"rows": json.dumps(rows, default=str)})
 
     def _run(self, sql: str, params: Params | None) -> psycopg2.extensions.cursor:
         """Send a statement; what opens a transaction goes with its first, in the same message.

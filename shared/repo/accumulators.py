@@ -196,7 +196,7 @@ def save_readings(tx: Tx, rows: list[Row]) -> None:
                AS t (accumulator_id text, battery_charge smallint, state_of_health smallint,
                      status text)
          WHERE a.accumulator_id = t.accumulator_id"""
-    tx.write(sql, rows)
+    tx.write_batch(sql, rows)
 
 
 def listing(tx: Tx, query: Mapping[str, Any]) -> list[Row]:

@@ -19,7 +19,7 @@ def insert(tx: Tx, rows: Sequence[Row]) -> None:
                AS t (reason text, detail text, device_id text, cabinet_id text, event_id text,
                      payload text)
         ON CONFLICT (event_id, reason, detail) DO NOTHING"""
-    tx.write(sql, rows)
+    tx.write_batch(sql, rows)
 
 
 def prune(tx: Tx, *, days: int) -> int:

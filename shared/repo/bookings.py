@@ -138,13 +138,13 @@ def listing(tx: Tx, query: Mapping[str, Any]) -> list[Row]:
 
 def move_on(
     tx: Tx, booking_id: UUID, *, since: BookingStatus, to: BookingStatus, command_id: UUID | None
-) -> bool:
-    """Move a booking from one unfinished status to the next; False if it is not in `since`."""
+) -> None:
+    """Move a booking from one unfinished status to the next, if it is in `since`."""
     sql = """
         UPDATE bookings SET status = %(to)s, command_id = coalesce(%(command_id)s, command_id)
          WHERE booking_id = %(booking_id)s AND status = %(since)s"""
     params = {"booking_id": booking_id, "since": since, "to": to, "command_id": command_id}
-    return tx.execute(sql, params) > 0
+    tx.write(sql, params)
 
 
 def finish(tx: Tx, booking_id: UUID, *, status: BookingStatus, state: str, reason: str) -> bool:
@@ -231,7 +231,7 @@ def save_cells(tx: Tx, rows: list[Row]) -> None:
                AS t (booking_id uuid, cell_number smallint, accumulator_id text,
                      battery_charge smallint, state text, reason text, finished boolean)
          WHERE h.booking_id = t.booking_id AND h.cell_number = t.cell_number"""
-    tx.write(sql, rows)
+    tx.write_batch(sql, rows)
 
 
 def save(tx: Tx, rows: list[Row]) -> None:
@@ -243,4 +243,4 @@ def save(tx: Tx, rows: list[Row]) -> None:
                                   ELSE coalesce(b.finished_at, now()) END
           FROM jsonb_to_recordset(%(rows)s::jsonb) AS t (booking_id uuid, status text)
          WHERE b.booking_id = t.booking_id"""
-    tx.write(sql, rows)
+    tx.write_batch(sql, rows)

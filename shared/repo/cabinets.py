@@ -185,7 +185,7 @@ def insert_boots(tx: Tx, rows: list[Row]) -> None:
                AS t (cabinet_id text, boot_id text, boot_no integer)
         ON CONFLICT (cabinet_id, boot_id) DO UPDATE
            SET boot_no = excluded.boot_no, first_seen_at = excluded.first_seen_at"""
-    tx.write(sql, rows)
+    tx.write_batch(sql, rows)
 
 
 def save(tx: Tx, rows: list[Row]) -> None:
@@ -200,4 +200,4 @@ def save(tx: Tx, rows: list[Row]) -> None:
                AS t (cabinet_id text, boot_no integer, report_boot_no integer, report_seq bigint,
                      reported boolean, alarms text[], firmware text)
          WHERE c.cabinet_id = t.cabinet_id"""
-    tx.write(sql, rows)
+    tx.write_batch(sql, rows)

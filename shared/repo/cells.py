@@ -51,4 +51,4 @@ def save(tx: Tx, rows: list[Row]) -> None:
                      reported_id text, fault text, health text, health_reason text,
                      boot_no integer, seq bigint, opened_by uuid)
          WHERE c.cabinet_id = t.cabinet_id AND c.cell_number = t.cell_number"""
-    tx.write(sql, rows)
+    tx.write_batch(sql, rows)

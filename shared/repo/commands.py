@@ -18,8 +18,8 @@ _GET = f"""
      WHERE command_id = %(command_id)s"""  # noqa: S608 - the columns are a constant
 
 
-def insert(tx: Tx, row: dict[str, Any], *, wait_seconds: float) -> bool:
-    """A pending command; False if this id is there already.
+def insert(tx: Tx, row: dict[str, Any], *, wait_seconds: float) -> None:
+    """A pending command.
 
     `row`: command_id, cabinet_id (None: all), kind, payload, booking_id, requested_by, reason.
     """
@@ -27,9 +27,8 @@ def insert(tx: Tx, row: dict[str, Any], *, wait_seconds: float) -> bool:
         INSERT INTO commands (command_id, cabinet_id, kind, payload, booking_id, requested_by,
                               reason, deadline)
         VALUES (%(command_id)s, %(cabinet_id)s, %(kind)s, %(payload)s, %(booking_id)s,
-                %(requested_by)s, %(reason)s, now() + make_interval(secs => %(wait)s))
-        ON CONFLICT (command_id) DO NOTHING"""
-    return tx.execute(sql, {**row, "wait": wait_seconds}) > 0
+                %(requested_by)s, %(reason)s, now() + make_interval(secs => %(wait)s))"""
+    tx.write(sql, {**row, "wait": wait_seconds})
 
 
 def get(tx: Tx, command_id: UUID) -> Row | None:
@@ -130,4 +129,4 @@ def save(tx: Tx, rows: list[Row]) -> None:
                AS t (command_id uuid, status text, reason text, result jsonb, late boolean,
                      inferred boolean)
          WHERE c.command_id = t.command_id"""
-    tx.write(sql, rows)
+    tx.write_batch(sql, rows)
