@@ -135,7 +135,9 @@ def _check_movements(sim: Scene) -> None:
         taken = (row["accumulator_id"], *spot) in world.taken
         if row["accumulator_id"] in world.twins:
             continue  # the other one was seen elsewhere
-        if not taken and world.opened_at.get(spot, 0) <= put_at and not _corrected(sim, row):
+        if taken or world.opened_at.get(spot, 0) > put_at:
+            continue
+        if not _corrected(sim, row) and not _overtaken(sim, row):
             raise Violation("what leaves a cell had an open door", row)
 
 
@@ -147,6 +149,16 @@ def _corrected(sim: Scene, row: dict[str, Any]) -> bool:
         **row,
     )
     return bool(found)
+
+
+def _overtaken(sim: Scene, row: dict[str, Any]) -> bool:
+    """Whether a generation of its cabinet was heard of after a later one, and taken for later."""
+    boots = sim.database.query(
+        "SELECT boot_no, boot_id FROM boots WHERE cabinet_id = %(from_cabinet_id)s", **row
+    )
+    heard = sorted((boot["boot_no"], int(boot["boot_id"].split("-")[1])) for boot in boots)
+    in_order = sorted(generation for _, generation in heard)
+    return heard != list(enumerate(in_order, start=1))
 
 
 def _check_evidence(sim: Scene, cells: list[Row]) -> None:

@@ -226,6 +226,9 @@ MUTATIONS: dict[str, Mutation] = {
                                             WHERE c.cabinet_id = t.cabinet_id FOR KEY SHARE)""",
         "t.cabinet_id",
     ),
+    "a batch does not lock the cabinet that it cannot read": lambda p: rewrite(
+        p, ingest, "_load", 'anomaly["cabinet_id"] for anomaly in world.anomalies', "None"
+    ),
     "an unlock is sure that its cabinet is there": lambda p: rewrite(
         p, cabinets, "lock_of_booking", "tx.first", "tx.one"
     ),
