@@ -259,6 +259,9 @@ MUTATIONS: dict[str, Mutation] = {
     "what is still in its cell stays with the contractor": lambda p: rewrite(
         p, evidence, "_arrive", "if found.place == here:", "if found.place.contractor_id:"
     ),
+    "who had a door open is forgotten when it closes": lambda p: rewrite(
+        p, evidence, "judge", " and not _may_have_left(world, sight.cell)", ""
+    ),
     "what has gone stays in its cell": lambda p: rewrite(
         p, evidence, "_depart", "if gone is None or", "if True or"
     ),
