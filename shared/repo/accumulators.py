@@ -72,17 +72,22 @@ def in_cells(tx: Tx, cabinet_ids: Collection[str], accumulator_ids: Collection[s
     return tx.all(sql, {"cabinet_ids": [*cabinet_ids], "ids": [*accumulator_ids]})
 
 
-def lock_outside(tx: Tx, accumulator_ids: Collection[str]) -> list[Row]:
-    """Lock those of the named that are in no cell, in id order, with how they left the last one.
-
-    `cause`, `command_id`: of the last movement that was no swap; `swapped`: there was one since.
-    """
-    lock = """
+def lock_outside(tx: Tx, accumulator_ids: Collection[str]) -> list[str]:
+    """Lock those of the named that are in no cell, in id order; these."""
+    sql = """
         SELECT accumulator_id FROM accumulators
          WHERE accumulator_id = ANY (%(ids)s) AND cabinet_id IS NULL
          ORDER BY accumulator_id
            FOR UPDATE"""
-    # A statement of its own: the first does not see what was written while it waited.
+    return [row["accumulator_id"] for row in tx.all(sql, {"ids": [*accumulator_ids]})]
+
+
+def outside(tx: Tx, accumulator_ids: Collection[str]) -> list[Row]:
+    """Locked accumulators that are in no cell, with how they left the last one.
+
+    `cause`, `command_id`: of the last movement that was no swap; `swapped`: there was one since.
+    Not with the lock: that statement does not see what was written while it waited.
+    """
     sql = """
         SELECT a.accumulator_id, a.contractor_id, a.scooter_id, a.battery_charge,
                a.state_of_health, a.status, m.cause, m.command_id, last.cause = 'swapped' AS swapped
@@ -100,8 +105,7 @@ def lock_outside(tx: Tx, accumulator_ids: Collection[str]) -> list[Row]:
                 ORDER BY movement_id DESC
                 LIMIT 1) last ON true
          WHERE a.accumulator_id = ANY (%(ids)s)"""
-    locked = [row["accumulator_id"] for row in tx.all(lock, {"ids": [*accumulator_ids]})]
-    return tx.all(sql, {"ids": locked}) if locked else []
+    return tx.all(sql, {"ids": [*accumulator_ids]})
 
 
 def register(tx: Tx, rows: Sequence[Mapping[str, Any]]) -> set[str]:

@@ -239,8 +239,9 @@ class World:
         for row in accumulators.in_cells(self._tx, cabinet_ids, named):
             place = Location(cabinet_id=row.pop("cabinet_id"), cell_number=row.pop("cell_number"))
             self._know(Accumulator(**row, place=place))
-        outside = [i for i in named if i not in self.accumulators]
-        for row in accumulators.lock_outside(self._tx, outside) if outside else []:
+        others = [i for i in named if i not in self.accumulators]
+        locked = accumulators.lock_outside(self._tx, others) if others else []
+        for row in accumulators.outside(self._tx, locked) if locked else []:
             place = Location(
                 contractor_id=row.pop("contractor_id"), scooter_id=row.pop("scooter_id")
             )

@@ -3,6 +3,9 @@
 import pytest
 
 from local.cabinet.hardware import Accumulator
+from shared import config, db
+from shared.commands.unlock import Unlock
+from shared.services import dispatch
 from tests.service import Answer, Service
 
 
@@ -20,6 +23,15 @@ def available(service: Service) -> int:
 def free(service: Service) -> int:
     count: int = service.get("/v1/cabinets/C-1")["free_cells"]
     return count
+
+
+def waits_for_an_answer(service: Service, cell: int) -> str:
+    """An unlock without a booking that has been written down, and no more is known of it."""
+    with db.transaction() as tx:
+        row = {"cabinet_id": "C-1", "requested_by": "support"}
+        command_id = dispatch.insert(tx, Unlock(cells=[cell]), config.settings(), **row)
+    db.close()
+    return str(command_id)
 
 
 # --- E21, E22, E29: it does not open --------------------------------------------------------------
@@ -238,4 +250,21 @@ def test_e28_a_hold_in_a_cell_that_became_unknown_is_replaced_at_the_unlock(
     hardware.cells[1].senses["door"] = "unknown"
     service.report()
     assert service.unlock(booking).body["cells"][0]["accumulator_id"] == "C-1.A-2"
+    service.check_invariants()
+
+
+def test_what_was_taken_while_another_unlock_waits_is_with_whoever_had_the_door_open(
+    service: Service,
+) -> None:
+    hardware = service.add_cabinet()
+    service.post("/v1/accumulators", {"accumulator_id": "D-1", "contractor_id": "T-1"})
+    assert service.unlock(service.book(kind="return")).status == 200
+    command_id = waits_for_an_answer(service, 1)
+    service.act("C-1", lambda hardware: hardware.insert(1, Accumulator("D-1", 50)))
+    service.take(1)  # he has changed his mind
+    answer = {"command_id": command_id, "status": "rejected", "reason": "busy", "cells": []}
+    service.say("C-1", hardware._message("command_result", **answer))
+    service.report()
+    assert service.place("D-1") == {"contractor_id": "T-1"}
+    assert service.cell(1)["health"] == "ok"
     service.check_invariants()

@@ -135,7 +135,9 @@ def _check_movements(sim: Scene) -> None:
         taken = (row["accumulator_id"], *spot) in world.taken
         if row["accumulator_id"] in world.twins:
             continue  # the other one was seen elsewhere
-        if not taken and world.opened_at.get(spot, 0) <= put_at and not _corrected(sim, row):
+        if taken or world.opened_at.get(spot, 0) > put_at:
+            continue
+        if not _corrected(sim, row) and not _overtaken(sim, spot[0]):
             raise Violation("what leaves a cell had an open door", row)
 
 
@@ -147,6 +149,17 @@ def _corrected(sim: Scene, row: dict[str, Any]) -> bool:
         **row,
     )
     return bool(found)
+
+
+def _overtaken(sim: Scene, cabinet_id: str) -> bool:
+    """Whether a generation of it was heard of after a later one, and taken for later."""
+    boots = sim.database.query(
+        "SELECT boot_no, boot_id FROM boots WHERE cabinet_id = %(cabinet_id)s",
+        cabinet_id=cabinet_id,
+    )
+    heard = sorted((boot["boot_no"], int(boot["boot_id"].split("-")[1])) for boot in boots)
+    in_order = sorted(generation for _, generation in heard)
+    return heard != list(enumerate(in_order, start=1))
 
 
 def _check_evidence(sim: Scene, cells: list[Row]) -> None:
@@ -206,6 +219,11 @@ def when_quiet(sim: Scene) -> None:
                  FROM accumulators"""
         )
     }
+    rows = sim.database.query(
+        "SELECT accumulator_id FROM movements WHERE from_cabinet_id = ANY (%(confused)s)",
+        confused=[cabinet_id for cabinet_id in sim.world.units if _overtaken(sim, cabinet_id)],
+    )
+    when_unknown = {row["accumulator_id"] for row in rows}
     for accumulator_id, places in sim.world.everywhere().items():
         told = recorded.get(accumulator_id, "nowhere")
         claim = sim.world.claims.get(accumulator_id)
@@ -213,6 +231,6 @@ def when_quiet(sim: Scene) -> None:
         in_cells = [place for place in places if "/" in place]
         if (in_cells or "/" in told) and told not in in_cells:
             raise Violation("the records are the truth", detail)
-        sure = claim is not None and accumulator_id not in sim.world.twins
+        sure = claim is not None and accumulator_id not in sim.world.twins | when_unknown
         if not in_cells and sure and told != claim:
             raise Violation("bags and scooters are known", detail)

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from functions.mqtt_trigger import main as trigger
+from shared import db
 from shared.errors import DatabaseUnavailable
 from shared.repo import accumulators, anomalies, bookings, cabinets, commands, idempotency
 from shared.services import booking, dispatch, evidence, ingest, settlement, swap, unlock, world
@@ -226,6 +227,23 @@ MUTATIONS: dict[str, Mutation] = {
                                             WHERE c.cabinet_id = t.cabinet_id FOR KEY SHARE)""",
         "t.cabinet_id",
     ),
+    "a batch does not lock the cabinet that it cannot read": lambda p: rewrite(
+        p, ingest, "_load", 'anomaly["cabinet_id"] for anomaly in world.anomalies', "None"
+    ),
+    "a transaction goes on over another connection": lambda p: rewrite(
+        p,
+        db.Tx,
+        "_run",
+        "    self._cursor.execute(sql, params or {})\n        return",
+        """    try:
+            self._cursor.execute(sql, params or {})
+        except psycopg2.OperationalError:
+            if not self._cursor.connection.closed:
+                raise
+            self._cursor = _connected().cursor()
+            self._cursor.execute(_BEGIN + sql, params or {})
+        return""",
+    ),
     "an unlock is sure that its cabinet is there": lambda p: rewrite(
         p, cabinets, "lock_of_booking", "tx.first", "tx.one"
     ),
@@ -240,6 +258,9 @@ MUTATIONS: dict[str, Mutation] = {
     ),
     "what is still in its cell stays with the contractor": lambda p: rewrite(
         p, evidence, "_arrive", "if found.place == here:", "if found.place.contractor_id:"
+    ),
+    "who had a door open is forgotten when it closes": lambda p: rewrite(
+        p, evidence, "judge", " and not _may_have_left(world, sight.cell)", ""
     ),
     "what has gone stays in its cell": lambda p: rewrite(
         p, evidence, "_depart", "if gone is None or", "if True or"

@@ -92,6 +92,7 @@ class World:
             self.executed.setdefault(command["command_id"], set()).update(asked | (now - before))
             for number in asked & before:  # whose door it is now, nobody can say
                 self.open_by[cabinet_id, number] = Opening(None)
+                self.opened_at[cabinet_id, number] = self.opened_at.get((cabinet_id, number), 0) + 1
         for number in now - before:
             self._opened((cabinet_id, number), command["command_id"])
         self._answer(cabinet_id, replies)
