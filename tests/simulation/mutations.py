@@ -234,14 +234,14 @@ MUTATIONS: dict[str, Mutation] = {
         p,
         db.Tx,
         "_run",
-        "    self._cursor.execute(sql, params or {})\n        return",
+        "    self._cursor.execute(message)\n        return",
         """    try:
-            self._cursor.execute(sql, params or {})
+            self._cursor.execute(message)
         except psycopg2.OperationalError:
             if not self._cursor.connection.closed:
                 raise
             self._cursor = _connected().cursor()
-            self._cursor.execute(_BEGIN + sql, params or {})
+            self._cursor.execute(_BEGIN.encode() + message)
         return""",
     ),
     "an unlock is sure that its cabinet is there": lambda p: rewrite(
