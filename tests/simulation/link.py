@@ -122,6 +122,8 @@ class Cursor:
                 link.is_open = True
             self._reach("statement")
             self._attempt(sql.removeprefix(db._BEGIN).removeprefix(db._LIMITS), params)
+            if sql.startswith("ROLLBACK TO"):
+                link.database.go_on()
             if not link.is_open and call.suffer("ran"):
                 link.cut()
 
