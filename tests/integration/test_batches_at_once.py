@@ -33,7 +33,7 @@ def waited_for(service: Service, meanwhile: Callable[[], Any]) -> Iterator[Calla
 
 def is_locked(service: Service, cabinet_id: str) -> bool:
     """Whether a transaction has the right to change a cabinet."""
-    sql = "SELECT FROM cabinets WHERE cabinet_id = %(id)s FOR NO KEY UPDATE SKIP LOCKED"
+    sql = "SELECT cabinet_id FROM cabinets WHERE cabinet_id = %(id)s FOR NO KEY UPDATE SKIP LOCKED"
     return not service.sql(sql, id=cabinet_id)
 
 
