@@ -34,6 +34,21 @@ def record(tx: Tx, swap_id: UUID, request: SwapRequest) -> Swap:
 def _lock(tx: Tx, request: SwapRequest) -> dict[str, Row]:
     """Lock the two accumulators, and whatever else the records put into the scooter."""
     accumulators.lock_scooter(tx, request.scooter_id)
+    while True:
+        rows, cabinet_ids = _attempt_lock(tx, request)
+        came = {row["cabinet_id"] for row in rows.values()} - {None} - cabinet_ids
+        if not (request.reconcile and came):
+            break
+        # Recorded in a cell in the meantime: its cabinet is to be locked before it.
+        accumulators.unlock(tx)
+    named = {request.installed_accumulator_id, request.removed_accumulator_id}
+    # The others may have been taken out of the scooter before they were locked.
+    at = request.scooter_id
+    return {i: row for i, row in rows.items() if i in named or row["scooter_id"] == at}
+
+
+def _attempt_lock(tx: Tx, request: SwapRequest) -> tuple[dict[str, Row], set[str]]:
+    """The accumulators, and the cabinets, that were locked."""
     wanted = {request.installed_accumulator_id, *accumulators.in_scooter(tx, request.scooter_id)}
     if request.removed_accumulator_id is not None:
         wanted.add(request.removed_accumulator_id)
@@ -45,11 +60,7 @@ def _lock(tx: Tx, request: SwapRequest) -> dict[str, Row]:
     if cabinet_ids:
         cabinets.lock(tx, cabinet_ids)
         bookings.expire_due(tx, cabinet_ids)
-    rows = accumulators.lock(tx, wanted)
-    named = {request.installed_accumulator_id, request.removed_accumulator_id}
-    # The others may have been taken out of the scooter before they were locked.
-    at = request.scooter_id
-    return {i: row for i, row in rows.items() if i in named or row["scooter_id"] == at}
+    return accumulators.lock(tx, wanted), cabinet_ids
 
 
 def _recorded(tx: Tx, swap_id: UUID, request: SwapRequest) -> Row | None:

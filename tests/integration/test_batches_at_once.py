@@ -6,11 +6,12 @@ from contextlib import contextmanager
 from typing import Any
 from uuid import uuid4
 
-from shared import db
+from local.cabinet.hardware import Accumulator
+from shared import db, events
 from shared.models.swaps import SwapRequest
 from shared.repo import cabinets
-from shared.services import swap
-from tests.service import Service
+from shared.services import ingest, swap
+from tests.service import Service, record
 from tests.waiting import wait_until
 
 
@@ -28,6 +29,12 @@ def waited_for(service: Service, meanwhile: Callable[[], Any]) -> Iterator[Calla
         for batch in begun:
             batch.result()
     db.close()
+
+
+def is_locked(service: Service, cabinet_id: str) -> bool:
+    """Whether a transaction has the right to change a cabinet."""
+    sql = "SELECT cabinet_id FROM cabinets WHERE cabinet_id = %(id)s FOR NO KEY UPDATE SKIP LOCKED"
+    return not service.sql(sql, id=cabinet_id)
 
 
 def test_a_batch_locks_its_cabinets_in_order_also_those_it_cannot_read(service: Service) -> None:
@@ -55,4 +62,29 @@ def test_a_batch_that_waited_for_a_swap_knows_of_it(service: Service) -> None:
         swap.record(tx, uuid4(), report)
         begin()
     assert service.causes("C-1.A-1")[-3:] == ["issued", "swapped", "reported"]
+    service.check_invariants()
+
+
+def test_a_swap_locks_the_cabinet_that_an_accumulator_came_into_while_it_waited(
+    service: Service,
+) -> None:
+    hardware = service.add_cabinet()
+    service.post("/v1/accumulators", {"accumulator_id": "A-9", "contractor_id": "T-1"})
+    hardware.cells[1].accumulator = Accumulator("A-9", 90)
+    said = {"messages": [record("C-1", hardware.state_report())]}
+    body = {"scooter_id": "S-1", "contractor_id": "T-1", "installed_accumulator_id": "A-9"}
+    report = SwapRequest(**body, reconcile=True)
+    locked: list[bool] = []
+
+    def swap_it() -> None:
+        with db.transaction() as tx:
+            swap.record(tx, uuid4(), report)
+            locked.append(is_locked(service, "C-1"))
+        db.close()
+
+    with waited_for(service, swap_it) as begin, db.transaction() as tx:
+        ingest.apply(tx, events.envelopes(said))
+        begin()
+    assert locked == [True]
+    assert service.place("A-9") == {"scooter_id": "S-1"}
     service.check_invariants()

@@ -128,6 +128,8 @@ class Cursor:
         if statements:
             self._reach("statement")
             self._attempt(statements, params)
+            if statements.startswith("ROLLBACK TO"):
+                link.database.go_on()
             if not link.is_open and call.suffer("ran"):
                 link.cut()
         if statements != said:

@@ -250,8 +250,11 @@ MUTATIONS: dict[str, Mutation] = {
     "what is active again after its time is in the way": lambda p: rewrite(
         p, booking, "refill", "bookings.expire_due(tx, [found.cabinet_id])", "pass"
     ),
+    "a swap does not lock the cabinet that an accumulator came into": lambda p: rewrite(
+        p, swap, "_lock", "request.reconcile and came", "False"
+    ),
     "a swap does not lock the cabinet that holds what it takes": lambda p: rewrite(
-        p, swap, "_lock", "bookings.cabinets_holding(tx, wanted)", "set()"
+        p, swap, "_attempt_lock", "bookings.cabinets_holding(tx, wanted)", "set()"
     ),
     "messages are taken before they are applied": lambda p: rewrite(
         p, ingest, "apply", "for letter in letters:", "for letter in letters[:1]:"

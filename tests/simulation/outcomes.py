@@ -114,12 +114,13 @@ def _taken_out(sim: Scene, index: int, scooter: str) -> set[str]:
 
 def _swapped(sim: Scene, index: int) -> None:
     """A swap's report was taken; if it came too late, it may have confused the records."""
+    again = index in sim.memory.confirmed  # then it says what was so at the first time
     sim.memory.confirmed.add(index)
     contractor, scooter, installed, removed = sim.memory.swaps[index]
     places, claims, unsure = sim.world.places(), sim.world.claims, sim.world.unsure
     told = {installed: scooter} | ({removed: contractor} if removed else {})
     if all(places[id_] == place for id_, place in told.items()):
-        for accumulator_id, place in told.items():
+        for accumulator_id, place in () if again else told.items():
             claims[accumulator_id] = None if accumulator_id in unsure else place
         return
     sim.memory.overtake({*told})
