@@ -89,6 +89,17 @@ def test_the_days_bookings_commands_and_anomalies_are_counted_by_outcome(busy: S
     assert busy.get("/v1/stats")["commands"] == {"succeeded": 1}
 
 
+def test_a_question_that_was_never_answered_is_no_command_for_an_operator(service: Service) -> None:
+    service.add_cabinet()
+    service.lose_commands = True
+    body = {"kind": "report_state", "reason": "a test"}
+    answer = service.call("POST", "/v1/cabinets/C-1/commands", body, key="operator")
+    service.later(1000)
+    service.poll()
+    assert service.get(f"/v1/commands/{answer.body['command_id']}")["status"] == "unresolved"
+    assert service.get("/v1/stats")["commands"] == {}
+
+
 def test_what_is_older_than_a_day_is_not_counted(busy: Service) -> None:
     busy.later(24 * 3600)
     stats = busy.get("/v1/stats")

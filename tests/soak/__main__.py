@@ -12,7 +12,7 @@ from tests.e2e.running import starting
 from tests.processes import ROOT
 from tests.soak import screen
 from tests.soak.plan import Plan
-from tests.soak.soak import run
+from tests.soak.soak import Findings, run
 
 SECONDS_TO_START = 240
 SECONDS_TO_STOP = 60
@@ -26,8 +26,17 @@ def main() -> int:
         return 2
     for number in (signal.SIGINT, signal.SIGTERM):  # also where nohup has them ignored
         signal.signal(number, signal.default_int_handler)
-    seconds = options.minutes * 60
-    plan = Plan(seconds, options.cabinets, options.rate, options.seed)
+    plan = Plan(options.minutes * 60, options.cabinets, options.rate, options.seed)
+    try:
+        findings = _soaked(plan)
+    except KeyboardInterrupt:  # before there was anything to tell
+        return 130
+    if findings.interrupted:
+        return 130
+    return 0 if all(verdict.holds for verdict in findings.verdicts()) else 1
+
+
+def _soaked(plan: Plan) -> Findings:
     up = ("--cabinets", str(plan.cabinets), "--seed", str(plan.seed))
     with (
         tempfile.TemporaryDirectory(prefix="accumulator-soak-") as directory,
@@ -39,9 +48,7 @@ def main() -> int:
         print(*screen.whole(findings), sep="\n", flush=True)
         stack.process.terminate()
         stack.process.wait(SECONDS_TO_STOP)
-    if findings.interrupted:
-        return 130
-    return 0 if all(verdict.holds for verdict in findings.verdicts()) else 1
+    return findings
 
 
 def _options() -> argparse.Namespace:

@@ -28,7 +28,7 @@ _TABLES = """
 
 @dataclass(frozen=True)
 class Process:
-    """One process, or a server's in sum. Shared memory counts by its share (PSS)."""
+    """One process, or a server's in sum; memory of its own, without files and shared buffers."""
 
     memory_mb: float
     threads: int
@@ -120,7 +120,7 @@ def _process(pid: int, *, with_children: bool) -> Process:
     for one in [pid, *(_children(pid) if with_children else ())]:
         home = Path("/proc", str(one))
         try:
-            memory += _field(home / "smaps_rollup", "Pss:") / 1024
+            memory += _field(home / "smaps_rollup", "Pss_Anon:") / 1024
             threads += _field(home / "status", "Threads:")
             files += len(os.listdir(home / "fd"))  # noqa: PTH208 - a thousand of them
             fields = (home / "stat").read_text().rpartition(")")[2].split()
