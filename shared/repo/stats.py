@@ -45,16 +45,17 @@ def places(tx: Tx) -> Row:
 def outcomes(tx: Tx) -> list[Row]:
     """Bookings, commands and anomalies of the last 24 hours: what, name, n.
 
-    Unresolved are only commands about cells: a question without an answer has changed nothing.
+    Unresolved are only commands about cells: a question has changed nothing, and stays unanswered.
     """
     sql = """
         SELECT 'bookings' AS what, status AS name, count(*) AS n FROM current_bookings
          WHERE created_at > now() - interval '24 hours' GROUP BY status
         UNION ALL
-        SELECT 'commands', status, count(*) FROM commands
+        SELECT 'commands', CASE WHEN status = 'unresolved' AND NOT payload ? 'cells'
+                                THEN 'no_answer' ELSE status END AS name, count(*)
+          FROM commands
          WHERE created_at > now() - interval '24 hours' AND cabinet_id IS NOT NULL
-           AND (status <> 'unresolved' OR payload ? 'cells')
-         GROUP BY status
+         GROUP BY name
         UNION ALL
         SELECT 'anomalies', reason, count(*) FROM anomalies
          WHERE at > now() - interval '24 hours' GROUP BY reason

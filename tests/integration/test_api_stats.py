@@ -97,7 +97,7 @@ def test_a_question_that_was_never_answered_is_no_command_for_an_operator(servic
     service.later(1000)
     service.poll()
     assert service.get(f"/v1/commands/{answer.body['command_id']}")["status"] == "unresolved"
-    assert service.get("/v1/stats")["commands"] == {}
+    assert service.get("/v1/stats")["commands"] == {"no_answer": 1}
 
 
 def test_what_is_older_than_a_day_is_not_counted(busy: Service) -> None:
