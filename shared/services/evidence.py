@@ -84,8 +84,16 @@ def judge(world: World, cabinet: Cabinet, sights: list[Sight]) -> None:
             _arrive(world, cabinet, sight, claim)
     for sight in sights:
         _read(world, sight)
-        if sight.cell.door == "closed" and not _may_have_left(world, sight.cell):
+        doubts = world.in_doubt(sight.cell.cabinet_id, sight.cell.cell_number)
+        if sight.cell.door == "closed" and not (doubts and may_have_left(world, sight.cell)):
             sight.cell.set(opened_by=None)
+
+
+def may_have_left(world: World, cell: Cell) -> bool:
+    """Whether a departure is still to be judged, once a command's settlement has spoken."""
+    occupant = world.occupant(cell)
+    definite = cell.content in {"empty", "occupied"}
+    return occupant is not None and definite and occupant.accumulator_id != cell.reported_id
 
 
 def finish_return(booking: Booking) -> None:
@@ -166,16 +174,6 @@ def _depart(world: World, cell: Cell, claimed: set[str | None]) -> None:
         discrepancy=True,
     )
     world.note("taken_without_booking", f"cell {cell.cell_number}: {gone.accumulator_id}")
-
-
-def _may_have_left(world: World, cell: Cell) -> bool:
-    """Whether a departure is still to be judged, once another command's settlement has spoken."""
-    occupant = world.occupant(cell)
-    return (
-        occupant is not None
-        and occupant.accumulator_id != cell.reported_id
-        and bool(world.in_doubt(cell.cabinet_id, cell.cell_number))
-    )
 
 
 def _arrive(world: World, cabinet: Cabinet, sight: Sight, claim: str) -> None:

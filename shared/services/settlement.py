@@ -9,7 +9,7 @@ from typing import Any
 
 from shared.messages import CommandCell, CommandResult
 from shared.repo.accumulators import NOWHERE, Location
-from shared.services.evidence import finish_return
+from shared.services.evidence import finish_return, may_have_left
 from shared.services.world import (
     IN_DOUBT,
     Accumulator,
@@ -163,7 +163,7 @@ def _apply(
         newer = outcome.inferred or cabinet.position(cell) > outcome.position
         if result.result == "opened" and booking and hold and _open_hold(hold):
             _opened(world, cell, booking, hold, (command, result, newer))
-        _move_door(cell, command, result, outcome, newer=newer)
+        _move_door(world, cell, (command, result, newer), outcome)
         if booking and booking.kind == "issue":
             _leave_open(cell)
         if result.result == "opened" or not command.opens:
@@ -226,14 +226,17 @@ def _what_left(world: World, cell: Cell, hold: Hold, result: CommandCell) -> Acc
 
 
 def _move_door(
-    cell: Cell, command: Command, result: CommandCell, outcome: Outcome, *, newer: bool
+    world: World, cell: Cell, learned: tuple[Command, CommandCell, bool], outcome: Outcome
 ) -> None:
     """What the result says of the door, unless newer evidence has spoken."""
+    command, result, newer = learned
     if not newer:
         cell.set(door=_DOORS[result.result] if outcome.is_present else "unknown")
         if outcome.is_present:
             cell.set(boot_no=outcome.position[0], seq=outcome.position[1])
-    if result.result == "opened" and (cell.opened_by is None or not newer):
+    # Who had it open before is not forgotten while it is to be judged what left by that.
+    known = cell.opened_by is not None and (newer or may_have_left(world, cell))
+    if result.result == "opened" and not known:
         # Also when it is closed by now: where its accumulator went is still to be judged.
         cell.set(opened_by=command.command_id)
 
@@ -269,7 +272,7 @@ def _unasked(
             if hold.cell_number == cell.cell_number and other is not booking:
                 hold.become("released", finished=True, reason="moved")
                 other.wants_more = other.status == "active"
-    _move_door(cell, command, result, outcome, newer=newer)
+    _move_door(world, cell, (command, result, newer), outcome)
     if booking is not None:
         _leave_open(cell)
 

@@ -268,3 +268,21 @@ def test_what_was_taken_while_another_unlock_waits_is_with_whoever_had_the_door_
     assert service.place("D-1") == {"contractor_id": "T-1"}
     assert service.cell(1)["health"] == "ok"
     service.check_invariants()
+
+
+def test_what_was_taken_before_another_unlock_opened_the_door_is_with_whoever_had_it_open(
+    service: Service,
+) -> None:
+    hardware = service.add_cabinet()
+    service.post("/v1/accumulators", {"accumulator_id": "D-1", "contractor_id": "T-1"})
+    assert service.unlock(service.book(kind="return")).status == 200
+    command_id = waits_for_an_answer(service, 1)
+    service.act("C-1", lambda hardware: hardware.insert(1, Accumulator("D-1", 50)))
+    service.take(1)  # he has changed his mind
+    cells = [{"cell_number": 1, "result": "opened", "accumulator_id": None, "battery_charge": None}]
+    answer = {"command_id": command_id, "status": "done", "cells": cells}
+    service.say("C-1", hardware._message("command_result", **answer))
+    service.report()
+    assert service.place("D-1") == {"contractor_id": "T-1"}
+    assert service.cell(1)["health"] == "ok"
+    service.check_invariants()

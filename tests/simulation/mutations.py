@@ -263,7 +263,10 @@ MUTATIONS: dict[str, Mutation] = {
         p, evidence, "_arrive", "if found.place == here:", "if found.place.contractor_id:"
     ),
     "who had a door open is forgotten when it closes": lambda p: rewrite(
-        p, evidence, "judge", " and not _may_have_left(world, sight.cell)", ""
+        p, evidence, "judge", " and not (doubts and may_have_left(world, sight.cell))", ""
+    ),
+    "who had a door open is forgotten when it is opened again": lambda p: rewrite(
+        p, settlement, "_move_door", "(newer or may_have_left(world, cell))", "newer"
     ),
     "what has gone stays in its cell": lambda p: rewrite(
         p, evidence, "_depart", "if gone is None or", "if True or"
