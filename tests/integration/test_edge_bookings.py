@@ -3,8 +3,13 @@
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import Any
+from uuid import UUID
 
 from local.functions import FunctionPool
+from shared import config, db
+from shared.commands.unlock import Unlock
+from shared.repo import bookings
+from shared.services import dispatch
 from tests.service import Message, Service
 
 
@@ -254,5 +259,24 @@ def test_e57_with_allow_partial_it_is_as_many_as_there_are(service: Service) -> 
 def test_e57_partial_is_at_least_one(service: Service) -> None:
     service.add_cabinet()
     answer = service.call("POST", "/v1/bookings", wanted(3, allow_partial=True))
+    assert (answer.status, answer.body["code"]) == (409, "not_enough_accumulators")
+    service.check_invariants()
+
+
+def test_what_is_held_for_an_unlock_under_way_is_not_booked_from_the_cell_it_was_moved_to(
+    service: Service,
+) -> None:
+    hardware = service.add_cabinet(charges=[95])
+    booking_id = UUID(service.book()["booking_id"])
+    with db.transaction() as tx:  # an unlock that was written down, and no more is known of it
+        row = {"cabinet_id": "C-1", "booking_id": booking_id, "requested_by": "a test"}
+        command_id = dispatch.insert(tx, Unlock(cells=[1]), config.settings(), **row)
+        bookings.move_on(tx, booking_id, since="active", to="unlocking", command_id=command_id)
+    db.close()
+    moved = hardware.cells[1].accumulator
+    hardware.cells[1].accumulator, hardware.cells[2].accumulator = None, moved
+    service.report()
+    assert service.place("C-1.A-1") == {"cabinet_id": "C-1", "cell_number": 2}
+    answer = service.call("POST", "/v1/bookings", wanted(1))
     assert (answer.status, answer.body["code"]) == (409, "not_enough_accumulators")
     service.check_invariants()
