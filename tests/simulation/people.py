@@ -74,7 +74,8 @@ def visit(sim: Simulation, _course: Course, numbers: tuple[int, int, int, int]) 
     bag = sim.world.bags[who]
     if inside and c % 10 < 7:
         sim.world.take(spot, who)
-        known = who == owner and spot not in sim.world.liars and inside not in sim.world.unsure
+        sure = spot not in sim.world.liars and inside not in sim.world.unsure
+        known = who == owner and sure and _can_be_known(sim, spot, inside)
         sim.world.claims[inside] = who if known else None
         done.append(f"takes {inside}")
     elif not inside and bag and c % 10 < 7:
@@ -243,6 +244,19 @@ def _opened_for(sim: Simulation, spot: Spot) -> str | None:
         id=opening.command_id,
     )
     return rows[0]["contractor_id"] if rows else None
+
+
+def _can_be_known(sim: Simulation, spot: Spot, accumulator_id: str) -> bool:
+    """What left is told by the cabinet's answer; without one it is taken for what was held."""
+    rows = sim.database.query(
+        """SELECT 1 FROM commands JOIN booking_cells USING (booking_id, cabinet_id)
+            WHERE command_id::text = %(id)s AND cell_number = %(number)s
+              AND accumulator_id <> %(left)s""",
+        id=sim.world.open_by[spot].command_id,
+        number=spot[1],
+        left=accumulator_id,
+    )
+    return not (rows and sim.world.units[spot[0]].mute)
 
 
 def _cabinet(sim: Simulation, number: int) -> str:
