@@ -19,6 +19,8 @@ from tests.simulation.search import for_seconds, fresh_seed, replayed, search, t
 
 SECONDS = float(os.environ.get("SIMULATION_SECONDS", "120"))  # noqa: TID251 - of the tests
 FIRST = os.environ.get("SIMULATION_SEED")  # noqa: TID251 - the same
+COUNT = int(os.environ.get("SIMULATION_SEEDS", "0"))  # noqa: TID251 - the same
+"""So many seeds, however long they take; 0: as many as there is time for."""
 HALVES = 2
 """Of that time, so that two workers share it, and other tests run beside."""
 CASES = case.kept()
@@ -33,12 +35,13 @@ def simulated(postgres: Postgres) -> Iterator[Database]:
 
 
 @pytest.mark.parametrize("half", range(HALVES))
-@pytest.mark.timeout(SECONDS / HALVES + 120)
+@pytest.mark.timeout(900 if COUNT else SECONDS / HALVES + 120)
 def test_nothing_is_lost_doubled_or_invented_whatever_goes_wrong(
     half: int, simulated: Database, capsys: pytest.CaptureFixture[str]
 ) -> None:
     first = int(FIRST) + half * 10**6 if FIRST else fresh_seed()
-    progress = search(simulated, for_seconds(SECONDS / HALVES, first))
+    counted = range(first, first + COUNT // HALVES)
+    progress = search(simulated, counted if COUNT else for_seconds(SECONDS / HALVES, first))
     did = f"simulation: {progress.seeds} seeds from {first}, {progress.steps} steps"
     if progress.found is not None:
         pytest.fail(f"{did}\n{told(progress.found, simulated)}", pytrace=False)
