@@ -7,6 +7,7 @@ from tests.simulation.calls import Call, Killed
 from tests.simulation.memory import Known, Sent, Violation
 from tests.simulation.network import Message, Publication, describe, message_of
 from tests.simulation.scene import Scene
+from tests.simulation.world import Spot
 
 TTL_S = 15
 
@@ -204,10 +205,17 @@ def _check_not_doubled(sim: Scene, earlier: Sent, sent: Sent) -> None:
     opened = sim.world.executed.get(earlier.command_id, set())
     for number in earlier.contents.keys() & sent.contents.keys():
         spot = (sent.cabinet_id, number)
-        cell = sim.world.units[spot[0]].hardware.cells[number]
-        undone = cell.door == "closed" and sim.world.content(spot) == earlier.contents[number]
+        undone = earlier.contents[number] in _seen_behind(sim, earlier.command_id, spot)
         if spot in sim.world.liars:
             continue
         if may_arrive or (number in opened and not undone):
             detail = f"{spot} by {earlier.command_id} and {sent.command_id}"
             sim.found.append(Violation("I4 no door is commanded open twice", detail))
+
+
+def _seen_behind(sim: Scene, command_id: str, spot: Spot) -> list[str | None]:
+    """What was behind the closed door: now, and when it was closed after that command."""
+    cell = sim.world.units[spot[0]].hardware.cells[spot[1]]
+    now = [sim.world.content(spot)] if cell.door == "closed" else []
+    left = sim.world.left
+    return [*now, *([left[command_id, spot]] if (command_id, spot) in left else [])]

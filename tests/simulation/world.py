@@ -53,6 +53,8 @@ class World:
         """Cells that a command really opened, or found open."""
         self.opened_at: dict[Spot, int] = {}
         """How often a door has opened, for whatever reason."""
+        self.left: dict[tuple[str, Spot], str | None] = {}
+        """What was in a cell when the door that a command had opened was closed."""
         self.liars: set[Spot] = set()
         """Cells of which a cabinet has said, or may yet say, what is not true."""
         self.claims: dict[str, str | None] = {}
@@ -213,7 +215,9 @@ class World:
 
     def close(self, spot: Spot) -> None:
         """Push a door shut."""
-        self.open_by.pop(spot, None)
+        opening = self.open_by.pop(spot, None)
+        if opening is not None and opening.command_id is not None:
+            self.left[opening.command_id, spot] = self.content(spot)
         self.act(spot[0], lambda hardware: hardware.close_door(spot[1]))
 
     def places(self) -> dict[str, str]:
