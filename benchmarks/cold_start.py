@@ -5,7 +5,9 @@ modules and nothing of ours, connects to what the function connects to, and asks
 thing.
 """
 
+import compileall
 import platform
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -14,6 +16,7 @@ import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +33,8 @@ Medians of {runs} fresh processes of each kind, one kind after the other in turn
 from the start of the process to its answer. Ours: the package as it is deployed, with its own
 bytecode, unpacked into a folder that takes no more. Floor: to import the very third-party modules
 that the function has loaded by then, to connect to PostgreSQL and ask `SELECT 1` where it does,
-and to log in at the broker where it publishes. The first unlock waits for no cabinet."""
+and to log in at the broker where it publishes. Both with the function's `requirements.txt` and
+nothing else installed. The first unlock waits for no cabinet."""
 _BESIDE = "The same with its code elsewhere; and the interpreter alone: {bare} ms."
 
 _CALL = """
@@ -44,7 +48,7 @@ sys.stderr.flush()
 """
 _LIST = """
 for name, module in list(sys.modules.items()):
-    if "site-packages" in (getattr(module, "__file__", None) or ""):
+    if (getattr(module, "__file__", None) or "").startswith({site!r}):
         sys.stderr.write(name + "\\n")
 """
 _ANSWER = """
@@ -94,7 +98,7 @@ class Kind:
 
     def run(self) -> list[str]:
         """Time one; what it said beside its answer."""
-        command = [sys.executable, "-c", self.program()]
+        command = [sys.executable, "-S", "-c", self.program()]  # -S: nothing of this environment
         began = time.perf_counter()
         with subprocess.Popen(  # noqa: S603 - our own programs
             command,
@@ -116,10 +120,13 @@ def measure(*, quick: bool) -> Measured:
     """Every function as it is deployed, beside its floor and other places of its code."""
     runs = 1 if quick else RUNS
     bookings = 2 * (3 * (runs + 1) + 1)
-    with running(cabinets=1 + bookings // CELLS) as cloud, _places() as places:
+    with running(cabinets=1 + bookings // CELLS) as cloud, _places() as (places, sites):
         for cabinet in cloud.cabinets:
             cabinet.answer = "deaf"
-        rows = {name: _kinds(cloud, name, event, places) for name, event in events(cloud).items()}
+        rows = {
+            name: _kinds(cloud, name, event, places, _installed(name, sites))
+            for name, event in events(cloud).items()
+        }
         bare = Kind(lambda: _ANSWER, ROOT, environment({}))
         for _ in range(runs):
             for kind in [bare, *(kind for kinds in rows.values() for kind in kinds)]:
@@ -147,10 +154,19 @@ def _figure(name: str, ours: Kind, floor: Kind) -> Figure:
 
 
 def _kinds(
-    cloud: LocalCloud, name: str, event: Callable[[], dict[str, Any]], places: list[Place]
+    cloud: LocalCloud,
+    name: str,
+    event: Callable[[], dict[str, Any]],
+    places: list[Place],
+    site: str,
 ) -> list[Kind]:
     """The function from each place, and last its floor."""
-    settings = {**cloud.settings, "UNLOCK_WAIT_SECONDS": "0.001", "POLL_SPREAD_SECONDS": "600"}
+    settings = {
+        **cloud.settings,
+        "UNLOCK_WAIT_SECONDS": "0.001",
+        "POLL_SPREAD_SECONDS": "600",
+        "PYTHONPATH": site,
+    }
 
     def kind(place: Place, more: str = "") -> Kind:
         def program() -> str:
@@ -159,16 +175,30 @@ def _kinds(
         folder = Path(str(place.folder).format(name=name))
         return Kind(program, folder, environment({**settings, **place.environment}))
 
-    loaded = kind(places[0], _LIST).run()
+    loaded = kind(places[0], _LIST.format(site=site)).run()
     floor = "".join(f"import {module}\n" for module in loaded)
     floor += _SELECT.format(**settings) if "psycopg2" in loaded else ""
     floor += _LOG_IN.format(**settings) if "paho.mqtt.client" in loaded else ""
-    return [*map(kind, places), Kind(lambda: floor + _ANSWER, ROOT, environment({}))]
+    alone = environment({"PYTHONPATH": site})
+    return [*map(kind, places), Kind(lambda: floor + _ANSWER, ROOT, alone)]
+
+
+def _installed(name: str, sites: Path) -> str:
+    """A folder with what the platform installs for a function: its pinned requirements."""
+    site = sites / name
+    for line in (ROOT / "functions" / name / "requirements.txt").read_text().split():
+        one = distribution(line.partition("==")[0])
+        for file in one.files or []:
+            if ".." not in file.parts and "__pycache__" not in file.parts:  # scripts; made below
+                (site / file).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(str(file.locate()), site / file)
+    compileall.compile_dir(site, quiet=1)
+    return str(site)
 
 
 @contextmanager
-def _places() -> Iterator[list[Place]]:
-    """The packages with their bytecode, without it, and the source tree with its caches."""
+def _places() -> Iterator[tuple[list[Place], Path]]:
+    """The packages with their bytecode, without it, and the source tree; a folder for sites."""
     with tempfile.TemporaryDirectory(prefix="benchmark-") as directory:
         read_only = {"PYTHONDONTWRITEBYTECODE": "1"}
         places = [
@@ -180,4 +210,4 @@ def _places() -> Iterator[list[Place]]:
             for archive in package.build(Path(directory, "dist"), compiler=compiler):
                 with zipfile.ZipFile(archive) as packed:
                     packed.extractall(str(place.folder).format(name=archive.stem))
-        yield places
+        yield places, Path(directory, "sites")

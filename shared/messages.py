@@ -103,7 +103,7 @@ class CommandResult(Message):
         None,
         description="Of a rejection: busy, maintenance, updating, alarm, unknown_command, invalid",
     )
-    cells: list[CommandCell] = Field(default_factory=list, max_length=1000)
+    cells: list[CommandCell] = Field([], max_length=1000)
 
 
 class StateReport(Message):
@@ -111,7 +111,7 @@ class StateReport(Message):
 
     type: Literal["state_report"]
     command_id: Short | None = Field(None, description="The report_state that asked for it")
-    alarms: list[Short] = Field(default_factory=list, max_length=100)
+    alarms: list[Short] = Field([], max_length=100)
     cells: list[CellState] = Field(max_length=1000)
 
 
