@@ -60,7 +60,7 @@ class Database:
         return [self.pid, *map(int, children.split())]
 
     def cpu_seconds(self) -> float:
-        """What the processes that run now have used of the processor."""
+        """What the server's processes have used of the processor, those that have ended, too."""
         return sum(map(_cpu_seconds, self.processes()))
 
     def wait_until_alone(self) -> None:
@@ -133,8 +133,9 @@ def _pin(database: Database, cores: set[int]) -> None:
 
 
 def _cpu_seconds(pid: int) -> float:
+    """Of a process and of its children that have ended."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):  # a connection that has ended meanwhile
         return 0.0
-    return (int(fields[11]) + int(fields[12])) / _TICKS
+    return sum(map(int, fields[11:15])) / _TICKS
