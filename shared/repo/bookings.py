@@ -9,7 +9,8 @@ from shared.db import Row, Tx
 from shared.models.bookings import BookingRequest, BookingStatus
 
 _BOOKING = """
-    SELECT b.*, coalesce((
+    SELECT b.booking_id, b.cabinet_id, b.contractor_id, b.kind, b.requested, b.min_charge,
+           b.created_at, b.expires_at, b.command_id, b.status, coalesce((
            SELECT jsonb_agg(jsonb_build_object(
                       'cell_number', h.cell_number, 'accumulator_id', h.accumulator_id,
                       'battery_charge', h.battery_charge, 'state', h.state, 'reason', h.reason)
@@ -126,13 +127,14 @@ def listing(tx: Tx, query: Mapping[str, Any]) -> list[Row]:
          WHERE (%(cabinet_id)s::text IS NULL OR b.cabinet_id = %(cabinet_id)s)
            AND (%(contractor_id)s::text IS NULL OR b.contractor_id = %(contractor_id)s)
            AND (%(status)s::text IS NULL OR b.status = %(status)s)
-           -- The few that go on are found without reading all that there ever were.
-           AND (coalesce(%(status)s::text, '') NOT IN ('active', 'unlocking', 'returning')
-                OR b.booking_id IN (SELECT booking_id FROM bookings WHERE finished_at IS NULL))
+           -- The same by what is written down, of which there is an index.
+           AND (%(status)s::text IS NULL OR b.written_status = %(status)s
+                OR %(status)s IN ('expired', 'partially_completed')
+                   AND b.written_status IN ('active', 'returning'))
            AND (%(before_at)s::timestamptz IS NULL
                 OR (b.created_at, b.booking_id) < (%(before_at)s::timestamptz, %(before_id)s::uuid))
          ORDER BY b.created_at DESC, b.booking_id DESC
-         LIMIT %(limit)s + 1"""  # noqa: S608 - the selection is a constant
+         LIMIT %(limit)s + 1"""
     return tx.all(sql, query)
 
 

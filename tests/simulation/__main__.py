@@ -19,6 +19,9 @@ from tests.simulation.runner import Outcome, plan_of, run
 from tests.simulation.search import fresh_seed, hunt, pick, replayed, told
 from tests.simulation.shrink import smallest
 
+_SEEDS_A_LINE = 100
+"""Of progress that goes to a file."""
+
 
 def main() -> int:
     """Exit 1 when something was found."""
@@ -88,12 +91,12 @@ def _many(simulated: Database, seeds: range) -> int:
         if outcome.violation is not None:
             found += 1
             print(f"\nseed {seed}: {outcome.violation}\n{told(outcome, simulated)}", flush=True)
-        speed = done / (time.monotonic() - began)
-        end = "\n" if done == len(seeds) else ""
-        print(
-            f"\r{done} of {len(seeds)} seeds, {steps} steps, {found} found, {speed:.1f}/s", end=end
-        )
-        sys.stdout.flush()
+        last = done == len(seeds)
+        if sys.stdout.isatty() or last or done % _SEEDS_A_LINE == 0:
+            speed = done / (time.monotonic() - began)
+            line = f"{done} of {len(seeds)} seeds, {steps} steps, {found} found, {speed:.1f}/s"
+            rewritten = sys.stdout.isatty() and not last
+            print(line, end="\r" if rewritten else "\n", flush=True)
     return int(found > 0)
 
 

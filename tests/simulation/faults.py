@@ -44,9 +44,9 @@ def shuffle(sim: Simulation, _course: Course, numbers: Numbers) -> str | None:
     record = inbox.pop(numbers[0] % (len(inbox) - 1))
     inbox.append(record)
     # What it shows may never be believed, if a later one is.
-    payload = base64.b64decode(record["details"]["payload"]).decode()
+    payload = base64.b64decode(record["details"]["payload"])
     for accumulator_id in sim.world.claims.keys() | sim.world.put_at.keys():
-        if f'"{accumulator_id}"' in payload:
+        if f'"{accumulator_id}"'.encode() in payload:
             sim.world.claims[accumulator_id] = None
             sim.world.unsure.add(accumulator_id)
     return f"is overtaken: {describe(record)}"

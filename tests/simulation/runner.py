@@ -125,12 +125,12 @@ def _settle(sim: Simulation) -> None:
             cell.senses, cell.lock, cell.fault, cell.disabled = {}, "ok", None, False
         if not unit.powered:
             sim.world.power_up(cabinet_id, keep_outbox=True)
-        sim.request(backend.register_cabinet(cabinet_id, sim.plan.cells), Course())
         sim.world.reconnect(cabinet_id)
         sim.world.release(cabinet_id)
         sim.world.tell(cabinet_id)
     _flow(sim)
     for cabinet_id in sim.world.units:
+        sim.request(backend.register_cabinet(cabinet_id, sim.plan.cells), Course())
         for number in sim.world.open_spots(cabinet_id):
             sim.world.close((cabinet_id, number))
     _flow(sim)
