@@ -75,7 +75,7 @@ class _Bench:
                 theirs.append(self._pgbench(spread, callers))
         rate, peer = median(ours), median(theirs) if theirs else None
         return Figure(
-            work=f"{'one cabinet' if spread == 1 else f'{spread} cabinets'}, {callers} callers",
+            work=f"{_several(spread, 'cabinet')}, {_several(callers, 'caller')}",
             ours=rate,
             unit="bookings/s",
             peer=peer,
@@ -160,3 +160,7 @@ def _book(event: Message, spread: int, seconds: float, together: Any, done: Any)
         while time.monotonic() < end:
             booked += book()
     done.put(booked)
+
+
+def _several(number: int, noun: str) -> str:
+    return f"one {noun}" if number == 1 else f"{number} {noun}s"

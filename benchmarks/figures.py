@@ -3,6 +3,7 @@
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from tabulate import tabulate
 
@@ -20,6 +21,7 @@ class Figure:
     met: bool | None = None
     """None: there is no goal."""
     note: str = ""
+    COLUMNS: ClassVar = ("work", "ours", "floor", "peer", "goal", "met", "note")
 
     @property
     def cells(self) -> list[str]:
@@ -64,7 +66,7 @@ class Measured:
     tables: Sequence[Table] = field(default=())
 
     def __str__(self) -> str:
-        headers = ["work", "ours", "floor", "peer", "goal", "met", "note"]
+        headers = Figure.COLUMNS
         rows = [figure.cells for figure in self.figures]
         used = [i for i in range(len(headers)) if any(row[i] for row in rows)]
         shown = Table([headers[i] for i in used], [[row[i] for i in used] for row in rows])

@@ -3,19 +3,37 @@
 import re
 from pathlib import Path
 
-from benchmarks.figures import Measured
+from benchmarks.figures import Figure, Measured, Table
 
 PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
+_BLOCK = re.compile(r"(<!-- measured: (\w+) -->).*?(<!-- end -->)", re.DOTALL)
+_GOALS = "goals"
 
 
 def write(name: str, measured: Measured, page: Path = PAGE) -> None:
-    """Put a benchmark's figures between its two marks.
+    """Put a benchmark's figures between its two marks, and list anew what has a goal.
 
     Raises LookupError if the page has no such marks.
     """
-    begin, end = f"<!-- measured: {name} -->", "<!-- end -->"
-    block = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
-    text = page.read_text()
-    if not block.search(text):
-        raise LookupError(f"{page.name} has no block {begin} … {end}")
-    page.write_text(block.sub(lambda _: f"{begin}\n\n{measured}\n\n{end}", text))
+    text = _put(page.read_text(), name, str(measured))
+    page.write_text(_put(text, _GOALS, str(_goals(text))))
+
+
+def _put(text: str, name: str, content: str) -> str:
+    if name not in {found[2] for found in _BLOCK.finditer(text)}:
+        raise LookupError(f"the page has no block <!-- measured: {name} --> … <!-- end -->")
+    return _BLOCK.sub(lambda b: f"{b[1]}\n\n{content}\n\n{b[3]}" if b[2] == name else b[0], text)
+
+
+def _goals(text: str) -> Table:
+    """Every figure of the page that has a goal, as its own block has it."""
+    rows = []
+    for block in _BLOCK.finditer(text):
+        columns: list[str] = []
+        for line in block[0].splitlines():
+            cells = [cell.strip() for cell in line.strip("|").split("|")]
+            columns = cells if "goal" in cells else columns if line.startswith("|") else []
+            row = dict(zip(columns, cells, strict=False))
+            if block[2] != _GOALS and row.get("met") in {"yes", "no"}:
+                rows.append([block[2], *(row.get(column, "") for column in Figure.COLUMNS[:-1])])
+    return Table(["benchmark", *Figure.COLUMNS[:-1]], rows)

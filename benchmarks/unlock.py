@@ -236,7 +236,7 @@ def _measured(
             met=total <= PEER * theirs,
         ),
         Figure(
-            "the same: messages to PostgreSQL",
+            "unlock, reply after 300 ms: messages to PostgreSQL",
             queries[0],
             "",
             peer=queries[1],
