@@ -139,16 +139,15 @@ def _take_down(world: World, cell: Cell, state: CellState) -> None:
 def _being_collected(world: World, cell: Cell, accumulator_id: str) -> bool:
     """Issued a moment ago and still in its open cell: the contractor is about to take it.
 
-    A swap with it may have been reported already: a cabinet's words may be late.
+    Or has: a cabinet's words may be late, and a swap with it, or its return elsewhere, be known.
     """
-    accumulator = world.accumulators.get(accumulator_id)
-    return (
-        cell.door == "open"
-        and cell.content == "unknown"
-        and cell.opened_by is not None
-        and accumulator is not None
-        and accumulator.issued_by == cell.opened_by
-    )
+    if cell.door != "open" or cell.content != "unknown" or cell.opened_by is None:
+        return False
+    accumulator, opener = world.accumulators.get(accumulator_id), world.opener(cell)
+    if accumulator is not None and accumulator.issued_by == cell.opened_by:
+        return True
+    hold = opener.holds.get(cell.cell_number) if opener is not None else None
+    return hold is not None and hold.state == "opened" and hold.accumulator_id == accumulator_id
 
 
 def _depart(world: World, cell: Cell, claimed: set[str | None]) -> None:

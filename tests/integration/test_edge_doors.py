@@ -179,6 +179,27 @@ def test_e25_closed_untaken_it_is_the_cabinets_again(service: Service) -> None:
     service.check_invariants()
 
 
+def test_e25_what_its_cabinet_says_late_does_not_bring_it_back_from_where_it_was_returned(
+    service: Service,
+) -> None:
+    service.add_cabinet(charges=[95])
+    service.add_cabinet("C-2", cells=1)
+    service.unlock(service.book())
+    open_still = service.cabinets["C-1"].state_report(None)
+    service.hold_messages = True
+    taken = service.take(1)
+    service.hold_messages = False
+    service.unlock(service.book(kind="return", cabinet_id="C-2"))
+    service.put(1, taken, "C-2")
+    service.deliver(("C-1", open_still))
+    service.deliver_waiting()
+    assert service.get("/v1/accumulators/C-1.A-1")["status"] == "in_service"
+    assert service.place("C-1.A-1") == {"cabinet_id": "C-2", "cell_number": 1}
+    assert service.causes("C-1.A-1")[-2:] == ["issued", "returned"]
+    assert service.anomalies() == []
+    service.check_invariants()
+
+
 def test_e26_a_return_into_a_door_that_stays_open_counts_but_is_not_issued(
     service: Service,
 ) -> None:

@@ -262,6 +262,9 @@ MUTATIONS: dict[str, Mutation] = {
     "what is still in its cell stays with the contractor": lambda p: rewrite(
         p, evidence, "_arrive", "if found.place == here:", "if found.place.contractor_id:"
     ),
+    "what was returned elsewhere is seen in its open cell again": lambda p: rewrite(
+        p, evidence, "_being_collected", 'hold.state == "opened"', "False"
+    ),
     "who had a door open is forgotten when it closes": lambda p: rewrite(
         p, evidence, "judge", " and not (doubts and may_have_left(world, sight.cell))", ""
     ),
