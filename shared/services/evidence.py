@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from shared.messages import CellState
 from shared.repo.accumulators import NOWHERE, Location
-from shared.services.world import Accumulator, Booking, Cabinet, Cell, Hold, World
+from shared.services.records import Accumulator, Booking, Cabinet, Cell, Hold
+from shared.services.world import World
 
 MAX_TEMPERATURE_C = 60
 """Above it a cell is not used: accumulators are charged at 0 to 55 °C."""

@@ -16,7 +16,8 @@ from shared.messages import AnyMessage, CellEvent, CellState, CommandResult, Hel
 from shared.protocols import Undecodable, codecs
 from shared.repo import cabinets
 from shared.services import booking, evidence, settlement
-from shared.services.world import Cabinet, Command, World
+from shared.services.records import Cabinet, Command
+from shared.services.world import World
 
 
 @dataclass(frozen=True)

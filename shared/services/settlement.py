@@ -10,7 +10,7 @@ from typing import Any
 from shared.messages import CommandCell, CommandResult
 from shared.repo.accumulators import NOWHERE, Location
 from shared.services.evidence import finish_return, may_have_left
-from shared.services.world import (
+from shared.services.records import (
     IN_DOUBT,
     Accumulator,
     Booking,
@@ -18,8 +18,8 @@ from shared.services.world import (
     Cell,
     Command,
     Hold,
-    World,
 )
+from shared.services.world import World
 
 _DOORS = {"opened": "open", "locked": "closed"}
 _DONE = {"opened", "inserted"}
