@@ -96,6 +96,13 @@ def direct(url: str) -> str:
     return _DIRECT.get(url, url)
 
 
+def query(url: str, statement: str) -> list[Any]:
+    """Run a statement there; its rows."""
+    with closing(psycopg2.connect(url)) as connection, connection, connection.cursor() as cursor:
+        cursor.execute(statement)
+        return cursor.fetchall() if cursor.description else []
+
+
 def _run(postgres: Postgres, statement: sql.Composed) -> None:
     with closing(psycopg2.connect(postgres.url_of("postgres"))) as connection:
         connection.autocommit = True

@@ -2,12 +2,10 @@
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from openapi_schema_validator import OAS30Validator, oas30_format_checker
 from openapi_spec_validator import OpenAPIV30SpecValidator
 from werkzeug.test import Client
 
@@ -16,32 +14,11 @@ from local.functions import FunctionPool
 from local.gateway import Gateway
 from local.schemas import in_openapi
 from shared import api, errors
-from shared.api.problems import problem, status_of
+from shared.api.problems import status_of
 from shared.errors import ServiceError
 from tests import new_command
-from tests.openapi_check import Undocumented, check_answer
-
-DOCUMENT: dict[str, Any] = openapi.document()
-ROUTES = sorted(
-    (route for route in api.routes() if route.module.startswith("functions.")),
-    key=lambda route: route.operation_id,
-)
-JSON = {"X-Request-Id": "r-1", "Content-Type": "application/json"}
-PROBLEM = {"X-Request-Id": "r-1", "Content-Type": "application/problem+json"}
-
-
-def resolve(node: dict[str, Any]) -> dict[str, Any]:
-    while "$ref" in node:
-        steps = node["$ref"].removeprefix("#/").split("/")
-        node = DOCUMENT
-        for step in steps:
-            node = node[step]
-    return node
-
-
-def operation(route: api.Route) -> dict[str, Any]:
-    found: dict[str, Any] = DOCUMENT["paths"][route.path][route.method.lower()]
-    return found
+from tests.openapi_check import check_answer
+from tests.unit.openapi_document import DOCUMENT, ROUTES, faults, operation, resolve
 
 
 def codes(response: dict[str, Any]) -> set[str]:
@@ -51,40 +28,13 @@ def codes(response: dict[str, Any]) -> set[str]:
     }
 
 
-def media_types() -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every body in the document, with a name for it."""
-    for route in ROUTES:
-        described = operation(route)
-        if "requestBody" in described:
-            for kind, content in described["requestBody"]["content"].items():
-                yield f"{route.operation_id} {kind}", content
-        for status, response in described["responses"].items():
-            for kind, content in resolve(response).get("content", {}).items():
-                yield f"{route.operation_id} {status} {kind}", content
-
-
-def examples_of(content: dict[str, Any]) -> list[Any]:
-    named = [example["value"] for example in content.get("examples", {}).values()]
-    return named + ([content["example"]] if "example" in content else [])
-
-
-def faults(schema: dict[str, Any], value: Any) -> list[str]:
-    whole = {"allOf": [schema], "components": DOCUMENT["components"]}
-    validator = OAS30Validator(whole, format_checker=oas30_format_checker)
-    return [f"{fault.json_path}: {fault.message}" for fault in validator.iter_errors(value)]
-
-
 def leaves(root: type[ServiceError]) -> list[type[ServiceError]]:
     """The errors that are raised: those of the tree that have none below them."""
     below = [cls for cls in root.__subclasses__() if cls.__module__ == errors.__name__]
     return [leaf for cls in below for leaf in leaves(cls)] or [root]
 
 
-# --- The document and the code ----------------------------------------------------------------
-
-
-def test_the_committed_documents_are_what_the_code_says() -> None:
-    assert documents.check(documents.DIRECTORY) == [], "run: make documents"
+# --- The document and the code --------------------------------------------------------------------
 
 
 def test_the_document_is_valid_openapi() -> None:
@@ -174,83 +124,7 @@ def test_a_command_file_is_all_that_a_new_command_needs_to_be_described(tmp_path
     assert [*OpenAPIV30SpecValidator(found).iter_errors()] == []
 
 
-# --- Examples ---------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(("name", "content"), [*media_types()])
-def test_every_body_has_examples_that_its_schema_takes(name: str, content: dict[str, Any]) -> None:
-    told = examples_of(content)
-    assert told
-    for example in told:
-        assert faults(content["schema"], example) == []
-
-
-@pytest.mark.parametrize(
-    "route", [route for route in ROUTES if route.body], ids=lambda route: route.operation_id
-)
-def test_the_service_takes_every_example_of_a_request(route: api.Route) -> None:
-    assert route.body
-    for example in examples_of(operation(route)["requestBody"]["content"]["application/json"]):
-        route.body.validate_json(json.dumps(example), strict=True)
-
-
-@pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.operation_id)
-def test_every_example_of_an_answer_passes_the_check_of_answers(route: api.Route) -> None:
-    for status, response in operation(route)["responses"].items():
-        for kind, content in resolve(response).get("content", {}).items():
-            for example in examples_of(content):
-                headers = {"X-Request-Id": "r-1", "Content-Type": kind}
-                check_answer(route.method, route.path, int(status), headers, json.dumps(example))
-
-
-# --- The check of answers ---------------------------------------------------------------------
-
-HEALTHY = '{"status": "ok", "database": "ok", "queue": "ok"}'
-
-
-@pytest.mark.parametrize(
-    ("status", "headers", "body"),
-    [
-        pytest.param(201, JSON, HEALTHY, id="status"),
-        pytest.param(200, PROBLEM, HEALTHY, id="media type"),
-        pytest.param(200, {"Content-Type": "application/json"}, HEALTHY, id="no request id"),
-        pytest.param(200, JSON, "", id="no body"),
-        pytest.param(200, JSON, "{", id="no JSON"),
-        pytest.param(200, JSON, '{"status": "ok", "database": "ok"}', id="field missing"),
-        pytest.param(200, JSON, HEALTHY.replace("}", ', "more": 1}'), id="field too many"),
-        pytest.param(200, JSON, HEALTHY.replace("ok", "fine"), id="value"),
-    ],
-)
-def test_an_answer_that_is_not_documented_is_found(
-    status: int, headers: dict[str, str], body: str
-) -> None:
-    check_answer("GET", "/v1/health", 200, JSON, HEALTHY)
-    with pytest.raises(Undocumented, match="GET /v1/health answered"):
-        check_answer("GET", "/v1/health", status, headers, body)
-
-
-def test_an_error_that_the_route_does_not_have_is_found() -> None:
-    known = json.dumps(problem(errors.CabinetNotFound(), "r-1"))
-    check_answer("GET", "/v1/cabinets/C-1", 404, PROBLEM, known)
-    foreign = json.dumps(problem(errors.BookingNotFound(), "r-1"))
-    with pytest.raises(Undocumented):
-        check_answer("GET", "/v1/cabinets/C-1", 404, PROBLEM, foreign)
-
-
-def test_a_body_beside_204_is_found() -> None:
-    check_answer("DELETE", "/v1/cabinets/C-1", 204, JSON, b"")
-    with pytest.raises(Undocumented, match="204 with a body"):
-        check_answer("DELETE", "/v1/cabinets/C-1", 204, JSON, b"{}")
-
-
-def test_an_unknown_path_may_only_be_answered_that_there_is_none() -> None:
-    body = json.dumps(problem(errors.RouteNotFound(), "r-1"))
-    check_answer("PUT", "/v1/cabinets?limit=1", 404, PROBLEM, body)
-    with pytest.raises(Undocumented, match="not in the document"):
-        check_answer("GET", "/v1/nothing", 200, JSON, "{}")
-
-
-# --- Deployment -------------------------------------------------------------------------------
+# --- Deployment -----------------------------------------------------------------------------------
 
 
 def test_the_document_is_a_terraform_template_of_known_variables() -> None:
@@ -310,7 +184,7 @@ def test_what_the_gateway_answers_by_itself_is_documented(
     check_answer(method, "/v1/cabinets", status, dict(answer.headers), answer.data)
 
 
-# --- The dialect of OpenAPI 3.0 ---------------------------------------------------------------
+# --- The dialect of OpenAPI 3.0 -------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -346,25 +220,3 @@ def test_null_is_taken_exactly_where_the_model_takes_it() -> None:
     assert faults(place, None) == []
     assert faults(place, {"contractor_id": "T-7"}) == []
     assert faults(place, {"contractor_id": None})
-
-
-# --- python -m local documents ----------------------------------------------------------------
-
-
-def test_documents_are_written_and_then_current(tmp_path: Path) -> None:
-    assert documents.check(tmp_path) == ["openapi.json", "asyncapi.json"]
-    assert documents.main([], tmp_path) == 0
-    assert documents.check(tmp_path) == []
-    assert documents.main(["--check"], tmp_path) == 0
-
-
-def test_the_check_names_what_is_out_of_date_and_how_to_mend_it(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    documents.write(tmp_path)
-    (tmp_path / "openapi.json").write_text("{}")
-    assert documents.main(["--check"], tmp_path) == 1
-    told = capsys.readouterr().out
-    assert "openapi.json" in told
-    assert "make documents" in told
-    assert "asyncapi.json" not in told

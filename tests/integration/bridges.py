@@ -1,0 +1,112 @@
+"""Bridges between a broker and a function that can fail, hang and be watched."""
+
+import base64
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any, Protocol, Self
+
+from paho.mqtt import publish
+
+from bridge.bridge import Bridge, Invoke
+from bridge.settings import Settings
+from local.broker import BRIDGE_LOGIN, DEVICE_PASSWORD, Broker
+
+DEADLINE_SECONDS = 10
+
+
+class Function:
+    """Keeps each event it is invoked with, in order, and behaves as told."""
+
+    def __init__(self) -> None:
+        self.events: list[dict[str, Any]] = []
+        self.failures: deque[Exception] = deque()
+        self.may_return = threading.Event()
+        self.may_return.set()
+        self._invoked = threading.Condition()
+
+    def __call__(self, event: dict[str, Any]) -> None:
+        with self._invoked:
+            self.events.append(event)
+            self._invoked.notify_all()
+        if self.failures:
+            raise self.failures.popleft()
+        assert self.may_return.wait(DEADLINE_SECONDS)
+
+    @property
+    def batches(self) -> list[list[str]]:
+        return [
+            [base64.b64decode(m["details"]["payload"]).decode() for m in event["messages"]]
+            for event in self.events
+        ]
+
+    @property
+    def payloads(self) -> list[str]:
+        return [payload for batch in self.batches for payload in batch]
+
+    def wait_for(self, condition: Callable[[], bool]) -> None:
+        with self._invoked:
+            assert self._invoked.wait_for(condition, DEADLINE_SECONDS), self.batches
+
+
+class Records(logging.Handler):
+    """Keeps what is logged while it is entered."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kept: list[tuple[str, dict[str, Any]]] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.kept.append((record.getMessage(), record.__dict__["fields"]))
+
+    def __enter__(self) -> Self:
+        logging.getLogger("scooter_accumulator").addHandler(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        logging.getLogger("scooter_accumulator").removeHandler(self)
+
+
+class StartBridge(Protocol):
+    def __call__(self, invoke: Invoke, *, port: int | None = None, **settings: Any) -> Bridge: ...
+
+
+def bridge_settings(broker: Broker, *, port: int | None = None, **settings: Any) -> Settings:
+    usual = {
+        "bridge_retry_first_seconds": 0.02,
+        "bridge_retry_max_seconds": 0.1,
+        "mqtt_host": broker.host,
+        "mqtt_port": port or broker.port,
+        "mqtt_tls": False,
+        "mqtt_username": BRIDGE_LOGIN[0],
+        "mqtt_password": BRIDGE_LOGIN[1],
+    }
+    return Settings.model_validate(usual | settings)
+
+
+def send(broker: Broker, *payloads: str | bytes, device: str = "cab-1") -> None:
+    """Publish as a device; when it returns, the broker has taken responsibility for all."""
+    broker.add_device(device)
+    publish.multiple(
+        [(f"$devices/{device}/events", payload, 1, False) for payload in payloads],
+        hostname=broker.host,
+        port=broker.port,
+        auth={"username": device, "password": DEVICE_PASSWORD},
+    )
+
+
+@contextmanager
+def starting(broker: Broker, function: Function) -> Iterator[StartBridge]:
+    """Start bridges at this broker; at the end they stop, and the function no longer hangs."""
+    with ExitStack() as stack:
+
+        def start(invoke: Invoke, *, port: int | None = None, **settings: Any) -> Bridge:
+            bridge = Bridge(bridge_settings(broker, port=port, **settings), invoke)
+            stack.callback(bridge.stop)
+            bridge.start()
+            return bridge
+
+        yield start
+        function.may_return.set()

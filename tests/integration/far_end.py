@@ -1,0 +1,94 @@
+"""The far end of a cabinet's connection: who gives commands there and hears events."""
+
+import json
+import queue
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+from paho.mqtt.client import Client, MQTTMessage
+from paho.mqtt.enums import CallbackAPIVersion
+
+from local.broker import BRIDGE_LOGIN, SERVICE_LOGIN, Broker
+from local.cabinet.device import Device
+from local.cabinet.fleet import Fleet
+
+SECONDS = 10
+
+
+class Service:
+    """The other side: publishes commands and hears every cabinet's events."""
+
+    def __init__(self, broker: Broker) -> None:
+        self.heard: queue.Queue[bytes] = queue.Queue()
+        self._known: set[tuple[str, int]] = set()
+        self._publisher = self._connect(broker, SERVICE_LOGIN)
+        self._listener = self._connect(broker, BRIDGE_LOGIN)
+        self._listener.on_message = self._hear
+        subscribed: queue.Queue[None] = queue.Queue()
+        self._listener.on_subscribe = lambda *_: subscribed.put(None)
+        self._listener.subscribe("$devices/+/events", qos=1)
+        subscribed.get(timeout=SECONDS)
+
+    def close(self) -> None:
+        for client in (self._publisher, self._listener):
+            client.disconnect()
+            client.loop_stop()
+
+    def command(self, kind: str, *, topic: str = "$devices/C-001/commands", **fields: Any) -> str:
+        """Publish a command; return its id."""
+        issued_at = datetime.now(UTC).isoformat()
+        common = {"v": 1, "command_id": str(uuid4()), "issued_at": issued_at, "ttl_s": 15}
+        body = {**common, "kind": kind, **fields}
+        info = self._publisher.publish(topic, json.dumps(body), qos=1)
+        info.wait_for_publish(SECONDS)
+        return str(body["command_id"])
+
+    def hear(self) -> dict[str, Any]:
+        """Return the next message; what QoS 1 delivers again after a lost connection is skipped."""
+        while True:
+            message: dict[str, Any] = json.loads(self.heard.get(timeout=SECONDS))
+            number = (message["boot_id"], message["seq"])
+            if number not in self._known:
+                self._known.add(number)
+                return message
+
+    def hear_until(self, what: Callable[[dict[str, Any]], bool]) -> list[dict[str, Any]]:
+        """Return all that is heard up to the first message of that kind."""
+        heard = [self.hear()]
+        while not what(heard[-1]):
+            heard.append(self.hear())
+        return heard
+
+    def answer(self, command_id: str) -> dict[str, Any]:
+        return self.hear_until(lambda message: message.get("command_id") == command_id)[-1]
+
+    def _hear(self, _client: Client, _userdata: Any, message: MQTTMessage) -> None:
+        self.heard.put(bytes(message.payload))
+
+    def _connect(self, broker: Broker, login: tuple[str, str]) -> Client:
+        client = Client(CallbackAPIVersion.VERSION2, client_id=f"test-{uuid4()}")
+        client.username_pw_set(*login)
+        connected: queue.Queue[None] = queue.Queue()
+        client.on_connect = lambda *_: connected.put(None)
+        client.connect(broker.host, broker.port)
+        client.loop_start()
+        connected.get(timeout=SECONDS)
+        return client
+
+
+def filled(device: Device) -> int:
+    cells = device.hardware.cells.values()
+    return next(cell.cell_number for cell in cells if cell.accumulator)
+
+
+@contextmanager
+def powered_up(broker: Broker, service: Service) -> Iterator[Fleet]:
+    """One cabinet, started; what it says at power-up has been heard."""
+    fleet = Fleet(1, 12)
+    fleet.start(broker.host, broker.port)
+    service.hear_until(lambda message: message["type"] == "state_report")
+    yield fleet
+    fleet.stop()

@@ -1,0 +1,197 @@
+"""The deployed broker: credentials that change while it runs, and the machine's refresh."""
+
+import json
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from local.broker import find_mosquitto
+from tests.deployment import Deployment, TlsClient, installed_files, lets_in
+from tests.integration.deployed_broker import Scene, bridge_environment, deployed, printed_login
+from tests.mqtt import SECONDS
+from tests.waiting import wait_until
+
+ROOT = Path(__file__).parents[2]
+
+pytestmark = pytest.mark.skipif(not find_mosquitto(), reason="mosquitto is not installed")
+
+
+@pytest.fixture(scope="module")
+def deployment() -> Iterator[Deployment]:
+    with deployed() as machine:
+        yield machine
+
+
+@pytest.fixture
+def scene(deployment: Deployment) -> Iterator[Scene]:
+    with ExitStack() as clients:
+        yield Scene(deployment, clients)
+
+
+# --- Credentials while it runs ------------------------------------------------
+
+
+def test_a_revoked_cabinet_is_cut_off_and_kept_out_and_nobody_else(scene: Scene) -> None:
+    login, other_login = scene.new_login(), scene.new_login()
+    revoked, other = scene.device(login), scene.device(other_login)
+    assert scene.deployment.credentials("revoke", login[0]).returncode == 0
+    assert scene.deployment.refresh().returncode == 0
+    assert revoked.disconnected.wait(SECONDS)
+    assert not lets_in(TlsClient(scene.deployment, login))
+    assert not other.disconnected.is_set()
+
+
+def test_a_rotated_password_replaces_the_old_one_at_once(scene: Scene) -> None:
+    login = scene.new_login()
+    device = scene.device(login)
+    new_login = printed_login(scene.deployment.credentials("rotate", login[0]))
+    assert scene.deployment.refresh().returncode == 0
+    assert device.disconnected.wait(SECONDS)
+    assert not lets_in(TlsClient(scene.deployment, login))
+    assert lets_in(TlsClient(scene.deployment, new_login))
+
+
+def test_a_revoked_certificate_is_cut_off_and_kept_out_and_no_other(scene: Scene) -> None:
+    device_id, other_id = scene.new_certificate(), scene.new_certificate()
+    stolen = TlsClient(scene.deployment, certificate=device_id)  # it has read the files
+    session = scene.certified(device_id)
+    assert scene.deployment.credentials("revoke", device_id).returncode == 0
+    assert scene.deployment.refresh().returncode == 0
+    assert session.disconnected.wait(SECONDS)
+    assert not lets_in(stolen)
+    assert lets_in(TlsClient(scene.deployment, certificate=other_id))
+
+
+def test_a_rotated_certificate_replaces_the_old_one(scene: Scene) -> None:
+    device_id = scene.new_certificate()
+    stolen = TlsClient(scene.deployment, certificate=device_id)
+    done = scene.deployment.credentials("rotate", "--certificate", device_id)
+    assert done.returncode == 0, done.stderr
+    assert scene.deployment.refresh().returncode == 0
+    assert not lets_in(stolen)
+    assert lets_in(TlsClient(scene.deployment, certificate=device_id))
+
+
+def test_the_list_names_every_login_and_its_kind(scene: Scene) -> None:
+    login, certified = scene.new_login(), scene.new_certificate()
+    lines = scene.deployment.credentials("list").stdout.splitlines()
+    assert {f"{login[0]} password", f"{certified} certificate"} <= set(lines)
+    assert not any("certificates/" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (("add", "bridge"), "cannot be a device's id"),
+        (("add", "a/b"), "cannot be a device's id"),
+        (("add", "--certificate", "+"), "cannot be a device's id"),
+        (("rotate", "unknown"), "no such login: unknown; a first one is made by `add`"),
+        (("revoke", "unknown"), "there is no certificate of unknown"),
+    ],
+)
+def test_what_cannot_be_done_is_explained_and_changes_nothing(
+    deployment: Deployment, arguments: tuple[str, ...], reason: str
+) -> None:
+    versions = len(deployment.cloud.secrets["cabinets"])
+    done = deployment.credentials(*arguments)
+    assert done.returncode != 0
+    assert reason in done.stderr
+    assert len(deployment.cloud.secrets["cabinets"]) == versions
+
+
+def test_a_login_is_not_replaced_by_adding_it_again(scene: Scene) -> None:
+    login = scene.new_login()
+    done = scene.deployment.credentials("add", login[0])
+    assert "already there" in done.stderr
+    assert lets_in(TlsClient(scene.deployment, login))
+
+
+def test_no_password_of_a_cabinet_is_stored(scene: Scene) -> None:
+    _, password = scene.new_login()
+    assert password not in json.dumps(scene.deployment.cloud.secrets)
+    assert password not in (scene.deployment.home / "passwords").read_text()
+
+
+# --- The machine's refresh ----------------------------------------------------
+
+
+def test_a_refresh_without_a_change_touches_no_service(deployment: Deployment) -> None:
+    assert deployment.refresh().returncode == 0
+    deployment.systemctl.clear()
+    assert deployment.refresh().returncode == 0
+    assert deployment.systemctl == []
+
+
+def test_a_broken_lockbox_revokes_nobody(scene: Scene) -> None:
+    login = scene.new_login()
+    device = scene.device(login)
+    scene.deployment.cloud.broken = True
+    try:
+        done = scene.deployment.refresh()
+    finally:
+        scene.deployment.cloud.broken = False
+    assert done.returncode == 1
+    assert "the next run tries again" in done.stderr
+    assert not device.disconnected.is_set()
+    assert lets_in(TlsClient(scene.deployment, login))
+
+
+def test_what_systemd_did_not_do_is_asked_for_again(deployment: Deployment) -> None:
+    login = printed_login(deployment.credentials("add", f"device-{uuid4()}"))
+    deployment.broken_systemd.touch()
+    try:
+        assert deployment.refresh().returncode == 1
+    finally:
+        deployment.broken_systemd.unlink()
+    assert not lets_in(TlsClient(deployment, login))
+    assert deployment.refresh().returncode == 0
+    wait_until(lambda: lets_in(TlsClient(deployment, login)))
+
+
+def test_a_new_package_takes_the_bridges_place(deployment: Deployment) -> None:
+    before = deployment.bridge.resolve()
+    deployment.deploy(bridge="print('new')")
+    deployment.systemctl.clear()
+    assert deployment.refresh().returncode == 0
+    command = [sys.executable, "-m", "bridge"]
+    done = subprocess.run(command, cwd=deployment.bridge, capture_output=True, check=True)
+    assert done.stdout == b"new\n"
+    assert "restart bridge.service" in deployment.systemctl
+    assert not before.exists()
+
+
+def test_only_the_brokers_group_reads_its_secrets(deployment: Deployment) -> None:
+    for name in ("passwords", "tls/server.pem", "bridge.env", "bridge.password"):
+        assert (deployment.home / name).stat().st_mode & 0o007 == 0
+
+
+def test_the_bridge_connects_with_what_refresh_has_written(
+    deployment: Deployment, tmp_path: Path
+) -> None:
+    unit = installed_files()["/etc/systemd/system/bridge.service"].text
+    command = re.search(r"^ExecStart=/usr/bin/python3 (.+)$", unit, re.MULTILINE)
+    assert command is not None
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        systemd.settimeout(SECONDS)
+        environment = {
+            **bridge_environment(deployment),
+            "MQTT_PORT": str(deployment.port),
+            "NOTIFY_SOCKET": str(tmp_path / "notify"),
+        }
+        with subprocess.Popen(
+            [sys.executable, *command[1].split()], cwd=ROOT, env=environment
+        ) as bridge:
+            try:
+                while b"STATUS=connected" not in systemd.recv(1000):
+                    assert bridge.poll() is None
+            finally:
+                bridge.terminate()
+    assert bridge.returncode == 0

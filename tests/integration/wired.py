@@ -1,0 +1,86 @@
+"""The service with the publisher that is deployed, at a broker that may be stopped."""
+
+import json
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from local.broker import DEVICE_PASSWORD, SERVICE_LOGIN, Broker
+from shared import config
+from shared.mqtt import Publisher
+from tests.database import fast_directory
+from tests.mqtt import Client
+from tests.service import Answer, Service, running
+
+USER, PASSWORD = SERVICE_LOGIN
+
+
+@contextmanager
+def cabinet_at(broker: Broker) -> Iterator[Client]:
+    with Client(broker, ("C-1", DEVICE_PASSWORD)) as client:
+        client.subscribe("$devices/C-1/commands")
+        client.subscribe("$registries/local/commands")
+        yield client
+
+
+def use(monkeypatch: pytest.MonkeyPatch, **settings: str) -> None:
+    """Other settings from the next request on."""
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    config.settings.cache_clear()
+
+
+def unlock_answered(service: Service, booking: Any, cabinet: Client) -> Answer:
+    """Unlock while the cabinet does what the message says that it gets."""
+    with ThreadPoolExecutor(1) as other:
+        answer: Future[Answer] = other.submit(service.unlock, booking)
+        service._arrive("C-1", json.loads(cabinet.take().payload))
+        return answer.result()
+
+
+def is_unavailable(answer: Answer) -> bool:
+    return (
+        answer.status == 503
+        and answer.body["code"] == "queue_unavailable"
+        and answer.headers["Retry-After"] == "1"
+    )
+
+
+def check_nothing_happened(service: Service, booking: Any) -> None:
+    found = service.booking(booking)
+    assert found["status"] == "active"
+    assert [cell["state"] for cell in found["cells"]] == ["held"]
+    assert [row["status"] for row in service.sql("SELECT status FROM commands")] == [
+        "not_published"
+    ]
+    service.check_invariants()
+
+
+@contextmanager
+def stoppable_broker() -> Iterator[Broker]:
+    """A broker that lets C-1 in, and that others do not use."""
+    with fast_directory() as directory, Broker(directory) as server:
+        server.add_device("C-1")
+        yield server
+
+
+@contextmanager
+def wired_to(broker: Broker, url: str, patch: pytest.MonkeyPatch) -> Iterator[Service]:
+    """The service at this broker; one cabinet has spoken. Afterwards the broker runs again."""
+    settings = {
+        "MQTT_HOST": broker.host,
+        "MQTT_PORT": str(broker.port),
+        "MQTT_USERNAME": USER,
+        "MQTT_PASSWORD": PASSWORD,
+        "MQTT_TLS": "false",
+    }
+    try:
+        with running(url, patch, **settings) as service:
+            patch.setattr("shared.mqtt.Publisher", Publisher)
+            service.add_cabinet(charges=[98, 95])
+            yield service
+    finally:
+        broker.start()
