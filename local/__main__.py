@@ -1,5 +1,7 @@
 """`python -m local`: the whole cloud on this machine."""
 
+# ruff: noqa: PLC0415 - a command imports what only it needs, so that help and errors come at once
+
 import argparse
 import math
 import signal
@@ -10,8 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import urlsplit
 
-from local import CannotStart
+from local import CannotStart, addresses
 from local.api import Unexpected
+from local.broker import DEVICE_PASSWORD
+from local.cabinet import screen
+from local.cabinet.control import Control, Refused
 from shared.config import SettingsInvalid
 
 if TYPE_CHECKING:
@@ -112,21 +117,19 @@ def _add_rehearse(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_cabinet(parser: argparse.ArgumentParser) -> None:
-    from local.cabinet import screen  # noqa: PLC0415 - only this command needs it
-
     screen.add_commands(parser)
     parser.set_defaults(run=_cabinet)
 
 
 def _up(args: argparse.Namespace) -> int:
-    from local.stack import Options, Stack  # noqa: PLC0415 - so that help and errors come at once
+    from local.stack import Options, Stack
 
     given = {name: getattr(args, name) for name in Options.__dataclass_fields__}
-    screen = sys.stdout  # the stack sends what functions print to its log
+    terminal = sys.stdout  # the stack sends what functions print to its log
 
     def say(line: str) -> None:
         with suppress(BrokenPipeError):  # nobody reads any more
-            print(line, file=screen, flush=True)
+            print(line, file=terminal, flush=True)
 
     _heed_signals()
     with Stack(Options(**given), say) as stack:
@@ -151,8 +154,7 @@ def _heed_signals(how: Callable[..., NoReturn] | signal.Handlers = _interrupt) -
 
 
 def _table(stack: "Stack") -> str:
-    from local.broker import DEVICE_PASSWORD  # noqa: PLC0415
-    from local.stack import API_KEYS  # noqa: PLC0415
+    from local.stack import API_KEYS
 
     url, broker = stack.gateway.url, stack.broker
     rows = {
@@ -174,31 +176,24 @@ def _without_password(url: str) -> str:
 
 
 def _demo(args: argparse.Namespace) -> int:
-    from local import demo  # noqa: PLC0415
+    from local import demo
 
     _heed_signals()
     return demo.main(url=args.url, data_dir=args.data_dir)
 
 
 def _rehearse(args: argparse.Namespace) -> int:
-    from local.rehearsal import rehearsal  # noqa: PLC0415
+    from local.rehearsal import rehearsal
 
     _heed_signals()
     return rehearsal.main(topology=args.topology, packages=args.packages)
 
 
 def _cabinet(args: argparse.Namespace) -> int:
-    from local import addresses  # noqa: PLC0415
-    from local.cabinet import screen  # noqa: PLC0415
-    from local.cabinet.control import Control  # noqa: PLC0415
-
     return screen.run(args, Control(addresses.read(args.data_dir)["control_url"]))
 
 
 def _server(args: argparse.Namespace) -> int:
-    from local import addresses  # noqa: PLC0415
-    from local.cabinet.control import Control, Refused  # noqa: PLC0415
-
     control = Control(addresses.read(args.data_dir)["control_url"])
     try:
         if args.server and args.verb:
@@ -212,7 +207,7 @@ def _server(args: argparse.Namespace) -> int:
 
 
 def _documents(args: argparse.Namespace) -> int:
-    from local import documents  # noqa: PLC0415
+    from local import documents
 
     return documents.main(["--check"] if args.check else [])
 
