@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from importlib.metadata import version
 from pathlib import Path
@@ -104,18 +104,26 @@ class Postgres(Server):
         command: list[str | Path] = [executables / "initdb", "-D", self._seen(unfinished)]
         command += ["--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C"]
         command += [] if self._durable else ["--no-sync"]
-        finished = subprocess.run(  # noqa: S603 - our own command
-            leashed(command, user=self._user, last_signal=signal.SIGKILL),
-            capture_output=True,
-            text=True,
-            cwd=unfinished,
-            env=_ENVIRONMENT,
-            check=False,
-        )
-        if finished.returncode:
-            reason = (finished.stderr.strip() or "it wrote nothing").splitlines()[-1]
-            raise CannotStart(f"initdb failed in {self._directory}: {reason}")
+        self._run_initdb(command, unfinished)
         unfinished.rename(self._data)
+
+    def _run_initdb(self, command: Sequence[str | Path], directory: Path) -> None:
+        """Run it to its end, also when we are interrupted: killed, it leaves shared memory."""
+        with subprocess.Popen(  # noqa: S603 - our own command
+            leashed(command, user=self._user, last_signal=signal.SIGKILL),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=directory,
+            env=_ENVIRONMENT,
+        ) as initdb:
+            try:
+                complaint = initdb.communicate()[1]
+            finally:
+                initdb.wait()
+        if initdb.returncode:
+            reason = (complaint.strip() or "it wrote nothing").splitlines()[-1]
+            raise CannotStart(f"initdb failed in {self._directory}: {reason}")
 
     def _is_ready(self) -> bool:
         try:

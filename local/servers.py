@@ -41,7 +41,11 @@ class Server(ABC):
         self._child.kill()
 
     def __enter__(self) -> Self:
-        self.start()
+        try:
+            self.start()
+        except BaseException:  # interrupted: it is not yet ready, but may run
+            self.stop()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
