@@ -4,15 +4,14 @@
 
 import argparse
 import math
-import signal
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from local import CannotStart, addresses
+from local import CannotStart, addresses, signals
 from local.api import Unexpected
 from local.broker import DEVICE_PASSWORD
 from local.cabinet import screen
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
     from local.stack import Stack
 
 WRONG = 2
-INTERRUPTED = 130
 _SETTINGS = """\
 The functions' settings are environment variables with the deployment's defaults, for example
 UNLOCK_WAIT_SECONDS=3 or BOOKING_SECONDS=60: docs/settings.md has them all. With DATABASE_URL the
@@ -39,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"python -m local {args.command}: {error}", file=sys.stderr)
         return WRONG
     except KeyboardInterrupt:
-        return INTERRUPTED
+        return signals.INTERRUPTED
     return code
 
 
@@ -131,26 +129,16 @@ def _up(args: argparse.Namespace) -> int:
         with suppress(BrokenPipeError):  # nobody reads any more
             print(line, file=terminal, flush=True)
 
-    _heed_signals()
+    signals.heed()
     with Stack(Options(**given), say) as stack:
         say(_table(stack))
         say(f"ready: {stack.gateway.url}")
         try:
             stack.watch()
         except KeyboardInterrupt:
-            _heed_signals(signal.SIG_IGN)  # once is enough
+            signals.ignore()
             say("stopping")
     return 0
-
-
-def _interrupt(*_: object) -> NoReturn:
-    raise KeyboardInterrupt
-
-
-def _heed_signals(how: Callable[..., NoReturn] | signal.Handlers = _interrupt) -> None:
-    """SIGTERM like Ctrl-C; and Ctrl-C also where a shell has switched it off: with `&`."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, how)
 
 
 def _table(stack: "Stack") -> str:
@@ -178,14 +166,14 @@ def _without_password(url: str) -> str:
 def _demo(args: argparse.Namespace) -> int:
     from local import demo
 
-    _heed_signals()
+    signals.heed()
     return demo.main(url=args.url, data_dir=args.data_dir)
 
 
 def _rehearse(args: argparse.Namespace) -> int:
     from local.rehearsal import rehearsal
 
-    _heed_signals()
+    signals.heed()
     return rehearsal.main(topology=args.topology, packages=args.packages)
 
 

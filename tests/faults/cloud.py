@@ -207,8 +207,8 @@ class Cloud:
 
     def _supervise(self, name: str, stack: ExitStack) -> None:
         supervisor = Supervisor(self.parts[name])
+        stack.callback(supervisor.stop)  # first: interrupted, too, it ends what it has started
         supervisor.start()
-        stack.callback(supervisor.stop)
 
     def _all_online(self) -> bool:
         found = self.api("read").get("/v1/cabinets?online=true")["cabinets"]
