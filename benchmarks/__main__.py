@@ -13,14 +13,16 @@ import time
 
 from benchmarks import page
 from benchmarks.figures import Measured
+from local import signals
 
 BENCHMARKS = ["cold_start", "unlock", "booking", "statements", "ingest", "scale", "day"]
 
 
 def main() -> int:
-    """Exit 1 when a goal is not met."""
+    """Exit 1 when a goal is not met, 130 after Ctrl-C or SIGTERM."""
     options = _options()
     missed = []
+    signals.heed()
     try:
         for name in options.names or BENCHMARKS:
             began = time.monotonic()
@@ -34,7 +36,8 @@ def main() -> int:
                 page.write(name, measured)
             missed += [f"{name}: {f.work}" for f in measured.figures if f.met is False]
     except KeyboardInterrupt:
-        return 130
+        print("interrupted", file=sys.stderr)
+        return signals.INTERRUPTED
     load = ", ".join(f"{part:.1f}" for part in os.getloadavg())
     print(f"machine: {os.cpu_count()} cores, load {load}", file=sys.stderr)
     for line in missed:

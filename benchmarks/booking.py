@@ -12,6 +12,7 @@ import time
 from collections.abc import Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
+from http import HTTPStatus
 from multiprocessing.context import ForkProcess
 from pathlib import Path
 from types import SimpleNamespace
@@ -150,7 +151,7 @@ def _book(event: Message, spread: int, seconds: float, together: Any, done: Any)
     def book() -> bool:
         body = asked | {"cabinet_id": f"C-{rng.randint(1, spread)}"}
         answer = handler({**event, "body": json.dumps(body)}, context)
-        return bool(answer["statusCode"] == 201)  # noqa: PLR2004 - HTTP's "created"
+        return bool(answer["statusCode"] == HTTPStatus.CREATED)
 
     with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
         for _ in range(3):

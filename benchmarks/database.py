@@ -18,6 +18,7 @@ from shared import config
 
 MEMORY = {"shared_buffers": "512MB", "max_wal_size": "4GB"}
 """Of a small database host; the local cloud's 32 MB would measure the machine's page cache."""
+_NO_NOTICES = "-c client_min_messages=warning"  # psycopg2 loses a Ctrl-C that comes before one
 _SECONDS_TO_END = 10
 _TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -28,7 +29,9 @@ class Database:
     def __init__(self, server: Postgres) -> None:
         self.url = server.url
         self.pid = server.pid or 0
-        self._connection = psycopg2.connect(server.url, application_name="benchmark")
+        self._connection = psycopg2.connect(
+            server.url, application_name="benchmark", options=_NO_NOTICES
+        )
         self._connection.autocommit = True
 
     def sql(self, statement: str, **values: Any) -> list[tuple[Any, ...]]:

@@ -121,7 +121,7 @@ def running(cabinets: int) -> Iterator[LocalCloud]:
 
 def environment(settings: Mapping[str, str]) -> dict[str, str]:
     """The environment of this process with no settings of the service but these."""
-    ours = os.environ.items()  # noqa: TID251 - for a child
+    ours = os.environ.items()  # noqa: TID251 - a child inherits it
     return {name: value for name, value in ours if name not in _SETTINGS} | {**settings}
 
 

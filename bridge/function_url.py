@@ -71,7 +71,7 @@ class FunctionUrl:
             raise InvocationFailed(f"{self._url} cannot be reached: {error}") from error
         if response.status_code in _UNAUTHORIZED:
             self._token.forget()
-        if not 200 <= response.status_code < 300 or "X-Function-Error" in response.headers:  # noqa: PLR2004
+        if not 200 <= response.status_code < 300 or "X-Function-Error" in response.headers:  # noqa: PLR2004 - 2xx
             raise InvocationFailed(_explain(response))
 
     def close(self) -> None:

@@ -1,24 +1,27 @@
 """`python -m local`: the whole cloud on this machine."""
 
+# ruff: noqa: PLC0415 - a command imports what only it needs, so that help and errors come at once
+
 import argparse
 import math
-import signal
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from local import CannotStart
+from local import CannotStart, addresses, signals
 from local.api import Unexpected
+from local.broker import DEVICE_PASSWORD
+from local.cabinet import screen
+from local.cabinet.control import Control, Refused
 from shared.config import SettingsInvalid
 
 if TYPE_CHECKING:
     from local.stack import Stack
 
 WRONG = 2
-INTERRUPTED = 130
 _SETTINGS = """\
 The functions' settings are environment variables with the deployment's defaults, for example
 UNLOCK_WAIT_SECONDS=3 or BOOKING_SECONDS=60: docs/settings.md has them all. With DATABASE_URL the
@@ -34,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"python -m local {args.command}: {error}", file=sys.stderr)
         return WRONG
     except KeyboardInterrupt:
-        return INTERRUPTED
+        return signals.INTERRUPTED
     return code
 
 
@@ -112,47 +115,34 @@ def _add_rehearse(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_cabinet(parser: argparse.ArgumentParser) -> None:
-    from local.cabinet import screen  # noqa: PLC0415 - only this command needs it
-
     screen.add_commands(parser)
     parser.set_defaults(run=_cabinet)
 
 
 def _up(args: argparse.Namespace) -> int:
-    from local.stack import Options, Stack  # noqa: PLC0415 - so that help and errors come at once
+    from local.stack import Options, Stack
 
     given = {name: getattr(args, name) for name in Options.__dataclass_fields__}
-    screen = sys.stdout  # the stack sends what functions print to its log
+    terminal = sys.stdout  # the stack sends what functions print to its log
 
     def say(line: str) -> None:
         with suppress(BrokenPipeError):  # nobody reads any more
-            print(line, file=screen, flush=True)
+            print(line, file=terminal, flush=True)
 
-    _heed_signals()
+    signals.heed()
     with Stack(Options(**given), say) as stack:
         say(_table(stack))
         say(f"ready: {stack.gateway.url}")
         try:
             stack.watch()
         except KeyboardInterrupt:
-            _heed_signals(signal.SIG_IGN)  # once is enough
+            signals.ignore()
             say("stopping")
     return 0
 
 
-def _interrupt(*_: object) -> NoReturn:
-    raise KeyboardInterrupt
-
-
-def _heed_signals(how: Callable[..., NoReturn] | signal.Handlers = _interrupt) -> None:
-    """SIGTERM like Ctrl-C; and Ctrl-C also where a shell has switched it off: with `&`."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, how)
-
-
 def _table(stack: "Stack") -> str:
-    from local.broker import DEVICE_PASSWORD  # noqa: PLC0415
-    from local.stack import API_KEYS  # noqa: PLC0415
+    from local.stack import API_KEYS
 
     url, broker = stack.gateway.url, stack.broker
     rows = {
@@ -174,31 +164,24 @@ def _without_password(url: str) -> str:
 
 
 def _demo(args: argparse.Namespace) -> int:
-    from local import demo  # noqa: PLC0415
+    from local import demo
 
-    _heed_signals()
+    signals.heed()
     return demo.main(url=args.url, data_dir=args.data_dir)
 
 
 def _rehearse(args: argparse.Namespace) -> int:
-    from local.rehearsal import rehearsal  # noqa: PLC0415
+    from local.rehearsal import rehearsal
 
-    _heed_signals()
+    signals.heed()
     return rehearsal.main(topology=args.topology, packages=args.packages)
 
 
 def _cabinet(args: argparse.Namespace) -> int:
-    from local import addresses  # noqa: PLC0415
-    from local.cabinet import screen  # noqa: PLC0415
-    from local.cabinet.control import Control  # noqa: PLC0415
-
     return screen.run(args, Control(addresses.read(args.data_dir)["control_url"]))
 
 
 def _server(args: argparse.Namespace) -> int:
-    from local import addresses  # noqa: PLC0415
-    from local.cabinet.control import Control, Refused  # noqa: PLC0415
-
     control = Control(addresses.read(args.data_dir)["control_url"])
     try:
         if args.server and args.verb:
@@ -212,7 +195,7 @@ def _server(args: argparse.Namespace) -> int:
 
 
 def _documents(args: argparse.Namespace) -> int:
-    from local import documents  # noqa: PLC0415
+    from local import documents
 
     return documents.main(["--check"] if args.check else [])
 

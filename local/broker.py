@@ -5,7 +5,6 @@ import hashlib
 import os
 import re
 import secrets
-import shutil
 import signal
 import socket
 import sys
@@ -13,11 +12,11 @@ import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Literal, Self
 
 from local import CannotStart
-from local.children import HOST, Child, free_port, make_directory, unprivileged_user
+from local.children import HOST, find_program, free_port, make_directory, unprivileged_user
+from local.servers import Server
 
 SERVICE_LOGIN = ("service", "local-service")
 BRIDGE_LOGIN = ("bridge", "local-bridge")
@@ -27,7 +26,6 @@ Engine = Literal["auto", "mosquitto", "amqtt"]
 
 _PROJECT = Path(__file__).parents[1]
 _DEVICE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_SBIN = "/usr/sbin:/usr/local/sbin:/opt/homebrew/sbin"  # not on everybody's PATH
 _SECONDS_TO_LOG_IN = 10
 _ITERATIONS = 101  # Mosquitto's own default
 _CONFIGURATION = """\
@@ -75,7 +73,7 @@ def rights_of(username: str) -> Rights:
     )
 
 
-class Broker:
+class Broker(Server):
     """An MQTT 3.1.1 broker on this machine, without TLS; it dies with this process.
 
     Mosquitto keeps persistent sessions in `directory`, and forgets at most the last moment's
@@ -96,20 +94,14 @@ class Broker:
         self.engine: Literal["mosquitto", "amqtt"] = (
             engine if engine != "auto" else "mosquitto" if self._mosquitto else "amqtt"
         )
-        self._directory = directory
+        super().__init__(self.engine, directory, last_signal=signal.SIGTERM)
         self._home = directory / self.engine
         self._passwords: dict[str, str] = {}
         self._changing = threading.Lock()
-        self._server = Child(self.engine, directory, last_signal=signal.SIGTERM)
-
-    @property
-    def pid(self) -> int | None:
-        """The broker's process; None while it does not run."""
-        return self._server.pid
 
     def start(self) -> Self:
         """Start the broker; when it returns, logins work. Raises CannotStart."""
-        if self._server.pid is None:
+        if self.pid is None:
             self.port = self.port or free_port()
             make_directory(self._directory)
             if self.engine == "mosquitto":
@@ -130,9 +122,9 @@ class Broker:
             new = [one for one in device_ids if one not in self._passwords]
             if self.engine == "mosquitto" and new:
                 self._passwords |= {device_id: _hash(DEVICE_PASSWORD) for device_id in new}
-                if self._server.pid is not None:
+                if self.pid is not None:
                     self._write_logins()
-                    self._server.signal(signal.SIGHUP)
+                    self._child.signal(signal.SIGHUP)
         for device_id in device_ids[-1:]:  # it has read the others by then
             self._wait_for_login(device_id)
 
@@ -140,27 +132,8 @@ class Broker:
         """Give one device its login."""
         self.add_devices(device_id)
 
-    def stop(self) -> None:
-        """Stop in order."""
-        self._server.stop()
-
-    def kill(self) -> None:
-        """Die as by a power cut; start works again."""
-        self._server.kill()
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.stop()
-
     def _start_amqtt(self) -> None:
-        self._server.start(
+        self._child.start(
             [sys.executable, "-m", "local.amqtt_broker", str(self.port)],
             port=self.port,
             ready=self._is_ready,
@@ -177,7 +150,7 @@ class Broker:
         self._write_logins()
         configuration = _CONFIGURATION.format(host=self.host, port=self.port)
         (self._home / "mosquitto.conf").write_text(configuration)
-        self._server.start(
+        self._child.start(
             # Not as root: it would drop to another user, and that would undo the leash. Relative
             # paths: so nobody need not be let through the directories above.
             [self._mosquitto, "-c", "mosquitto.conf"],
@@ -211,7 +184,7 @@ class Broker:
 
     def _wait_for_login(self, device_id: str) -> None:
         deadline = time.monotonic() + _SECONDS_TO_LOG_IN
-        while self._server.pid and not self._accepts(device_id, DEVICE_PASSWORD):
+        while self.pid and not self._accepts(device_id, DEVICE_PASSWORD):
             if time.monotonic() > deadline:
                 raise TimeoutError(f"{self.engine} does not let {device_id} in")
             time.sleep(0.005)
@@ -233,7 +206,7 @@ class Broker:
 
 def find_mosquitto() -> str | None:
     """Mosquitto's executable, if it is installed."""
-    return shutil.which("mosquitto") or shutil.which("mosquitto", path=_SBIN)
+    return find_program("mosquitto")
 
 
 def _acl(username: str) -> str:

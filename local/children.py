@@ -4,6 +4,7 @@ import fcntl
 import os
 import pwd
 import resource
+import shutil
 import signal
 import socket
 import subprocess
@@ -17,9 +18,15 @@ from typing import IO
 from local import CannotStart, leash
 
 HOST = "127.0.0.1"
+_SBIN = "/usr/sbin:/usr/local/sbin:/opt/homebrew/sbin"  # not on everybody's PATH
 _SECONDS_TO_START = 30
 _SECONDS_TO_STOP = 2
 _SECONDS_TO_VANISH = 10
+
+
+def find_program(name: str) -> str | None:
+    """A server's executable, if it is installed."""
+    return shutil.which(name) or shutil.which(name, path=_SBIN)
 
 
 def free_port() -> int:

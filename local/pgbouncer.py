@@ -1,18 +1,16 @@
 """The local pooler: PgBouncer in transaction mode, as one stands before a managed cluster."""
 
-import shutil
 import signal
 import socket
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
 
 from local import CannotStart
-from local.children import HOST, Child, free_port, make_directory, unprivileged_user
+from local.children import HOST, find_program, free_port, make_directory, unprivileged_user
 from local.postgres import DATABASE, Postgres
+from local.servers import Server
 
-_SBIN = "/usr/sbin:/usr/local/sbin:/opt/homebrew/sbin"  # not on everybody's PATH
 _CONFIGURATION = """\
 [databases]
 * = host={host} port={database_port} user=postgres
@@ -38,22 +36,16 @@ log_disconnections = 0
 """
 
 
-class PgBouncer:
+class PgBouncer(Server):
     """A pooler before `server`, for all its databases; it dies with this process.
 
     Each transaction may be served by another connection: what is kept in a session is lost.
     """
 
     def __init__(self, server: Postgres, directory: Path) -> None:
+        super().__init__("pgbouncer", directory, last_signal=signal.SIGTERM)
         self._server = server
-        self._directory = directory
         self._port = 0
-        self._pooler = Child("pgbouncer", directory, last_signal=signal.SIGTERM)
-
-    @property
-    def pid(self) -> int | None:
-        """The pooler's process; None while it does not run."""
-        return self._pooler.pid
 
     @property
     def url(self) -> str:
@@ -66,7 +58,7 @@ class PgBouncer:
 
     def start(self) -> Self:
         """Start the pooler; the database may come later. Raises CannotStart."""
-        if self._pooler.pid is None:
+        if self.pid is None:
             executable = find_pgbouncer()
             if executable is None:
                 raise CannotStart("pgbouncer is not installed: install it, or go without a pooler")
@@ -74,7 +66,7 @@ class PgBouncer:
             make_directory(self._directory, owner=user)
             self._port = self._port or free_port()
             (self._directory / "pgbouncer.ini").write_text(self._configuration())
-            self._pooler.start(
+            self._child.start(
                 [executable, "pgbouncer.ini"],
                 port=self._port,
                 ready=self._is_ready,
@@ -82,21 +74,6 @@ class PgBouncer:
                 user=user,
             )
         return self
-
-    def stop(self) -> None:
-        """Stop at once; open connections are closed."""
-        self._pooler.stop()
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.stop()
 
     def _configuration(self) -> str:
         server = urlsplit(self._server.url)
@@ -109,4 +86,4 @@ class PgBouncer:
 
 def find_pgbouncer() -> str | None:
     """PgBouncer's executable, if it is installed."""
-    return shutil.which("pgbouncer") or shutil.which("pgbouncer", path=_SBIN)
+    return find_program("pgbouncer")

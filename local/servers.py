@@ -1,29 +1,55 @@
 """The stack's own servers: started again when they die, as a cloud does, or put down at will."""
 
+import signal
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from pathlib import Path
 from threading import Condition
-from typing import Protocol
+from typing import Self
 
 from local import CannotStart
+from local.children import Child
 from shared import log
 
 _LOOK_SECONDS = 0.05
 _SECONDS_TO_START = 15
 
 
-class Server(Protocol):
-    """A server process that can be started again after its end."""
+class Server(ABC):
+    """A child that can be started again after its end; it dies with this process."""
+
+    def __init__(self, name: str, directory: Path, *, last_signal: signal.Signals) -> None:
+        self._directory = directory
+        self._child = Child(name, directory, last_signal=last_signal)
 
     @property
     def pid(self) -> int | None:
         """Its process; None while it does not run."""
+        return self._child.pid
 
+    @abstractmethod
     def start(self) -> object:
         """Start it; when this returns, it answers. Raises CannotStart."""
 
     def stop(self) -> None:
-        """Stop it in order."""
+        """Stop it in order; open connections are closed."""
+        self._child.stop()
+
+    def kill(self) -> None:
+        """Let it die as by a power cut; start works again."""
+        self._child.kill()
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:  # interrupted: it is not yet ready, but may run
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
 
 
 class Servers:

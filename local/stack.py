@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, redirect_stdout
 from dataclasses import dataclass
 from functools import partial
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Self
 
@@ -238,7 +239,7 @@ class Stack:
 
     def _give_login(self, exchange: Exchange) -> None:
         """What an operator does with a new cabinet: give its device a login at the broker."""
-        if exchange.resource == "/v1/cabinets" and exchange.status == 201:  # noqa: PLR2004
+        if exchange.resource == "/v1/cabinets" and exchange.status == HTTPStatus.CREATED:
             self.broker.add_device(json.loads(exchange.response_body)["device_id"])
 
     def _show(self, exchange: Exchange) -> None:

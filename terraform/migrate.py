@@ -32,7 +32,7 @@ class MigrationFailed(RuntimeError):
 
 def migrate(function_id: str, event: dict[str, Any]) -> dict[str, Any]:
     """Invoke the function; what it applied. Raises MigrationFailed."""
-    request = urllib.request.Request(  # noqa: S310 - a constant https URL
+    request = urllib.request.Request(  # noqa: S310 - the cloud's, or the operator's own URL
         f"{FUNCTIONS_URL}/{function_id}?integration=raw",
         data=json.dumps(event).encode(),
         headers={"Authorization": f"Bearer {_token()}", "Content-Type": "application/json"},
@@ -40,7 +40,7 @@ def migrate(function_id: str, event: dict[str, Any]) -> dict[str, Any]:
     deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
         try:
-            with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310
+            with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310 - as above
                 text, failed = answer.read().decode(), answer.headers.get("X-Function-Error")
         except urllib.error.HTTPError as error:
             text, failed = error.read().decode(errors="replace"), "true"
@@ -61,15 +61,15 @@ def _token() -> str:
         return token
     if token:
         body = json.dumps({"yandexPassportOauthToken": token}).encode()
-        request = urllib.request.Request(TOKENS_URL, data=body)  # noqa: S310 - a constant
+        request = urllib.request.Request(TOKENS_URL, data=body)  # noqa: S310 - as FUNCTIONS_URL
         try:
-            with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
+            with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - as above
                 return str(json.load(answer)["iamToken"])
         except urllib.error.HTTPError as error:
             raise MigrationFailed(f"YC_TOKEN is not accepted: {error.code}") from error
     try:
         command = ["yc", "iam", "create-token"]
-        made = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603
+        made = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603 - a constant command
     except (OSError, subprocess.CalledProcessError) as error:
         raise MigrationFailed(
             "no token to invoke the function with: set YC_TOKEN, or set up the yc command "

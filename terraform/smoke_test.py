@@ -13,6 +13,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -26,27 +27,28 @@ Answer = tuple[int, Any]
 def checks(url: str, key: str) -> Iterator[tuple[str, Callable[[], bool]]]:
     """What is checked, in order, each with how."""
     yield "the database and the broker can be reached", lambda: _is_healthy(_get(url, "/v1/health"))
-    yield "no key: 401", lambda: _get(url, "/v1/cabinets")[0] == 401  # noqa: PLR2004
-    yield "a wrong key: 403", lambda: _get(url, "/v1/cabinets", "wrong")[0] == 403  # noqa: PLR2004
-    yield "an unknown path: 404", lambda: _get(url, "/v1/nowhere", key)[0] == 404  # noqa: PLR2004
+    yield "no key: 401", lambda: _get(url, "/v1/cabinets")[0] == HTTPStatus.UNAUTHORIZED
+    yield "a wrong key: 403", lambda: _get(url, "/v1/cabinets", "wrong")[0] == HTTPStatus.FORBIDDEN
+    yield "an unknown path: 404", lambda: _get(url, "/v1/nowhere", key)[0] == HTTPStatus.NOT_FOUND
     yield "the key reads cabinets", lambda: "cabinets" in _body(_get(url, "/v1/cabinets", key))
     yield "the invariants hold", lambda: bool(_body(_get(url, "/v1/stats", key))["audit"]["ok"])
 
 
 def _is_healthy(answer: Answer) -> bool:
-    return answer[0] == 200 and answer[1]["status"] == "ok"  # noqa: PLR2004
+    return answer[0] == HTTPStatus.OK and answer[1]["status"] == "ok"
 
 
 def _body(answer: Answer) -> dict[str, Any]:
     status, body = answer
-    if status != 200:  # noqa: PLR2004
+    if status != HTTPStatus.OK:
         raise ValueError(f"{status}: {body}")
     return dict(body)
 
 
 def _get(url: str, path: str, key: str = "") -> Answer:
     headers = {"Authorization": f"Bearer {key}"} if key else {}
-    request = urllib.request.Request(url.rstrip("/") + path, headers=headers)  # noqa: S310
+    address = url.rstrip("/") + path
+    request = urllib.request.Request(address, headers=headers)  # noqa: S310 - the same URL
     try:
         with urllib.request.urlopen(  # noqa: S310 - the operator's own URL
             request, timeout=30, context=ssl.create_default_context()

@@ -12,7 +12,7 @@ from local.children import HOST
 class Cloud:
     """Lockbox and the metadata service, as far as the scripts on both ends use them."""
 
-    TOKEN = "t1.test"  # noqa: S105
+    TOKEN = "t1.test"  # noqa: S105 - of a cloud that lives for a test
 
     def __init__(self) -> None:
         self.metadata: dict[str, str] = {

@@ -34,7 +34,7 @@ def take(fleet: Fleet, cabinet_id: str, /, cell: int, *, by: str = DEFAULT_BAG) 
     return f"{by} took {one.accumulator_id} ({one.battery_charge} %) out of cell {cell}"
 
 
-def insert(  # noqa: PLR0913 the signature is the interface
+def insert(  # noqa: PLR0913 - the signature is the interface
     fleet: Fleet,
     cabinet_id: str,
     /,

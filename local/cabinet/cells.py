@@ -43,7 +43,7 @@ class Cell:
         """Whether current flows: a closed, healthy cell with an accumulator that is not full."""
         charge = self.accumulator.battery_charge if self.accumulator else None
         idle = self.door == "open" or self.disabled or self.fault is not None
-        return not idle and charge is not None and 0 <= charge < 100  # noqa: PLR2004 percent
+        return not idle and charge is not None and 0 <= charge < 100  # noqa: PLR2004 - percent
 
     def seen(self) -> Message:
         """The cell in the wire's words, as its sensors show it."""

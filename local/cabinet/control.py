@@ -126,7 +126,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self._serve("POST")
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 as inherited
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - as inherited
         """Keep the screen for the stack's own lines."""
 
     def _serve(self, method: str) -> None:
@@ -182,7 +182,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _arguments(self) -> dict[str, Any]:
         arguments = json.loads(self.rfile.read(int(self.headers["Content-Length"] or 0)) or "{}")
         if not isinstance(arguments, dict):
-            raise ValueError(f"it is {type(arguments).__name__}")  # noqa: TRY004 of the same kind
+            raise ValueError(f"it is {type(arguments).__name__}")  # noqa: TRY004 - as bad JSON
         return arguments
 
     def _known(self, cabinet_id: str) -> Device:

@@ -228,7 +228,7 @@ class Fleet:
             raise self._memory.unreadable(error) from error
 
     def _rng(self, cabinet_id: str) -> random.Random:
-        return random.Random(f"{self._seed}/{cabinet_id}/behaviour")  # noqa: S311 not a secret
+        return random.Random(f"{self._seed}/{cabinet_id}/behaviour")  # noqa: S311 - not a secret
 
     def _fresh_ids(self) -> Iterator[str]:
         """Give ids that nothing in the file bears, sleeping cabinets included."""
@@ -241,7 +241,7 @@ def _make_cells(
     count: int, cabinet_id: str, seed: int, accumulator_ids: Iterator[str]
 ) -> list[Cell]:
     """Fill two thirds of the cells, mostly with charged accumulators."""
-    rng = random.Random(f"{seed}/{cabinet_id}/cells")  # noqa: S311 not a secret
+    rng = random.Random(f"{seed}/{cabinet_id}/cells")  # noqa: S311 - not a secret
     filled = sorted(rng.sample(range(1, count + 1), round(count * 2 / 3)))
     charged = 2 if cabinet_id == SHORT_CABINET else round(len(filled) * 0.75)
     charges = [rng.randint(CHARGED, 100) for _ in filled[:charged]]
@@ -255,6 +255,6 @@ def _make_cells(
 
 
 def _coords(cabinet_id: str, seed: int) -> dict[str, float]:
-    rng = random.Random(f"{seed}/{cabinet_id}/place")  # noqa: S311 not a secret
+    rng = random.Random(f"{seed}/{cabinet_id}/place")  # noqa: S311 - not a secret
     lat, lon = (round(centre + rng.uniform(-0.03, 0.03), 6) for centre in MOSCOW)
     return {"lat": lat, "lon": lon}

@@ -151,7 +151,7 @@ class Network:
                 client.loop_misc()
             if client.want_write():
                 client.loop_write()
-        except Exception:  # noqa: BLE001 the thread is everyone's and must outlive it
+        except Exception:  # noqa: BLE001 - the thread is everyone's and must outlive it
             _log.exception("a simulated cabinet failed at what it was sent")
             self._drop(client)
         if client in self._connected:
@@ -173,7 +173,7 @@ class Network:
             self._connect(heapq.heappop(self._attempts)[2])
 
     def _try_again(self, client: Client) -> None:
-        at = time.monotonic() + random.uniform(*RECONNECT_SECONDS)  # noqa: S311 not a secret
+        at = time.monotonic() + random.uniform(*RECONNECT_SECONDS)  # noqa: S311 - not a secret
         heapq.heappush(self._attempts, (at, next(self._numbers), client))
 
     def _drop(self, client: Client) -> None:

@@ -61,5 +61,5 @@ class World:
     def _attempt(self, action: Callable[[], None]) -> None:
         try:
             action()
-        except Exception:  # noqa: BLE001 the thread is everyone's and must outlive it
+        except Exception:  # noqa: BLE001 - the thread is everyone's and must outlive it
             _log.exception("a simulated cabinet failed at something it had put off")

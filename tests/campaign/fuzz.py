@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from local import signals
 from local.postgres import Postgres
 from shared import db
 from shared.protocols import Undecodable, native_v1
@@ -235,6 +236,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=random.SystemRandom().getrandbits(32))
     arguments = parser.parse_args()
     seed, half = arguments.seed, arguments.seconds / 2
+    signals.heed()
     tell(f"seed {seed}; Ctrl-C ends it")
     try:
         tell(f"decoder: {dict(decode_for(half, seed))}")

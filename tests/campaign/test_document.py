@@ -50,7 +50,7 @@ def run(stack: Running, directory: Path) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         [*command, *(word for option in options.items() for word in option)],
         cwd=directory,  # it keeps notes where it runs
-        env={**os.environ, "PYTHONPATH": str(ROOT), "SCHEMATHESIS_HOOKS": "tests.campaign.checks"},  # noqa: TID251
+        env={**os.environ, "PYTHONPATH": str(ROOT), "SCHEMATHESIS_HOOKS": "tests.campaign.checks"},  # noqa: TID251 - a child inherits it
         capture_output=True,
         text=True,
         check=False,

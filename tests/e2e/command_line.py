@@ -48,7 +48,7 @@ def finish(
 
 def environment(settings: Mapping[str, str]) -> dict[str, str]:
     """This process's environment with no settings but these."""
-    ours = os.environ.items()  # noqa: TID251 - for a child
+    ours = os.environ.items()  # noqa: TID251 - a child inherits it
     return {name: value for name, value in ours if name not in _SETTINGS} | {**settings}
 
 

@@ -6,13 +6,14 @@ import shutil
 import sys
 from pathlib import Path
 
+from local import signals
 from local.pgbouncer import find_pgbouncer
 from tests.faults import campaign, report
 from tests.faults.cloud import running
 
 
 def main() -> int:
-    """0 if nothing was lost, doubled or answered wrongly."""
+    """0 if nothing was lost, doubled or answered wrongly; 130 after Ctrl-C or SIGTERM."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--seed", type=int, help="of the order of faults; default: a new one")
@@ -21,14 +22,23 @@ def main() -> int:
     args = parser.parse_args()
     seed = random.randrange(10**6) if args.seed is None else args.seed  # noqa: S311 - not a secret
     _say(f"seed {seed}")
+    signals.heed()
+    try:
+        outcome = _played(args, seed)
+    except KeyboardInterrupt:
+        _say("interrupted")
+        return signals.INTERRUPTED
+    _say(report.table(outcome))
+    return 1 if outcome.faults else 0
+
+
+def _played(args: argparse.Namespace, seed: int) -> campaign.Outcome:
     with running(pooled=find_pgbouncer() is not None and not args.no_pooler) as cloud:
         try:
-            outcome = campaign.play(cloud, seed, args.minutes * 60, _say)
+            return campaign.play(cloud, seed, args.minutes * 60, _say)
         finally:
             if args.keep:
                 shutil.copytree(cloud.directory, args.keep, dirs_exist_ok=True)
-    _say(report.table(outcome))
-    return 1 if outcome.faults else 0
 
 
 def _say(line: str) -> None:

@@ -18,7 +18,7 @@ from local.api import Api
 from local.broker import BRIDGE_LOGIN, SERVICE_LOGIN, Broker
 from local.cabinet.control import Control
 from local.cabinet.fleet import Fleet
-from local.children import HOST, Child, free_port, make_directory
+from local.children import HOST, free_port, make_directory
 from local.functions import FunctionFailed
 from local.pgbouncer import PgBouncer, find_pgbouncer
 from local.postgres import Postgres
@@ -41,7 +41,7 @@ _POLL_SECONDS = 2
 _LOOK_SECONDS = 0.02
 
 
-class Part:
+class Part(Server):
     """A process of `tests.faults.part`."""
 
     def __init__(
@@ -52,24 +52,15 @@ class Part:
         settings: Mapping[str, str],
         ready: Callable[[], bool] = lambda: True,
     ) -> None:
+        super().__init__(name, directory, last_signal=signal.SIGKILL)
         log = directory / f"{name}.jsonl"
         part = [sys.executable, "-m", "tests.faults.part", name, str(log), *map(str, arguments)]
         self._command, self._settings, self._ready = part, settings, ready
-        self._child = Child(name, directory, last_signal=signal.SIGKILL)
-
-    @property
-    def pid(self) -> int | None:
-        """Its process; None while it does not run."""
-        return self._child.pid
 
     def start(self) -> None:
         """Start it; when this returns, it answers. Raises CannotStart."""
         settings = environment(self._settings)
         self._child.start(self._command, port=0, ready=self._ready, cwd=ROOT, environment=settings)
-
-    def stop(self) -> None:
-        """End it."""
-        self._child.kill()
 
 
 class Supervisor:
@@ -216,8 +207,8 @@ class Cloud:
 
     def _supervise(self, name: str, stack: ExitStack) -> None:
         supervisor = Supervisor(self.parts[name])
+        stack.callback(supervisor.stop)  # first: interrupted, too, it ends what it has started
         supervisor.start()
-        stack.callback(supervisor.stop)
 
     def _all_online(self) -> bool:
         found = self.api("read").get("/v1/cabinets?online=true")["cabinets"]

@@ -120,7 +120,7 @@ class Field(RuleBasedStateMachine):
         self.bookings += [answer.body] if answer.status == 201 else []
 
     @rule(which=st.integers(0, 2), reached=st.booleans(), fate=FATES)
-    def unlock(self, which: int, reached: bool, fate: str) -> None:  # noqa: FBT001 - drawn
+    def unlock(self, *, which: int, reached: bool, fate: str) -> None:
         if which < len(self.bookings):
             self.service.lose_commands = not reached
             answer = self._do(fate, lambda: self.service.unlock(self.bookings[-1 - which]))
@@ -134,7 +134,7 @@ class Field(RuleBasedStateMachine):
             assert self.service.call("DELETE", path).status in {200, 409}
 
     @rule(contractor_id=CONTRACTORS, told=st.booleans())
-    def swap(self, contractor_id: str, told: bool) -> None:  # noqa: FBT001 - drawn
+    def swap(self, *, contractor_id: str, told: bool) -> None:
         if bag := self.bags[contractor_id]:
             installed = bag.pop(0)
             body = {"scooter_id": "S-1", "contractor_id": contractor_id, "reconcile": True}

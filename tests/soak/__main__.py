@@ -3,11 +3,11 @@
 # ruff: noqa: T201 - its screen is its interface
 
 import argparse
-import signal
 import sys
 import tempfile
 from pathlib import Path
 
+from local import signals
 from tests.e2e.running import starting
 from tests.processes import ROOT
 from tests.soak import screen
@@ -26,15 +26,14 @@ def main() -> int:
     if not Path("/proc/self/smaps_rollup").exists():
         print("a soak reads the processes' memory from Linux's /proc: it is not here")
         return 2
-    for number in (signal.SIGINT, signal.SIGTERM):  # also where nohup has them ignored
-        signal.signal(number, signal.default_int_handler)
+    signals.heed()
     plan = Plan(options.minutes * 60, options.cabinets, options.rate, options.seed)
     try:
         findings = _soaked(plan)
     except KeyboardInterrupt:  # before there was anything to tell
-        return 130
+        return signals.INTERRUPTED
     if findings.interrupted:
-        return 130
+        return signals.INTERRUPTED
     return 0 if all(verdict.holds for verdict in findings.verdicts()) else 1
 
 
@@ -45,11 +44,13 @@ def _soaked(plan: Plan) -> Findings:
         starting(Path(directory), *up, settings=SETTINGS, root=ROOT) as stack,
     ):
         print(f"starting a local cloud with {plan.cabinets} cabinets", flush=True)
-        stack.wait_ready(seconds=SECONDS_TO_START)
-        findings = run(stack, plan, lambda found: print(screen.row(found), flush=True))
-        print(*screen.whole(findings), sep="\n", flush=True)
-        stack.process.terminate()
-        stack.process.wait(SECONDS_TO_STOP)
+        try:
+            stack.wait_ready(seconds=SECONDS_TO_START)
+            findings = run(stack, plan, lambda found: print(screen.row(found), flush=True))
+            print(*screen.whole(findings), sep="\n", flush=True)
+        finally:
+            stack.process.terminate()
+            stack.process.wait(SECONDS_TO_STOP)
     return findings
 
 

@@ -82,7 +82,7 @@ class City:
         """One more technician, with the first request."""
         with self._lock:
             name = f"T-{next(self._numbers)}"
-            one = Technician(name, random.Random(f"{self._seed}/{name}"))  # noqa: S311 not a secret
+            one = Technician(name, random.Random(f"{self._seed}/{name}"))  # noqa: S311 - not a secret
             self.technicians.append(one)
         one.story = self._shifts(one)
         one.request = next(one.story)

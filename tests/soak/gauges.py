@@ -107,7 +107,7 @@ class Gauges:
             begun = time.monotonic()
             self._stack.control.act(PROBED, "report")
             with suppress(TimeoutError):  # half a minute's lag is what is told
-                wait_until(lambda: self._heard_since(before), seconds=30)  # noqa: B023 - at once
+                wait_until(lambda: self._heard_since(before), seconds=30)  # noqa: B023 - called at once
             self._lags.append((time.monotonic() - begun) * 1000)
 
     def _heard_since(self, before: Any) -> bool:
@@ -122,7 +122,7 @@ def _process(pid: int, *, with_children: bool) -> Process:
         try:
             memory += _field(home / "smaps_rollup", "Pss_Anon:") / 1024
             threads += _field(home / "status", "Threads:")
-            files += len(os.listdir(home / "fd"))  # noqa: PTH208 - a thousand of them
+            files += len(os.listdir(home / "fd"))  # noqa: PTH208 - a thousand names, no paths
             fields = (home / "stat").read_text().rpartition(")")[2].split()
         except (FileNotFoundError, ProcessLookupError):
             continue  # it has just ended

@@ -71,7 +71,7 @@ class Load:
         self._city = city
         self._cabinets = cabinets
         self._rate = rate
-        self._rng = random.Random(f"{seed}/load")  # noqa: S311 not a secret
+        self._rng = random.Random(f"{seed}/load")  # noqa: S311 - not a secret
         self._idle: list[tuple[float, int, Technician]] = []
         self._numbers = count()
         self._stopping = threading.Event()

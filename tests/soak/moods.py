@@ -24,7 +24,7 @@ class Moods:
 
     def __init__(self, control: Control, plan: Plan) -> None:
         self._control = control
-        self._rng = random.Random(f"{plan.seed}/moods")  # noqa: S311 not a secret
+        self._rng = random.Random(f"{plan.seed}/moods")  # noqa: S311 - not a secret
         self._ids = [f"C-{number:03}" for number in range(2, plan.cabinets + 1)]
         self._most = max(1, round(plan.spoilt_share * plan.cabinets))
         self._pause = plan.spoilt_seconds / self._most
