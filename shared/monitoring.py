@@ -29,7 +29,7 @@ def write(metrics: Sequence[Metric], *, folder_id: str, token: str) -> bool:
     Metrics are not worth a failed poll: what goes wrong is logged, not raised.
     """
     # Only the poll needs it, and only where a folder is configured: it costs a cold start 80 ms.
-    import requests  # noqa: PLC0415
+    import requests  # noqa: PLC0415 - as said
 
     for start in range(0, len(metrics), MAX_METRICS):
         body = {

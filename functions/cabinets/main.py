@@ -81,7 +81,7 @@ def get_stats() -> Stats:
 def get_health() -> tuple[Health, int]:
     """Whether the database and the queue can be reached: 200 if both, else 503."""
     # Nothing else here needs it: it would cost a cold start paho's import.
-    from shared import mqtt  # noqa: PLC0415
+    from shared import mqtt  # noqa: PLC0415 - paho is for this route alone
 
     database, queue = db.answers(), mqtt.answers()
     health = Health.of(database=database, queue=queue)

@@ -48,7 +48,7 @@ def handler_of(module: str) -> Callable[[Event, Any], Event]:
     def handler(event: Event, context: Any) -> Event:
         request_id = (event.get("requestContext") or {}).get("requestId") or context.request_id
         answer = _answered(module, event, context, request_id)
-        if event.get("httpMethod") != "GET" and answer.status < 400:  # noqa: PLR2004
+        if event.get("httpMethod") != "GET" and answer.status < 400:  # noqa: PLR2004 - no error
             log.info("done", path=event.get("path"), status=answer.status)  # who: the caller
         headers = {"X-Request-Id": request_id, **answer.headers}
         return {"statusCode": answer.status, "headers": headers, "body": answer.body}
@@ -128,7 +128,7 @@ def _failure(request_id: str) -> Answer:
 
 
 def _headers(status: int, *, replayed: bool = False) -> dict[str, str]:
-    kind = "application/json" if status < 400 else "application/problem+json"  # noqa: PLR2004
+    kind = "application/json" if status < 400 else "application/problem+json"  # noqa: PLR2004 - no error
     return {"Content-Type": kind} | ({"Idempotency-Replayed": "true"} if replayed else {})
 
 

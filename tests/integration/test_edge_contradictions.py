@@ -35,7 +35,7 @@ def test_e47_a_person_cannot_put_a_second_accumulator_into_a_cell(service: Servi
 def test_e47_e48_the_database_itself_refuses_what_cannot_be(service: Service, change: str) -> None:
     service.add_cabinet(charges=[90])
     with pytest.raises(psycopg2.IntegrityError):
-        service.sql(f"UPDATE accumulators SET {change} WHERE accumulator_id = 'C-1.A-1'")  # noqa: S608
+        service.sql(f"UPDATE accumulators SET {change} WHERE accumulator_id = 'C-1.A-1'")  # noqa: S608 - a constant of the test
     service.check_invariants()
 
 

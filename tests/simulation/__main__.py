@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
+from local import signals
 from local.postgres import Postgres
 from tests import database
 from tests.simulation import case
@@ -26,6 +27,7 @@ _SEEDS_A_LINE = 100
 def main() -> int:
     """Exit 1 when something was found."""
     options = _options()
+    signals.heed()
     try:
         with running() as simulated:
             if options.mutations is not None:
@@ -37,7 +39,7 @@ def main() -> int:
             first = fresh_seed() if options.first is None else options.first
             return _many(simulated, range(first, first + options.seeds))
     except KeyboardInterrupt:
-        return 130
+        return signals.INTERRUPTED
 
 
 @contextmanager

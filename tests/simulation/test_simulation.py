@@ -17,9 +17,9 @@ from tests.simulation.mutations import MUTATIONS
 from tests.simulation.runner import plan_of, run
 from tests.simulation.search import for_seconds, fresh_seed, replayed, search, told
 
-SECONDS = float(os.environ.get("SIMULATION_SECONDS", "120"))  # noqa: TID251 - of the tests
-FIRST = os.environ.get("SIMULATION_SEED")  # noqa: TID251 - the same
-COUNT = int(os.environ.get("SIMULATION_SEEDS", "0"))  # noqa: TID251 - the same
+SECONDS = float(os.environ.get("SIMULATION_SECONDS", "120"))  # noqa: TID251 - a setting of the tests
+FIRST = os.environ.get("SIMULATION_SEED")  # noqa: TID251 - a setting of the tests
+COUNT = int(os.environ.get("SIMULATION_SEEDS", "0"))  # noqa: TID251 - a setting of the tests
 """So many seeds, however long they take; 0: as many as there is time for."""
 HALVES = 2
 """Of that time, so that two workers share it, and other tests run beside."""

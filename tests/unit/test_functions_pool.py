@@ -1,7 +1,6 @@
 """The local Cloud Functions treat a handler as the cloud does."""
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -10,6 +9,7 @@ from uuid import UUID
 import pytest
 
 from local.functions import Context, FunctionFailed, FunctionPool, FunctionTimedOut, Handler
+from tests.waiting import wait_until
 
 Pools = Callable[..., FunctionPool]
 
@@ -33,13 +33,6 @@ def thread_id(event: Any, context: Context) -> int:
 
 def instances(name: str) -> list[threading.Thread]:
     return [t for t in threading.enumerate() if t.name == f"function {name}"]
-
-
-def wait_until(condition: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + 5
-    while not condition() and time.monotonic() < deadline:
-        threading.Event().wait(0.01)
-    return condition()
 
 
 def test_a_result_comes_back(pool_of: Pools) -> None:
@@ -206,7 +199,7 @@ def test_an_instance_that_timed_out_is_not_used_again(pool_of: Pools) -> None:
         pool.invoke("hanging", "hang", timeout=0.05)
     assert pool.invoke("hanging", "", timeout=5) != before
     release.set()
-    assert wait_until(lambda: len(instances("hanging")) == 1), "it ends when its handler returns"
+    wait_until(lambda: len(instances("hanging")) == 1)  # it ends when its handler returns
 
 
 def test_an_event_that_is_no_json_takes_no_instance(pool_of: Pools) -> None:
@@ -239,7 +232,7 @@ def test_a_busy_instance_ends_after_its_request_when_the_pool_is_closed(pool_of:
         pool.close()
         release.set()
         assert answer.result(5) == "done"
-    assert wait_until(lambda: instances("busy") == [])
+    wait_until(lambda: instances("busy") == [])
 
 
 def test_a_closed_pool_says_so(pool_of: Pools) -> None:
