@@ -1,4 +1,7 @@
-"""What is known of cabinets, cells, accumulators, bookings and commands, while it changes."""
+"""What is known of cabinets, cells, accumulators, bookings and commands, while it changes.
+
+Each is itself, whatever its fields say by now: `eq=False`.
+"""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -12,7 +15,7 @@ from shared.repo.accumulators import Location
 IN_DOUBT = {"pending", "published", "no_answer", "unresolved"}
 
 
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, eq=False)
 class Cell:
     """A cell; `position` is (boot_no, seq) of the last message that was applied to it."""
 
@@ -42,7 +45,7 @@ class Cell:
             self.set(health="faulty", health_reason=reason)
 
 
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, eq=False)
 class Accumulator:
     """An accumulator; `issued_by` is the unlock by which it left its cell, if it left by one.
 
@@ -66,7 +69,7 @@ class Accumulator:
                 self.changed = True
 
 
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, eq=False)
 class Hold:
     """A cell of a booking."""
 
@@ -85,7 +88,7 @@ class Hold:
         self.state, self.finished, self.reason, self.changed = state, finished, reason, True
 
 
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, eq=False)
 class Booking:
     """A booking, unfinished or named by a command."""
 
@@ -106,7 +109,7 @@ class Booking:
         self.status = status
 
 
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, eq=False)
 class Command:
     """A command that evidence or an answer may settle."""
 
@@ -153,7 +156,7 @@ class Command:
         return self.success == "opened"
 
 
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, eq=False)
 class Cabinet:
     """A cabinet; `report_…` name the last state report that was applied to all its cells."""
 
