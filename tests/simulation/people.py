@@ -77,6 +77,8 @@ def visit(sim: Simulation, _course: Course, numbers: tuple[int, int, int, int]) 
         sure = spot not in sim.world.liars and inside not in sim.world.unsure
         known = who == owner and sure and _can_be_known(sim, spot, inside)
         sim.world.claims[inside] = who if known else None
+        if sim.swap_on_its_way(inside):  # and may be taken before or after the cabinet's words
+            sim.world.unsure.add(inside)
         done.append(f"takes {inside}")
     elif not inside and bag and c % 10 < 7:
         one = bag[b % len(bag)]

@@ -30,14 +30,20 @@ class Scene:
         self.scooters = [f"S-{n}" for n in (1, 2)]
         database.reset(self.clock)
 
+    def swap_on_its_way(self, accumulator_id: str) -> bool:
+        """Whether a swap with an accumulator was told, and nobody has answered."""
+        return any(
+            accumulator_id in swap and index not in self.memory.confirmed
+            for index, swap in enumerate(self.memory.swaps)
+        )
+
     def words_on_their_way(self, accumulator_id: str) -> bool:
         """Whether what was said about an accumulator has not been taken in yet.
 
         Nothing tells the service in which order a cabinet's words and reports of swaps were said.
         """
-        for index, swap in enumerate(self.memory.swaps):
-            if accumulator_id in swap and index not in self.memory.confirmed:
-                return True
+        if self.swap_on_its_way(accumulator_id):
+            return True
         name = f'"{accumulator_id}"'.encode()
         waiting = [base64.b64decode(r["details"]["payload"]) for r in self.network.inbox]
         for line in self.network.lines.values():
