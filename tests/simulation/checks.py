@@ -199,6 +199,20 @@ def _check_swaps(sim: Scene, swapped: list[Row]) -> None:
             raise Violation("I3 the same swap twice is one swap", row)
 
 
+def _check_doubles(sim: Scene) -> None:
+    """What left its cell by a command is not taken for two when cabinets' words come late."""
+    if sim.world.liars:
+        return
+    rows = sim.database.query(
+        """SELECT split_part(detail, ' ', 1) AS accumulator_id, detail FROM anomalies
+            WHERE reason = 'duplicate_accumulator'"""
+    )
+    for row in rows:
+        strange = sim.world.twins | sim.world.carried_off
+        if row["accumulator_id"] not in strange and not _corrected(sim, row):
+            raise Violation("one accumulator is not taken for two", row["detail"])
+
+
 def when_quiet(sim: Scene) -> None:
     """Everything has been delivered and every cabinet has reported: the records are the truth."""
     after_step(sim)
@@ -211,6 +225,7 @@ def when_quiet(sim: Scene) -> None:
     )
     if in_doubt:
         raise Violation("every command is settled", in_doubt[0])
+    _check_doubles(sim)
     recorded = {
         row["accumulator_id"]: row["place"]
         for row in sim.database.query(

@@ -62,3 +62,7 @@ class Memory:
         """Old reports about these may come after new ones, and without a key be taken for new."""
         swaps = (swap for swap in self.swaps if {*swap[2:]} & (accumulator_ids - {""}))
         self.overtaken |= {(swap[1], swap[2]) for swap in swaps}
+
+    def forget_cabinet(self, cabinet_id: str) -> None:
+        """It was removed: another with its id begins anew."""
+        self.positions = {at: seen for at, seen in self.positions.items() if at[0] != cabinet_id}

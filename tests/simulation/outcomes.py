@@ -10,6 +10,7 @@ from tests.simulation.scene import Scene
 from tests.simulation.world import Spot
 
 TTL_S = 15
+_REMOVED = ("DELETE", "/v1/cabinets/{cabinet_id}", 204)
 
 
 def ended(sim: Scene, call: Call) -> None:
@@ -40,6 +41,8 @@ def answered(sim: Scene, call: Call, request: Request) -> None:
         _check_taken_back(sim, request)
     if request.swap is not None and not answer.replayed:
         _swap_answered(sim, request.swap, answer)
+    if (request.method, request.resource, answer.status) == _REMOVED:
+        sim.memory.forget_cabinet(dict(request.parameters)["cabinet_id"])
 
 
 def _remember(sim: Scene, request: Request, body: Any) -> None:

@@ -124,6 +124,7 @@ def swap(sim: Simulation, course: Course, numbers: tuple[int, int, int, int]) ->
         body["reconcile"] = True
     sim.memory.registered |= {*ids} - {""}  # whoever is named in a report is known from then on
     request = backend.swap(body, _key(sim, d), len(sim.memory.swaps) - 1)
+    _distrust(sim, request, {*ids})
     told = f"{told}: {sim.request(request, course)}"
     return f"{told}; again: {sim.request(request, Course())}" if c % 5 == 0 else told
 
@@ -225,6 +226,12 @@ def _correction(sim: Simulation, a: int, d: int) -> Request:
     return backend.correct(accumulator_id, {"place": place, "reason": "looked"})
 
 
+def _distrust(sim: Simulation, request: backend.Request, ids: set[str]) -> None:
+    """Without a key a cabinet's older words may come between two attempts: the second is news."""
+    if not request.key and ids & sim.world.unsure:
+        sim.memory.overtake(ids)
+
+
 def _doubt(sim: Simulation, accumulator: Accumulator) -> None:
     """Words about it may still be on their way: nothing says whether they are older."""
     if sim.words_on_their_way(accumulator.accumulator_id):
@@ -249,16 +256,22 @@ def _opened_for(sim: Simulation, spot: Spot) -> str | None:
 
 
 def _can_be_known(sim: Simulation, spot: Spot, accumulator_id: str) -> bool:
-    """What left is told by the cabinet's answer; without one it is taken for what was held."""
-    rows = sim.database.query(
-        """SELECT 1 FROM commands JOIN booking_cells USING (booking_id, cabinet_id)
-            WHERE command_id::text = %(id)s AND cell_number = %(number)s
-              AND accumulator_id <> %(left)s""",
+    """What left is told by the cabinet's answer; without one it is taken for what was held.
+
+    And a door that was broken open before is taken for the one that the command opens.
+    """
+    [command] = sim.database.query(
+        """SELECT inferred, accumulator_id <> %(left)s AS other
+             FROM commands LEFT JOIN booking_cells h
+               ON h.booking_id = commands.booking_id AND h.cell_number = %(number)s
+            WHERE command_id::text = %(id)s""",
         id=sim.world.open_by[spot].command_id,
         number=spot[1],
         left=accumulator_id,
     )
-    return not (rows and sim.world.units[spot[0]].mute)
+    if command["inferred"] and spot in sim.world.broken:
+        return False
+    return not (command["other"] and sim.world.units[spot[0]].mute)
 
 
 def _cabinet(sim: Simulation, number: int) -> str:

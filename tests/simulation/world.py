@@ -55,6 +55,8 @@ class World:
         """How often a door has opened, for whatever reason."""
         self.left: dict[tuple[str, Spot], str | None] = {}
         """What was in a cell when the door that a command had opened was closed."""
+        self.broken: set[Spot] = set()
+        """Cells whose doors somebody has ever broken open."""
         self.liars: set[Spot] = set()
         """Cells of which a cabinet has said, or may yet say, what is not true."""
         self.claims: dict[str, str | None] = {}
@@ -67,6 +69,8 @@ class World:
         """At which opening of its cell an accumulator was put into it."""
         self.taken: set[tuple[str, str, int]] = set()
         """What has ever been taken out of which cell."""
+        self.carried_off: set[str] = set()
+        """What has ever been taken out of a cell that no command had opened."""
         self.said: dict[tuple[str, str, int], Message] = {}
         """Every message of every cabinet, by cabinet, boot_id and seq."""
 
@@ -195,6 +199,7 @@ class World:
     def pry(self, spot: Spot) -> None:
         """Break a door open."""
         self._opened(spot, None)
+        self.broken.add(spot)
         self.act(spot[0], lambda hardware: hardware.pry_open(spot[1]))
 
     def take(self, spot: Spot, contractor: str) -> Accumulator:
@@ -203,6 +208,8 @@ class World:
         self.act(spot[0], lambda hardware: taken.append(hardware.remove(spot[1])))
         self.bags[contractor].append(taken[0])
         self.taken.add((taken[0].accumulator_id, *spot))
+        if self.open_by.get(spot, Opening(None)).command_id is None:
+            self.carried_off.add(taken[0].accumulator_id)
         return taken[0]
 
     def put(self, spot: Spot, contractor: str, accumulator: Accumulator) -> None:
