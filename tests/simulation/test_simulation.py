@@ -1,6 +1,6 @@
-"""New random seeds for so long, every case that is kept, and every deliberate bug by its case.
+"""New seeds for each change of the code, every case that is kept, every deliberate bug by its case.
 
-`make simulate` explores longer.
+`make simulate` explores longer, and anywhere.
 """
 
 import os
@@ -15,7 +15,7 @@ from tests.simulation import case
 from tests.simulation.database import Database, prepared
 from tests.simulation.mutations import MUTATIONS
 from tests.simulation.runner import plan_of, run
-from tests.simulation.search import for_seconds, fresh_seed, replayed, search, told
+from tests.simulation.search import for_seconds, replayed, search, seed_of_the_code, told
 
 SECONDS = float(os.environ.get("SIMULATION_SECONDS", "120"))  # noqa: TID251 - a setting of the tests
 FIRST = os.environ.get("SIMULATION_SEED")  # noqa: TID251 - a setting of the tests
@@ -39,7 +39,7 @@ def simulated(postgres: Postgres) -> Iterator[Database]:
 def test_nothing_is_lost_doubled_or_invented_whatever_goes_wrong(
     half: int, simulated: Database, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    first = int(FIRST) + half * 10**6 if FIRST else fresh_seed()
+    first = (int(FIRST) if FIRST else seed_of_the_code()) + half * 10**6
     counted = range(first, first + COUNT // HALVES)
     progress = search(simulated, counted if COUNT else for_seconds(SECONDS / HALVES, first))
     did = f"simulation: {progress.seeds} seeds from {first}, {progress.steps} steps"
