@@ -1,7 +1,5 @@
 """What goes wrong on the network; and deliveries one by one."""
 
-import base64
-
 from tests.simulation.calls import Course
 from tests.simulation.network import describe
 from tests.simulation.simulation import Simulation
@@ -43,12 +41,7 @@ def shuffle(sim: Simulation, _course: Course, numbers: Numbers) -> str | None:
         return None
     record = inbox.pop(numbers[0] % (len(inbox) - 1))
     inbox.append(record)
-    # What it shows may never be believed, if a later one is.
-    payload = base64.b64decode(record["details"]["payload"])
-    for accumulator_id in sim.world.claims.keys() | sim.world.put_at.keys():
-        if f'"{accumulator_id}"'.encode() in payload:
-            sim.world.claims[accumulator_id] = None
-            sim.world.unsure.add(accumulator_id)
+    sim.overtaken(record)
     return f"is overtaken: {describe(record)}"
 
 

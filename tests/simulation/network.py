@@ -113,10 +113,24 @@ class Network:
         del self.inbox[first : first + count]
         return batch
 
+    def is_late(self, record: Message) -> bool:
+        """Whether the trigger has taken later words of its cabinet before."""
+        if record in self.delivered:
+            return False  # it comes again
+        device_id, number = record["details"]["device_id"], _number(record)
+        return any(
+            one["details"]["device_id"] == device_id and _number(one) > number
+            for one in self.delivered
+        )
+
     def idle(self) -> bool:
         """Whether nothing is on its way."""
         lines = self.lines.values()
         return not (self.inbox or self.slow or any(x.commands or x.outbox for x in lines))
+
+
+def _number(record: Message) -> int:
+    return int(record["event_metadata"]["event_id"].split("-")[1])
 
 
 def message_of(record: Message) -> Message:

@@ -142,6 +142,9 @@ def taken(sim: Scene, call: Call, batch: list[Message]) -> None:
         return
     if not call.commits:
         raise Violation("I5 no message disappears", "a batch was taken and nothing committed")
+    for record in batch:
+        if sim.network.is_late(record):
+            sim.overtaken(record)
     sim.network.delivered += batch
     for record in batch:
         message = message_of(record)

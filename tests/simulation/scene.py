@@ -7,7 +7,7 @@ from tests.simulation.clock import Clock
 from tests.simulation.database import Database
 from tests.simulation.history import History
 from tests.simulation.memory import Memory, Violation
-from tests.simulation.network import Network
+from tests.simulation.network import Message, Network
 from tests.simulation.plan import Plan
 from tests.simulation.world import World
 
@@ -29,6 +29,14 @@ class Scene:
         self.contractors = [f"T-{n}" for n in range(1, plan.contractors + 1)]
         self.scooters = [f"S-{n}" for n in (1, 2)]
         database.reset(self.clock)
+
+    def overtaken(self, record: Message) -> None:
+        """Later words of its cabinet are taken first: what it shows may never be believed."""
+        payload = base64.b64decode(record["details"]["payload"])
+        for accumulator_id in self.world.claims.keys() | self.world.put_at.keys():
+            if f'"{accumulator_id}"'.encode() in payload:
+                self.world.claims[accumulator_id] = None
+                self.world.unsure.add(accumulator_id)
 
     def swap_on_its_way(self, accumulator_id: str) -> bool:
         """Whether a swap with an accumulator was told, and nobody has answered."""

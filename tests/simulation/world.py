@@ -70,7 +70,7 @@ class World:
         self.taken: set[tuple[str, str, int]] = set()
         """What has ever been taken out of which cell."""
         self.carried_off: set[str] = set()
-        """What has ever been taken out of a cell that no command had opened."""
+        """What ever left a cell that no command had opened, or while it stood open since it came."""
         self.said: dict[tuple[str, str, int], Message] = {}
         """Every message of every cabinet, by cabinet, boot_id and seq."""
 
@@ -208,7 +208,9 @@ class World:
         self.act(spot[0], lambda hardware: taken.append(hardware.remove(spot[1])))
         self.bags[contractor].append(taken[0])
         self.taken.add((taken[0].accumulator_id, *spot))
-        if self.open_by.get(spot, Opening(None)).command_id is None:
+        by_hand = self.open_by.get(spot, Opening(None)).command_id is None
+        put_in_before = self.put_at.get(taken[0].accumulator_id) == self.opened_at.get(spot, 0)
+        if by_hand or put_in_before:
             self.carried_off.add(taken[0].accumulator_id)
         return taken[0]
 
