@@ -70,7 +70,7 @@ class World:
         self.taken: set[tuple[str, str, int]] = set()
         """What has ever been taken out of which cell."""
         self.carried_off: set[str] = set()
-        """What ever left a cell that no command had opened, or while it stood open since it came."""
+        """What ever left a cell that no command had opened, or that it had come into meanwhile."""
         self.said: dict[tuple[str, str, int], Message] = {}
         """Every message of every cabinet, by cabinet, boot_id and seq."""
 
