@@ -3,7 +3,7 @@
 Rules: docs/how-it-works.md, "Evidence". Nothing here reads or writes the database.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from shared.messages import CellState
 from shared.repo.accumulators import NOWHERE, Location
@@ -14,8 +14,7 @@ MAX_TEMPERATURE_C = 60
 """Above it a cell is not used: accumulators are charged at 0 to 55 °C."""
 
 
-@dataclass(frozen=True)
-class Sight:
+class Sight(NamedTuple):
     """A cell and what one message newly said of it."""
 
     cell: Cell

@@ -7,7 +7,7 @@ fails is raised, so that the whole batch is delivered again: everything here may
 import base64
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from typing import NamedTuple
 from uuid import UUID
 
 from shared import log
@@ -20,8 +20,7 @@ from shared.services.records import Cabinet, Command
 from shared.services.world import World
 
 
-@dataclass(frozen=True)
-class Envelope:
+class Envelope(NamedTuple):
     """A message as it came: who sent it, and bytes that nobody has looked at."""
 
     event_id: str
@@ -29,8 +28,7 @@ class Envelope:
     payload: bytes
 
 
-@dataclass(frozen=True)
-class Letter:
+class Letter(NamedTuple):
     """A message that was understood, and whose it is."""
 
     envelope: Envelope

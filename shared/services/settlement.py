@@ -3,9 +3,8 @@
 Rules: docs/how-it-works.md, "Unlock". Nothing here reads or writes the database.
 """
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from shared.messages import CommandCell, CommandResult
 from shared.repo.accumulators import NOWHERE, Location
@@ -25,8 +24,7 @@ _DOORS = {"opened": "open", "locked": "closed"}
 _DONE = {"opened", "inserted"}
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What is known of a command's execution, from the cabinet or by inference."""
 
     cells: dict[int, CommandCell]
