@@ -18,7 +18,8 @@ NAMED = set(NAME.findall(PAGE))
 
 @cache
 def defined_in(file: str) -> set[str]:
-    tree = ast.parse((INTEGRATION / file).read_text())
+    [path] = INTEGRATION.rglob(file)
+    tree = ast.parse(path.read_text())
     return {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
 
 

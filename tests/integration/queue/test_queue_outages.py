@@ -1,38 +1,19 @@
 """A queue that is down, restarted or refuses our login; with a real broker."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from local.broker import Broker
-from tests.integration.wired import (
+from tests.integration.queue.wired import (
     PASSWORD,
     cabinet_at,
     check_nothing_happened,
     is_unavailable,
-    stoppable_broker,
     unlock_answered,
     use,
-    wired_to,
 )
 from tests.service import Service
-
-
-@pytest.fixture(scope="module")
-def own_broker() -> Iterator[Broker]:
-    """A broker of this file's own, which may be stopped."""
-    with stoppable_broker() as broker:
-        yield broker
-
-
-@pytest.fixture
-def wired(
-    own_broker: Broker, database_url: str, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Service]:
-    """The service with the publisher that is deployed, at the broker; one cabinet has spoken."""
-    with wired_to(own_broker, database_url, monkeypatch) as service:
-        yield service
 
 
 @pytest.mark.parametrize("end", [Broker.stop, Broker.kill], ids=["stopped", "killed"])

@@ -1,8 +1,7 @@
 """Where requests go: to a function, past the observers, or to the documentation."""
 
 import re
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,7 +10,7 @@ from werkzeug.test import Client, create_environ
 from local import CannotStart
 from local.functions import FunctionPool
 from local.gateway import Exchange, Gateway
-from tests.unit.small_gateway import (
+from tests.unit.gateway.small_gateway import (
     CELL,
     INTEGRATION,
     TOO_MANY_BYTES,
@@ -22,19 +21,8 @@ from tests.unit.small_gateway import (
 
 
 @pytest.fixture
-def functions() -> Functions:
-    return Functions()
-
-
-@pytest.fixture
 def exchanges() -> list[Exchange]:
     return []
-
-
-@pytest.fixture
-def pool(functions: Functions) -> Iterator[FunctionPool]:
-    with closing(functions.pool()) as pool:
-        yield pool
 
 
 @pytest.fixture

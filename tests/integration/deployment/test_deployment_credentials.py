@@ -5,8 +5,6 @@ import re
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from uuid import uuid4
 
@@ -14,25 +12,17 @@ import pytest
 
 from local.broker import find_mosquitto
 from tests.deployment import Deployment, TlsClient, installed_files, lets_in
-from tests.integration.deployed_broker import Scene, bridge_environment, deployed, printed_login
+from tests.integration.deployment.deployed_broker import (
+    Scene,
+    bridge_environment,
+    printed_login,
+)
 from tests.mqtt import SECONDS
 from tests.waiting import wait_until
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 pytestmark = pytest.mark.skipif(not find_mosquitto(), reason="mosquitto is not installed")
-
-
-@pytest.fixture(scope="module")
-def deployment() -> Iterator[Deployment]:
-    with deployed() as machine:
-        yield machine
-
-
-@pytest.fixture
-def scene(deployment: Deployment) -> Iterator[Scene]:
-    with ExitStack() as clients:
-        yield Scene(deployment, clients)
 
 
 # --- Credentials while it runs ------------------------------------------------

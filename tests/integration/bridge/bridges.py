@@ -4,8 +4,7 @@ import base64
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
 from typing import Any, Protocol, Self
 
 from paho.mqtt import publish
@@ -95,18 +94,3 @@ def send(broker: Broker, *payloads: str | bytes, device: str = "cab-1") -> None:
         port=broker.port,
         auth={"username": device, "password": DEVICE_PASSWORD},
     )
-
-
-@contextmanager
-def starting(broker: Broker, function: Function) -> Iterator[StartBridge]:
-    """Start bridges at this broker; at the end they stop, and the function no longer hangs."""
-    with ExitStack() as stack:
-
-        def start(invoke: Invoke, *, port: int | None = None, **settings: Any) -> Bridge:
-            bridge = Bridge(bridge_settings(broker, port=port, **settings), invoke)
-            stack.callback(bridge.stop)
-            bridge.start()
-            return bridge
-
-        yield start
-        function.may_return.set()

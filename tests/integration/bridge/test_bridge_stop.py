@@ -8,39 +8,19 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from local.broker import Broker
-from tests.integration.bridges import (
+from tests.integration.bridge.bridges import (
     DEADLINE_SECONDS,
     Function,
     StartBridge,
     bridge_settings,
     send,
-    starting,
 )
 from tests.waiting import wait_until
-
-
-@pytest.fixture
-def own_broker(tmp_path: Path) -> Iterator[Broker]:
-    """A broker of the test's own, to be killed, and without others' messages."""
-    with Broker(tmp_path / "broker") as broker:
-        yield broker
-
-
-@pytest.fixture
-def function() -> Function:
-    return Function()
-
-
-@pytest.fixture
-def start_bridge(own_broker: Broker, function: Function) -> Iterator[StartBridge]:
-    with starting(own_broker, function) as start:
-        yield start
 
 
 def test_stop_waits_for_the_batch_in_flight_and_acknowledges_it(
@@ -162,7 +142,7 @@ def run_bridge(variables: dict[str, str]) -> subprocess.Popen[bytes]:
     environment = {"PATH": os.environ["PATH"]} | variables  # noqa: TID251 - of the test, not ours
     return subprocess.Popen(
         [sys.executable, "-m", "bridge"],
-        cwd=Path(__file__).parents[2],
+        cwd=Path(__file__).parents[3],
         env=environment,
         stdout=subprocess.PIPE,
     )

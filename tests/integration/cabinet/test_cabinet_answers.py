@@ -2,42 +2,14 @@
 
 import json
 import time
-from collections.abc import Iterator
-from contextlib import closing
 
 import pytest
 
 from local.broker import Broker
 from local.cabinet.device import Device
 from local.cabinet.fleet import Fleet
-from tests.integration.far_end import SECONDS, Service, filled, powered_up
+from tests.integration.cabinet.far_end import SECONDS, Service, filled
 from tests.waiting import wait_until
-
-
-@pytest.fixture(scope="module")
-def own_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
-    """A broker that only this module's cabinets talk at: C-001 is everyone's name."""
-    with Broker(tmp_path_factory.mktemp("broker")) as broker:
-        broker.add_device("C-001")
-        yield broker
-
-
-@pytest.fixture
-def service(own_broker: Broker) -> Iterator[Service]:
-    with closing(Service(own_broker)) as service:
-        yield service
-
-
-@pytest.fixture
-def fleet(own_broker: Broker, service: Service) -> Iterator[Fleet]:
-    """One cabinet, started; what it says at power-up has been heard."""
-    with powered_up(own_broker, service) as fleet:
-        yield fleet
-
-
-@pytest.fixture
-def device(fleet: Fleet) -> Device:
-    return fleet.by_id["C-001"]
 
 
 def test_unlock_opens_the_door_and_answers(device: Device, service: Service) -> None:

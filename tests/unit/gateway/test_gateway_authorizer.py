@@ -1,35 +1,12 @@
 """The local gateway asks the authorizer as the cloud's gateway does, and obeys it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from werkzeug.test import Client
 
-from tests.unit.small_gateway import Functions, assert_problem, fail, hanging, serving
-
-
-@pytest.fixture
-def functions() -> Functions:
-    return Functions()
-
-
-@pytest.fixture
-def client(functions: Functions) -> Iterator[Client]:
-    with serving(functions) as client:
-        yield client
-
-
-@pytest.fixture
-def impatient_client(functions: Functions) -> Iterator[Client]:
-    with serving(functions, execution_timeout=0.05) as client:
-        yield client
-
-
-@pytest.fixture
-def hang() -> Iterator[Callable[[], bool]]:
-    with hanging() as hang:
-        yield hang
+from tests.unit.gateway.small_gateway import Functions, assert_problem, fail
 
 
 def test_the_authorizer_gets_its_documented_event(client: Client, functions: Functions) -> None:

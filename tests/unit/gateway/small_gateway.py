@@ -1,14 +1,10 @@
 """A gateway with a small document, and two functions that answer as they are told."""
 
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
 from typing import Any
 
-from werkzeug.test import Client, TestResponse
+from werkzeug.test import TestResponse
 
 from local.functions import FunctionPool
-from local.gateway import Gateway
 
 INTEGRATION = {
     "type": "cloud_functions",
@@ -101,18 +97,3 @@ def assert_problem(response: TestResponse, status: int, code: str) -> dict[str, 
     assert problem["detail"]
     assert problem["request_id"] == response.headers["X-Request-Id"]
     return problem
-
-
-@contextmanager
-def serving(functions: Functions, **settings: Any) -> Iterator[Client]:
-    """A client of a gateway with these functions and settings."""
-    with closing(functions.pool()) as pool:
-        yield Client(Gateway(document(), pool, port=0, **settings).app)
-
-
-@contextmanager
-def hanging() -> Iterator[Callable[[], bool]]:
-    """What a function can do that should take too long."""
-    release = threading.Event()
-    yield lambda: release.wait(30)
-    release.set()

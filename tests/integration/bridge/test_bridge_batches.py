@@ -2,33 +2,11 @@
 
 import json
 import threading
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-import pytest
-
 from local.broker import Broker
-from tests.integration.bridges import Function, StartBridge, send, starting
+from tests.integration.bridge.bridges import Function, StartBridge, send
 from tests.waiting import wait_until
-
-
-@pytest.fixture
-def own_broker(tmp_path: Path) -> Iterator[Broker]:
-    """A broker of the test's own, to be killed, and without others' messages."""
-    with Broker(tmp_path / "broker") as broker:
-        yield broker
-
-
-@pytest.fixture
-def function() -> Function:
-    return Function()
-
-
-@pytest.fixture
-def start_bridge(own_broker: Broker, function: Function) -> Iterator[StartBridge]:
-    with starting(own_broker, function) as start:
-        yield start
 
 
 def test_messages_of_many_devices_come_in_batches_and_in_each_devices_order(

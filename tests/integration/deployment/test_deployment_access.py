@@ -3,8 +3,7 @@
 import socket
 import ssl
 import subprocess
-from collections.abc import Iterator
-from contextlib import ExitStack, closing, suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from uuid import uuid4
 
@@ -12,25 +11,13 @@ import pytest
 
 from local.broker import find_mosquitto
 from tests.deployment import SERVICE_PASSWORD, Deployment, TlsClient, lets_in
-from tests.integration.deployed_broker import EVENTS, Scene, deployed
+from tests.integration.deployment.deployed_broker import EVENTS, Scene
 from tests.mqtt import SECONDS
 from tests.waiting import wait_until
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 pytestmark = pytest.mark.skipif(not find_mosquitto(), reason="mosquitto is not installed")
-
-
-@pytest.fixture(scope="module")
-def deployment() -> Iterator[Deployment]:
-    with deployed() as machine:
-        yield machine
-
-
-@pytest.fixture
-def scene(deployment: Deployment) -> Iterator[Scene]:
-    with ExitStack() as clients:
-        yield Scene(deployment, clients)
 
 
 # --- TLS ----------------------------------------------------------------------

@@ -9,32 +9,14 @@ import pytest
 from local.broker import Broker
 from shared import config
 from tests.integration.cable import Cable
-from tests.integration.wired import (
+from tests.integration.queue.wired import (
     PASSWORD,
     cabinet_at,
-    stoppable_broker,
     unlock_answered,
     use,
-    wired_to,
 )
 from tests.mqtt import Client
 from tests.service import KEYS, Service
-
-
-@pytest.fixture(scope="module")
-def own_broker() -> Iterator[Broker]:
-    """A broker of this file's own, which may be stopped."""
-    with stoppable_broker() as broker:
-        yield broker
-
-
-@pytest.fixture
-def wired(
-    own_broker: Broker, database_url: str, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Service]:
-    """The service with the publisher that is deployed, at the broker; one cabinet has spoken."""
-    with wired_to(own_broker, database_url, monkeypatch) as service:
-        yield service
 
 
 @pytest.fixture

@@ -2,8 +2,7 @@
 
 import json
 import queue
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -13,7 +12,6 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from local.broker import BRIDGE_LOGIN, SERVICE_LOGIN, Broker
 from local.cabinet.device import Device
-from local.cabinet.fleet import Fleet
 
 SECONDS = 10
 
@@ -82,13 +80,3 @@ class Service:
 def filled(device: Device) -> int:
     cells = device.hardware.cells.values()
     return next(cell.cell_number for cell in cells if cell.accumulator)
-
-
-@contextmanager
-def powered_up(broker: Broker, service: Service) -> Iterator[Fleet]:
-    """One cabinet, started; what it says at power-up has been heard."""
-    fleet = Fleet(1, 12)
-    fleet.start(broker.host, broker.port)
-    service.hear_until(lambda message: message["type"] == "state_report")
-    yield fleet
-    fleet.stop()

@@ -10,10 +10,8 @@ import pytest
 
 from local.broker import DEVICE_PASSWORD, SERVICE_LOGIN, Broker
 from shared import config
-from shared.mqtt import Publisher
-from tests.database import fast_directory
 from tests.mqtt import Client
-from tests.service import Answer, Service, running
+from tests.service import Answer, Service
 
 USER, PASSWORD = SERVICE_LOGIN
 
@@ -57,30 +55,3 @@ def check_nothing_happened(service: Service, booking: Any) -> None:
         "not_published"
     ]
     service.check_invariants()
-
-
-@contextmanager
-def stoppable_broker() -> Iterator[Broker]:
-    """A broker that lets C-1 in, and that others do not use."""
-    with fast_directory() as directory, Broker(directory) as server:
-        server.add_device("C-1")
-        yield server
-
-
-@contextmanager
-def wired_to(broker: Broker, url: str, patch: pytest.MonkeyPatch) -> Iterator[Service]:
-    """The service at this broker; one cabinet has spoken. Afterwards the broker runs again."""
-    settings = {
-        "MQTT_HOST": broker.host,
-        "MQTT_PORT": str(broker.port),
-        "MQTT_USERNAME": USER,
-        "MQTT_PASSWORD": PASSWORD,
-        "MQTT_TLS": "false",
-    }
-    try:
-        with running(url, patch, **settings) as service:
-            patch.setattr("shared.mqtt.Publisher", Publisher)
-            service.add_cabinet(charges=[98, 95])
-            yield service
-    finally:
-        broker.start()

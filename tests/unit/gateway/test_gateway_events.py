@@ -3,23 +3,11 @@
 import base64
 import re
 import time
-from collections.abc import Iterator
 
 import pytest
 from werkzeug.test import Client
 
-from tests.unit.small_gateway import CELL, Functions, serving
-
-
-@pytest.fixture
-def functions() -> Functions:
-    return Functions()
-
-
-@pytest.fixture
-def client(functions: Functions) -> Iterator[Client]:
-    with serving(functions) as client:
-        yield client
+from tests.unit.gateway.small_gateway import CELL, Functions
 
 
 def test_the_event_has_exactly_the_fields_of_payload_format_1_0(

@@ -1,13 +1,10 @@
 """The broker's machine as deployed, and one test's clients there."""
 
 import subprocess
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from uuid import uuid4
 
-from tests.database import fast_directory
 from tests.deployment import SERVICE_PASSWORD, Deployment, TlsClient, lets_in
-from tests.lockbox import Cloud
 from tests.waiting import wait_until
 
 EVENTS = "$devices/+/events"
@@ -64,11 +61,3 @@ def printed_login(done: subprocess.CompletedProcess[str]) -> tuple[str, str]:
 def bridge_environment(deployment: Deployment) -> dict[str, str]:
     lines = (deployment.home / "bridge.env").read_text().splitlines()
     return dict(line.split("=", 1) for line in lines)
-
-
-@contextmanager
-def deployed() -> Iterator[Deployment]:
-    """A machine that has had its first refresh."""
-    with fast_directory() as directory, Cloud() as cloud, Deployment(directory, cloud) as machine:
-        assert machine.refresh().returncode == 0
-        yield machine

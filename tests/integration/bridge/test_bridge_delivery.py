@@ -1,39 +1,15 @@
 """The bridge brings every message to the function, whatever fails in between."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
-
 from local.broker import Broker
-from tests.integration.bridges import (
+from tests.integration.bridge.bridges import (
     DEADLINE_SECONDS,
     Function,
     Records,
     StartBridge,
     send,
-    starting,
 )
 from tests.integration.cable import Cable
 from tests.waiting import wait_until
-
-
-@pytest.fixture
-def own_broker(tmp_path: Path) -> Iterator[Broker]:
-    """A broker of the test's own, to be killed, and without others' messages."""
-    with Broker(tmp_path / "broker") as broker:
-        yield broker
-
-
-@pytest.fixture
-def function() -> Function:
-    return Function()
-
-
-@pytest.fixture
-def start_bridge(own_broker: Broker, function: Function) -> Iterator[StartBridge]:
-    with starting(own_broker, function) as start:
-        yield start
 
 
 def make_session(start_bridge: StartBridge) -> None:

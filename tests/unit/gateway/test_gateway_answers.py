@@ -1,43 +1,18 @@
 """The local gateway makes the answers that the cloud's gateway makes."""
 
 import base64
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from werkzeug.test import Client
 
-from tests.unit.small_gateway import (
+from tests.unit.gateway.small_gateway import (
     TOO_MANY_BYTES,
     Functions,
     assert_problem,
     fail,
-    hanging,
-    serving,
 )
-
-
-@pytest.fixture
-def functions() -> Functions:
-    return Functions()
-
-
-@pytest.fixture
-def client(functions: Functions) -> Iterator[Client]:
-    with serving(functions) as client:
-        yield client
-
-
-@pytest.fixture
-def impatient_client(functions: Functions) -> Iterator[Client]:
-    with serving(functions, execution_timeout=0.05) as client:
-        yield client
-
-
-@pytest.fixture
-def hang() -> Iterator[Callable[[], bool]]:
-    with hanging() as hang:
-        yield hang
 
 
 def test_status_headers_and_body_are_passed_on(client: Client, functions: Functions) -> None:

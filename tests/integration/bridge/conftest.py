@@ -1,0 +1,40 @@
+"""A broker, a function and bridges between them, for each test its own."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bridge.bridge import Bridge, Invoke
+from local.broker import Broker
+from tests.integration.bridge.bridges import Function, StartBridge, bridge_settings
+
+
+@pytest.fixture
+def own_broker(tmp_path: Path) -> Iterator[Broker]:
+    """A broker of the test's own, to be killed, and without others' messages."""
+    with Broker(tmp_path / "broker") as broker:
+        yield broker
+
+
+@pytest.fixture
+def function() -> Function:
+    """What the bridge invokes."""
+    return Function()
+
+
+@pytest.fixture
+def start_bridge(own_broker: Broker, function: Function) -> Iterator[StartBridge]:
+    """Start bridges at this broker; at the end they stop, and the function no longer hangs."""
+    with ExitStack() as stack:
+
+        def start(invoke: Invoke, *, port: int | None = None, **settings: Any) -> Bridge:
+            bridge = Bridge(bridge_settings(own_broker, port=port, **settings), invoke)
+            stack.callback(bridge.stop)
+            bridge.start()
+            return bridge
+
+        yield start
+        function.may_return.set()
