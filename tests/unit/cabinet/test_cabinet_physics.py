@@ -9,18 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from local.cabinet.hardware import Accumulator, Hardware, Impossible, Message
-from tests.unit.native_v1_shapes import check_shape
-from tests.unit.small_cabinet import Clock, command, make_hardware, restart, sensed
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def hardware(clock: Clock) -> Hardware:
-    return make_hardware(clock)
+from tests.unit.cabinet.native_v1_shapes import check_shape
+from tests.unit.cabinet.small_cabinet import Clock, command, make_hardware, restart, sensed
 
 
 def test_a_reboot_begins_a_new_generation(hardware: Hardware) -> None:

@@ -6,17 +6,7 @@ from typing import Any
 import pytest
 
 from local.cabinet.hardware import Firmware, Hardware
-from tests.unit.small_cabinet import Clock, answer, body, command, make_hardware, restart
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def hardware(clock: Clock) -> Hardware:
-    return make_hardware(clock)
+from tests.unit.cabinet.small_cabinet import Clock, answer, body, command, restart
 
 
 def test_unlock_opens_each_asked_cell_and_names_what_is_in_it(hardware: Hardware) -> None:

@@ -5,18 +5,8 @@ from typing import Any
 import pytest
 
 from local.cabinet.hardware import Accumulator, Firmware, Hardware
-from tests.unit.native_v1_shapes import check_shape
-from tests.unit.small_cabinet import Clock, answer, command, make_hardware, sensed
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def hardware(clock: Clock) -> Hardware:
-    return make_hardware(clock)
+from tests.unit.cabinet.native_v1_shapes import check_shape
+from tests.unit.cabinet.small_cabinet import answer, command, sensed
 
 
 def test_report_state_asked_of_one_cabinet_is_answered_at_once(hardware: Hardware) -> None:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from local.cabinet.hardware import Accumulator, Cell, Hardware, Message
-from tests.unit.native_v1_shapes import ENVELOPE, check_shape
+from tests.unit.cabinet.native_v1_shapes import ENVELOPE, check_shape
 
 START = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
 DICE = random.Random(1)  # noqa: S311 nothing secret
