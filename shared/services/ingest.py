@@ -15,7 +15,7 @@ from shared.db import Row, Tx
 from shared.messages import AnyMessage, CellEvent, CellState, CommandResult, Hello, StateReport
 from shared.protocols import Undecodable, codecs
 from shared.repo import cabinets
-from shared.services import booking, evidence, settlement
+from shared.services import booking, evidence, inference, settlement
 from shared.services.records import Cabinet, Command
 from shared.services.world import World
 
@@ -152,12 +152,12 @@ def _take_report(
     asked_at = asked.created_at if asked else None
     if position <= (cabinet.report_boot_no, cabinet.report_seq):
         # A duplicate, or overtaken by a newer one: what is known of the cells is newer still.
-        settlement.infer(world, cabinet, position=position, asked_at=asked_at)
+        inference.infer(world, cabinet, position=position, asked_at=asked_at)
         return
     whole = not any(state.doubt() for state in message.cells)
     sights = evidence.look(world, cabinet, message.cells, position=position, whole=whole)
     evidence.forget(cabinet, set(numbers), position=position, whole=whole)
-    settlement.infer(world, cabinet, position=position, asked_at=asked_at)
+    inference.infer(world, cabinet, position=position, asked_at=asked_at)
     evidence.judge(world, cabinet, sights)
     if message.alarms != cabinet.alarms and message.alarms:
         world.note("alarm", ", ".join(message.alarms))
@@ -171,7 +171,7 @@ def _take_event(
 ) -> None:
     if _in_range(world, cabinet, [message.cell]):
         sights = evidence.look(world, cabinet, [message.cell], position=position, whole=False)
-        settlement.infer(world, cabinet, position=position, asked_at=None)
+        inference.infer(world, cabinet, position=position, asked_at=None)
         evidence.judge(world, cabinet, sights)
 
 

@@ -83,6 +83,11 @@ class Hold:
     finished: bool
     changed: bool = False
 
+    @property
+    def done(self) -> bool:
+        """Whether its cell opened."""
+        return self.state in {"opened", "inserted"}
+
     def become(self, state: str, *, finished: bool, reason: str | None = None) -> None:
         """Move on to another state."""
         self.state, self.finished, self.reason, self.changed = state, finished, reason, True

@@ -1,9 +1,8 @@
-"""What became of a command: its effects, exactly once, from an answer or from evidence.
+"""What became of a command: its effects, exactly once, whoever says what it did.
 
 Rules: docs/how-it-works.md, "Unlock". Nothing here reads or writes the database.
 """
 
-from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from shared.messages import CommandCell, CommandResult
@@ -21,7 +20,6 @@ from shared.services.records import (
 from shared.services.world import World
 
 _DOORS = {"opened": "open", "locked": "closed"}
-_DONE = {"opened", "inserted"}
 
 
 class Outcome(NamedTuple):
@@ -43,7 +41,7 @@ def settle(world: World, cabinet: Cabinet, command: Command, outcome: Outcome) -
     command.late = not outcome.inferred and command.status not in {"pending", "published"}
     command.inferred = outcome.inferred
     command.changed = True
-    booking = world.bookings.get(command.booking_id) if command.booking_id else None
+    booking = world.booking_of(command)
     if outcome.refusal is not None:
         command.status, command.reason = "rejected", outcome.refusal
         if booking is not None:
@@ -68,64 +66,10 @@ def outcome_of(message: CommandResult, position: tuple[int, int], cabinet: Cabin
     )
 
 
-def infer(
-    world: World, cabinet: Cabinet, *, position: tuple[int, int], asked_at: datetime | None
-) -> None:
-    """Settle commands without an answer by what the cells show now.
-
-    `asked_at`: when the report was asked for by a command of ours; None if it came by itself.
-    A door that opened, or an accumulator that is gone, shows that the command was executed. That
-    it was not is proved only by a report that was asked for after the command: the cabinet reads
-    its commands in order, so that the command can no longer be on its way.
-    """
-    for command in world.in_doubt(cabinet.cabinet_id):
-        if command.status not in {"no_answer", "unresolved"}:
-            continue
-        sent_by = command.published_at or _last_chance(command)
-        proof = asked_at is not None and asked_at > sent_by
-        opened = {n: _was_opened(world, cabinet, command, n, position) for n in command.cells}
-        if None in opened.values() or not (proof or all(opened.values())):
-            continue
-        if not any(opened.values()):
-            _not_executed(world, command)
-            continue
-        cells = {
-            n: CommandCell(cell_number=n, result="opened" if was else "not_executed")
-            for n, was in opened.items()
-        }
-        outcome = Outcome(cells=cells, position=position, is_present=True, inferred=True)
-        settle(world, cabinet, command, outcome)
-
-
-def _last_chance(command: Command) -> datetime:
-    """When the function that was to send it has ended for certain (terraform: its timeout)."""
-    made, deadline = command.created_at, command.deadline
-    latest: datetime = made + 2 * (deadline - made) + timedelta(seconds=30)
-    return latest
-
-
-def _was_opened(
-    world: World, cabinet: Cabinet, command: Command, number: int, position: tuple[int, int]
-) -> bool | None:
-    """Whether the cell was opened since its command: None where it cannot be told."""
-    cell = cabinet.cells[number]
-    booking = world.bookings.get(command.booking_id) if command.booking_id else None
-    hold = booking.holds.get(number) if booking else None
-    if cell.door == "open" or (hold and hold.state in _DONE):
-        return True
-    if cell.door == "unknown" or cell.content in {"unknown", "unidentified"}:
-        return None
-    # Not what the records say is in it: what was taken may have been seen elsewhere since.
-    before = hold or world.occupant(cell)
-    if cell.reported_id != (before.accumulator_id if before else None):
-        return True
-    # As it was: that is proof only if the message, or a newer one, has shown this very cell.
-    return False if cabinet.position(cell) >= position else None
-
-
-def _not_executed(world: World, command: Command) -> None:
+def not_executed(world: World, command: Command) -> None:
+    """It is proved that a command was not carried out: its booking may be unlocked again."""
     command.status, command.inferred, command.changed = "not_executed", True, True
-    booking = world.bookings.get(command.booking_id) if command.booking_id else None
+    booking = world.booking_of(command)
     if booking is not None:
         _advance(booking, command)
 
@@ -155,7 +99,7 @@ def _apply(
 ) -> None:
     """One cell that was asked for."""
     cell = cabinet.cells[result.cell_number]
-    booking = world.bookings.get(command.booking_id) if command.booking_id else None
+    booking = world.booking_of(command)
     hold = booking.holds.get(cell.cell_number) if booking else None
     if result.result in _DOORS:
         newer = outcome.inferred or cabinet.position(cell) > outcome.position
@@ -251,7 +195,7 @@ def _unasked(
     """A cell that nobody asked for: if it opened, what was in it left with the contractor."""
     world.note("cell_not_asked", f"cell {result.cell_number}: {result.result}")
     cell = cabinet.cells.get(result.cell_number)
-    booking = world.bookings.get(command.booking_id) if command.booking_id else None
+    booking = world.booking_of(command)
     if cell is None or result.result != "opened":
         return
     newer = cabinet.position(cell) > outcome.position
@@ -291,7 +235,7 @@ def _advance(booking: Booking, command: Command) -> None:
         return  # a later command is on its way
     if booking.status not in {"active", "unlocking", "failed"}:
         return
-    if any(hold.state in _DONE for hold in booking.holds.values()):
+    if any(hold.done for hold in booking.holds.values()):
         _conclude(booking)
     elif booking.status == "unlocking":
         booking.become("active")
@@ -308,7 +252,7 @@ def _conclude(booking: Booking) -> None:
         booking.become("returning")
         finish_return(booking)
         return
-    done = sum(hold.state in _DONE for hold in holds)
+    done = sum(hold.done for hold in holds)
     short = done < booking.requested and done < len(holds)
     booking.become("partially_completed" if short else "completed")
 

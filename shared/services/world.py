@@ -126,7 +126,11 @@ class World:
     def opener(self, cell: Cell) -> Booking | None:
         """The booking whose unlock opened the cell's door, which has not been closed since."""
         command = self.commands.get(cell.opened_by) if cell.opened_by else None
-        return self.bookings.get(command.booking_id) if command and command.booking_id else None
+        return self.booking_of(command) if command else None
+
+    def booking_of(self, command: Command) -> Booking | None:
+        """The booking whose cells the command is about."""
+        return self.bookings.get(command.booking_id) if command.booking_id else None
 
     # --- changes ------------------------------------------------------------------------------
 

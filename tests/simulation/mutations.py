@@ -16,7 +16,17 @@ from functions.mqtt_trigger import main as trigger
 from shared import db
 from shared.errors import DatabaseUnavailable
 from shared.repo import accumulators, anomalies, bookings, cabinets, commands, idempotency
-from shared.services import booking, dispatch, evidence, ingest, settlement, swap, unlock, world
+from shared.services import (
+    booking,
+    dispatch,
+    evidence,
+    inference,
+    ingest,
+    settlement,
+    swap,
+    unlock,
+    world,
+)
 
 Patch = pytest.MonkeyPatch
 Mutation = Callable[[Patch], object]
@@ -114,21 +124,21 @@ MUTATIONS: dict[str, Mutation] = {
     ),
     "a spontaneous report is a proof": lambda p: rewrite(
         p,
-        settlement,
+        inference,
         "infer",
         "proof = asked_at is not None and asked_at > sent_by",
         "proof = True",
     ),
     "a report asked for before is a proof": lambda p: rewrite(
         p,
-        settlement,
+        inference,
         "infer",
         "proof = asked_at is not None and asked_at > sent_by",
         "proof = asked_at is not None",
     ),
     "what may be sent still is taken for sent": lambda p: rewrite(
         p,
-        settlement,
+        inference,
         "_last_chance",
         "made + 2 * (deadline - made) + timedelta(seconds=30)",
         "deadline",
