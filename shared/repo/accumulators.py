@@ -1,8 +1,7 @@
 """Accumulators and the ledger of their movements."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
 from shared.db import Row, Tx
@@ -14,8 +13,7 @@ _COLUMNS = """accumulator_id, cabinet_id, cell_number, contractor_id, scooter_id
        charge_at, state_of_health, status"""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Location:
+class Location(NamedTuple):
     """A place as columns; all None is nowhere known."""
 
     cabinet_id: str | None = None
@@ -27,8 +25,7 @@ class Location:
 NOWHERE = Location()
 
 
-@dataclass(frozen=True, kw_only=True)
-class Move:
+class Move(NamedTuple):
     """An accumulator's change of place, and why."""
 
     accumulator_id: str
@@ -172,7 +169,7 @@ def move(tx: Tx, moves: Sequence[Move]) -> None:
         RETURNING movement_id"""
     for moves_of_round in _rounds(moves):
         rows = [
-            {**asdict(m), **asdict(m.to), "n": n} for n, m in enumerate(moves_of_round.values())
+            {**m._asdict(), **m.to._asdict(), "n": n} for n, m in enumerate(moves_of_round.values())
         ]
         if len(tx.batch(sql, rows)) != len(rows):
             raise LookupError("an accumulator that was to be moved does not exist")

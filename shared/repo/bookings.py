@@ -2,11 +2,13 @@
 
 from collections.abc import Collection, Mapping
 from operator import itemgetter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from shared.db import Row, Tx
-from shared.models.bookings import BookingRequest, BookingStatus
+
+if TYPE_CHECKING:  # mqtt_trigger needs no models of the API: its cold start would pay for them
+    from shared.models.bookings import BookingRequest, BookingStatus
 
 _BOOKING = """
     SELECT b.booking_id, b.cabinet_id, b.contractor_id, b.kind, b.requested, b.min_charge,
@@ -36,7 +38,7 @@ _EXPIRE = """
 
 
 def insert(
-    tx: Tx, booking_id: UUID, request: BookingRequest, *, min_charge: int, seconds: float
+    tx: Tx, booking_id: UUID, request: "BookingRequest", *, min_charge: int, seconds: float
 ) -> Row | None:
     """A booking that holds nothing yet; None if this id is there already.
 
@@ -139,7 +141,12 @@ def listing(tx: Tx, query: Mapping[str, Any]) -> list[Row]:
 
 
 def move_on(
-    tx: Tx, booking_id: UUID, *, since: BookingStatus, to: BookingStatus, command_id: UUID | None
+    tx: Tx,
+    booking_id: UUID,
+    *,
+    since: "BookingStatus",
+    to: "BookingStatus",
+    command_id: UUID | None,
 ) -> None:
     """Move a booking from one unfinished status to the next, if it is in `since`."""
     sql = """
@@ -149,7 +156,7 @@ def move_on(
     tx.write(sql, params)
 
 
-def finish(tx: Tx, booking_id: UUID, *, status: BookingStatus, state: str, reason: str) -> bool:
+def finish(tx: Tx, booking_id: UUID, *, status: "BookingStatus", state: str, reason: str) -> bool:
     """End an unfinished booking and what it still holds; False if it has ended already."""
     sql = """
         WITH ended AS (

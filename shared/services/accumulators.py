@@ -25,7 +25,7 @@ from shared.models.base import Page
 from shared.models.places import InCell
 from shared.repo import accumulators, cabinets, cells
 from shared.repo.accumulators import Move
-from shared.services import booking, place
+from shared.services import holds, place
 from shared.values import Id
 
 MovementId = Annotated[int, Field(ge=1, lt=2**63)]
@@ -113,7 +113,7 @@ def _lock(tx: Tx, accumulator_id: str, change: AccumulatorChange) -> Row:
     target = change.place.cabinet_id if isinstance(change.place, InCell) else None
     touched = {known["cabinet_id"], target} - {None}
     locked = cabinets.lock(tx, touched)
-    booking.write_expiry(tx, touched)
+    holds.write_expiry(tx, touched)
     if target is not None and not any(cabinet["cabinet_id"] == target for cabinet in locked):
         raise CellNotFound(detail="There is no such cabinet.")
     row = accumulators.lock(tx, [accumulator_id])[accumulator_id]

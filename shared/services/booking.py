@@ -1,6 +1,5 @@
 """Bookings: hold accumulators or free cells in one cabinet, or say that it cannot."""
 
-from collections.abc import Collection
 from uuid import UUID
 
 from shared import cursor
@@ -84,29 +83,3 @@ def listing(tx: Tx, query: BookingQuery) -> BookingPage:
         bookings=[Booking.model_validate(row) for row in rows[: query.limit]],
         next_cursor=cursor.encode(last["created_at"], last["booking_id"]) if last else None,
     )
-
-
-def refill_active(tx: Tx, booking_id: UUID) -> None:
-    """Hold others for what a booking has lost, if its cells are not being opened yet."""
-    found = get(tx, booking_id)
-    if found.status == "active":
-        refill(tx, found, [cell.cell_number for cell in found.cells if cell.state == "held"])
-
-
-def refill(tx: Tx, found: Booking, cells: list[int]) -> list[int]:
-    """Hold others for what an active booking has lost; its cells by number. None: it has failed."""
-    if len(cells) < found.requested:
-        bookings.expire_due(tx, [found.cabinet_id])
-        more = bookings.hold(tx, found.booking_id, found.requested - len(cells))
-        cells = sorted([*cells, *(row["cell_number"] for row in more)])
-    if not cells:
-        bookings.finish(
-            tx, found.booking_id, status="failed", state="released", reason="nothing_left"
-        )
-    return cells
-
-
-def write_expiry(tx: Tx, cabinet_ids: Collection[str]) -> None:
-    """Write down what has expired in these locked cabinets."""
-    if cabinet_ids:
-        bookings.expire_due(tx, cabinet_ids)

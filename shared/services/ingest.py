@@ -15,7 +15,7 @@ from shared.db import Row, Tx
 from shared.messages import AnyMessage, CellEvent, CellState, CommandResult, Hello, StateReport
 from shared.protocols import Undecodable, codecs
 from shared.repo import cabinets
-from shared.services import booking, evidence, inference, settlement
+from shared.services import evidence, holds, inference, settlement
 from shared.services.records import Cabinet, Command
 from shared.services.world import World
 
@@ -54,7 +54,7 @@ def apply(tx: Tx, envelopes: Sequence[Envelope]) -> int:
     evidence.end_holds(world)
     heard = {letter.cabinet_id for letter in letters} & world.cabinets.keys()
     for short in world.save(heard):
-        booking.refill_active(tx, short.booking_id)
+        holds.refill_active(tx, short.booking_id)
     for anomaly in world.anomalies:
         log.warning("anomaly", **{name: anomaly[name] for name in anomaly.keys() - {"payload"}})
     return len(world.anomalies)
@@ -95,7 +95,7 @@ def _load(tx: Tx, world: World, letters: list[Letter]) -> None:
         locked |= {row["cabinet_id"]: row for row in cabinets.lock(tx, wanted)}
         # An accumulator may have come into yet another cabinet before the locks were there.
         wanted = cabinets.of_accumulators(tx, named) - locked.keys()
-    booking.write_expiry(tx, locked)
+    holds.write_expiry(tx, locked)
     world.load(
         list(locked.values()),
         accumulator_ids=named,

@@ -28,7 +28,7 @@ def location(wanted: Place | Nowhere) -> Location:
 
 def of(row: Mapping[str, Any]) -> Location:
     """The columns of the place that an accumulator's row names."""
-    return Location(**{name: row[name] for name in vars(NOWHERE)})
+    return Location(**{name: row[name] for name in Location._fields})
 
 
 def accumulator(row: Mapping[str, Any]) -> Accumulator:

@@ -8,7 +8,7 @@ from shared.models.accumulators import Accumulator
 from shared.models.swaps import Swap, SwapRequest
 from shared.repo import accumulators, bookings, cabinets
 from shared.repo.accumulators import NOWHERE, Location, Move
-from shared.services import booking, place
+from shared.services import holds, place
 
 
 def record(tx: Tx, swap_id: UUID, request: SwapRequest) -> Swap:
@@ -26,7 +26,7 @@ def record(tx: Tx, swap_id: UUID, request: SwapRequest) -> Swap:
         accumulators.move(tx, _moves(swap_id, request, rows))
         for id_ in rows:
             for booking_id in bookings.release_accumulator(tx, id_):
-                booking.refill_active(tx, booking_id)
+                holds.refill_active(tx, booking_id)
         movement = accumulators.moved_by_swap(tx, swap_id, request.installed_accumulator_id)
     return _answer(tx, request, movement or {})
 

@@ -12,7 +12,7 @@ from shared.errors import BookingExpired, BookingNotActive, BookingNotFound, Cab
 from shared.models.bookings import Booking, BookingCell
 from shared.models.commands import CellResult, Unlock
 from shared.repo import bookings, cabinets, commands
-from shared.services import booking, dispatch
+from shared.services import booking, dispatch, holds
 from shared.services.dispatch import Publisher
 
 
@@ -64,7 +64,10 @@ def _decide(booking_id: UUID, asker: Asker) -> Step:
         if found.status != "active":
             return _existing(tx, found, cabinet)
         booking.check_in_service(cabinet, asker.settings)
-        cells = booking.refill(tx, found, bookings.release_unfit(tx, booking_id))
+        fit = bookings.release_unfit(tx, booking_id)
+        cells = holds.refill(
+            tx, booking_id, fit, cabinet_id=found.cabinet_id, requested=found.requested
+        )
         if cells:
             return _new(tx, found, cells, cabinet, asker)
     # Only now, so that the booking's failure is committed.

@@ -20,6 +20,7 @@ from shared.services import (
     booking,
     dispatch,
     evidence,
+    holds,
     inference,
     ingest,
     settlement,
@@ -258,7 +259,7 @@ MUTATIONS: dict[str, Mutation] = {
         p, cabinets, "lock_of_booking", "tx.first", "tx.one"
     ),
     "what is active again after its time is in the way": lambda p: rewrite(
-        p, booking, "refill", "bookings.expire_due(tx, [found.cabinet_id])", "pass"
+        p, holds, "refill", "bookings.expire_due(tx, [cabinet_id])", "pass"
     ),
     "a swap does not lock the cabinet that an accumulator came into": lambda p: rewrite(
         p, swap, "_lock", "request.reconcile and came", "False"
