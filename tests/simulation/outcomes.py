@@ -25,6 +25,8 @@ def ended(sim: Scene, call: Call) -> None:
 def answered(sim: Scene, call: Call, request: Request) -> None:
     """A request was answered, or its function ended without an answer."""
     ended(sim, call)
+    if request.swap is not None:
+        _swap_ended(sim, request.swap, call)
     if call.failed:
         sim.memory.unanswered.append(request)
         return
@@ -39,8 +41,6 @@ def answered(sim: Scene, call: Call, request: Request) -> None:
         _check_unlocked(sim, answer.body)
     if answer.status == 503 and answer.body["code"] == "queue_unavailable":
         _check_taken_back(sim, request)
-    if request.swap is not None and not answer.replayed:
-        _swap_answered(sim, request.swap, answer)
     if (request.method, request.resource, answer.status) == _REMOVED:
         sim.memory.forget_cabinet(dict(request.parameters)["cabinet_id"])
 
@@ -85,7 +85,14 @@ def _cabinet_of(sim: Scene, booking_id: str) -> str:
     return next(b.cabinet_id for b in sim.memory.bookings if b.booking_id == booking_id)
 
 
-def _swap_answered(sim: Scene, index: int, answer: Answer) -> None:
+def _swap_ended(sim: Scene, index: int, call: Call) -> None:
+    answer: Answer | None = call.result
+    if answer is None or answer.status == 503:
+        if call.commits:
+            _came_too_late(sim, index)
+        return
+    if answer.replayed:
+        return
     known = sim.memory.swap_ids.get(index)
     if answer.status == 200:
         sim.memory.swap_ids[index] = answer.body["swap_id"]
@@ -105,33 +112,50 @@ def _has_twin(sim: Scene, index: int) -> bool:
     return bool({*sim.memory.swaps[index][2:]} & sim.world.twins)
 
 
-def _taken_out(sim: Scene, index: int, scooter: str) -> set[str]:
-    """What a swap moved out of its scooter; the swap that put it there may be answered later."""
-    rows = sim.database.query(
-        """SELECT accumulator_id FROM movements
-            WHERE swap_id::text = %(swap_id)s AND from_scooter_id = %(scooter)s""",
-        swap_id=sim.memory.swap_ids[index],
-        scooter=scooter,
-    )
-    return {row["accumulator_id"] for row in rows}
-
-
 def _swapped(sim: Scene, index: int) -> None:
-    """A swap's report was taken; if it came too late, it may have confused the records."""
+    """A swap's report was taken: what it told is known."""
     again = index in sim.memory.confirmed  # then it says what was so at the first time
     sim.memory.confirmed.add(index)
-    contractor, scooter, installed, removed = sim.memory.swaps[index]
-    places, claims, unsure = sim.world.places(), sim.world.claims, sim.world.unsure
-    told = {installed: scooter} | ({removed: contractor} if removed else {})
+    if not _came_too_late(sim, index) and not again:
+        unsure = sim.world.unsure
+        for accumulator_id, place in _told(sim, index).items():
+            sim.world.claims[accumulator_id] = None if accumulator_id in unsure else place
+
+
+def _came_too_late(sim: Scene, index: int) -> bool:
+    """Whether a swap was recorded, or may have been, when it was so no longer.
+
+    Then it may have confused the records.
+    """
+    _, scooter, installed, _ = sim.memory.swaps[index]
+    places, claims, told = sim.world.places(), sim.world.claims, _told(sim, index)
     if all(places[id_] == place for id_, place in told.items()):
-        for accumulator_id, place in () if again else told.items():
-            claims[accumulator_id] = None if accumulator_id in unsure else place
-        return
+        return False
     sim.memory.overtake({*told})
     confused = {*told} | {i for i, place in claims.items() if place == scooter}
-    confused |= _taken_out(sim, index, scooter)
+    confused |= _taken_out(sim, scooter, installed)
     claims.update(dict.fromkeys(confused))
-    unsure |= confused
+    sim.world.unsure |= confused
+    return True
+
+
+def _told(sim: Scene, index: int) -> dict[str, str]:
+    """The accumulators that a swap's report names, and where it says they are now."""
+    contractor, scooter, installed, removed = sim.memory.swaps[index]
+    return {installed: scooter} | ({removed: contractor} if removed else {})
+
+
+def _taken_out(sim: Scene, scooter: str, installed: str) -> set[str]:
+    """What was moved out of a scooter for another; what put it there may be answered later."""
+    rows = sim.database.query(
+        """SELECT accumulator_id FROM movements
+            WHERE from_scooter_id = %(scooter)s AND swap_id IN (
+                  SELECT swap_id FROM movements
+                   WHERE accumulator_id = %(installed)s AND to_scooter_id = %(scooter)s)""",
+        scooter=scooter,
+        installed=installed,
+    )
+    return {row["accumulator_id"] for row in rows}
 
 
 def taken(sim: Scene, call: Call, batch: list[Message]) -> None:
