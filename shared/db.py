@@ -81,6 +81,14 @@ class Tx:
         if rows:
             self.write(sql, {"rows": json.dumps(rows, default=str)})
 
+    def mark(self) -> None:
+        """Where `go_back` goes to."""
+        self.write("SAVEPOINT mark", {})
+
+    def go_back(self) -> None:
+        """Give back all that was locked, and undo all that was done, since the mark."""
+        self.execute("ROLLBACK TO SAVEPOINT mark")
+
     def _run(self, sql: str, params: Params | None) -> psycopg2.extensions.cursor:
         """Send a statement; what opens a transaction goes with its first, in the same message.
 

@@ -255,13 +255,8 @@ def taken_by_swap(tx: Tx, swap_id: UUID, contractor_id: str) -> list[str]:
 
 def lock_scooter(tx: Tx, scooter_id: str) -> None:
     """Let no other swap change what is in this scooter until the transaction ends."""
-    sql = "SELECT pg_advisory_xact_lock(hashtextextended(%(scooter_id)s, 0)); SAVEPOINT scooter"
+    sql = "SELECT pg_advisory_xact_lock(hashtextextended(%(scooter_id)s, 0))"
     tx.execute(sql, {"scooter_id": scooter_id})
-
-
-def unlock(tx: Tx) -> None:
-    """Give back all that was locked, and undo all that was done, since the scooter was locked."""
-    tx.execute("ROLLBACK TO SAVEPOINT scooter")
 
 
 def in_scooter(tx: Tx, scooter_id: str) -> list[str]:

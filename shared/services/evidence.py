@@ -191,10 +191,11 @@ def _arrive(world: World, cabinet: Cabinet, sight: Sight, claim: str) -> None:
             return  # the command's settlement will say where the occupant is
         # It has not departed: the same message shows it in another cell.
         world.move(occupant, NOWHERE, "reported", discrepancy=True)
-    if _claimed_elsewhere(world, found):
+    home = _claimed_elsewhere(world, found)
+    if home is not None:
         if not sight.is_new:
             return  # both cells keep saying so; the one that said it last holds the place
-        _note_duplicate(world, found, cell)
+        _contradict(world, found, home, cell)
     if found.status in {"missing", "retired"}:
         world.note(f"{found.status}_found", f"cell {cell.cell_number}: {claim}")
         found.read(status="quarantined")
@@ -245,14 +246,21 @@ def _awaited(
     return next(of_cell, None) or next(of_bag, None)
 
 
-def _claimed_elsewhere(world: World, accumulator: Accumulator) -> bool:
-    """Whether the cell where it is by the records still says, too, that it is there."""
+def _claimed_elsewhere(world: World, accumulator: Accumulator) -> Cell | None:
+    """The cell where it is by the records, if that still says, too, that it is there."""
     place = accumulator.place
-    home = world.cabinets.get(place.cabinet_id) if place.cabinet_id else None
-    return (
-        home is not None
-        and home.cells[place.cell_number or 0].reported_id == accumulator.accumulator_id
-    )
+    if place.cabinet_id is None or place.cell_number is None:
+        return None
+    home = world.cabinets[place.cabinet_id].cells[place.cell_number]
+    return home if home.reported_id == accumulator.accumulator_id else None
+
+
+def _contradict(world: World, found: Accumulator, home: Cell, cell: Cell) -> None:
+    """It is seen in a cell, and another one has not said yet that it has left."""
+    if _commanded(world, home):  # it has, by that door; or that cell will say so again
+        home.set(content="unknown", reported_id=None)
+    else:
+        _note_duplicate(world, found, cell)
 
 
 def _note_duplicate(world: World, accumulator: Accumulator, cell: Cell) -> None:

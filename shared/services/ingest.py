@@ -90,18 +90,18 @@ def _load(tx: Tx, world: World, letters: list[Letter]) -> None:
     named = {id_ for letter in letters for id_ in _accumulator_ids(letter.message)}
     wanted = {letter.cabinet_id for letter in letters} | cabinets.of_accumulators(tx, named)
     wanted |= {anomaly["cabinet_id"] for anomaly in world.anomalies} - {None}
-    locked: dict[str, Row] = {}
-    while wanted:
-        locked |= {row["cabinet_id"]: row for row in cabinets.lock(tx, wanted)}
-        # An accumulator may have come into yet another cabinet before the locks were there.
-        wanted = cabinets.of_accumulators(tx, named) - locked.keys()
-    holds.write_expiry(tx, locked)
-    world.load(
-        list(locked.values()),
-        accumulator_ids=named,
-        boot_ids={letter.message.boot_id for letter in letters},
-        command_ids={id_ for letter in letters if (id_ := _command_id(letter.message))},
-    )
+    boot_ids = {letter.message.boot_id for letter in letters}
+    command_ids = {id_ for letter in letters if (id_ := _command_id(letter.message))}
+    tx.mark()
+    while True:
+        locked = cabinets.lock(tx, wanted)
+        holds.write_expiry(tx, [row["cabinet_id"] for row in locked])
+        world.load(locked, accumulator_ids=named, boot_ids=boot_ids, command_ids=command_ids)
+        if not (came := world.not_locked(named)):
+            break
+        # Into yet another cabinet, before all was locked: cabinets are locked at once, in order.
+        tx.go_back()
+        wanted |= came
 
 
 def _take(world: World, cabinet: Cabinet, message: AnyMessage) -> None:

@@ -34,13 +34,14 @@ def record(tx: Tx, swap_id: UUID, request: SwapRequest) -> Swap:
 def _lock(tx: Tx, request: SwapRequest) -> dict[str, Row]:
     """Lock the two accumulators, and whatever else the records put into the scooter."""
     accumulators.lock_scooter(tx, request.scooter_id)
+    tx.mark()
     while True:
         rows, cabinet_ids = _attempt_lock(tx, request)
         came = {row["cabinet_id"] for row in rows.values()} - {None} - cabinet_ids
         if not (request.reconcile and came):
             break
         # Recorded in a cell in the meantime: its cabinet is to be locked before it.
-        accumulators.unlock(tx)
+        tx.go_back()
     named = {request.installed_accumulator_id, request.removed_accumulator_id}
     # The others may have been taken out of the scooter before they were locked.
     at = request.scooter_id

@@ -53,8 +53,13 @@ class World:
         boot_ids: Collection[str],
         command_ids: Collection[UUID],
     ) -> None:
-        """Read all there is of the `locked` cabinets, and what the messages name besides."""
+        """Read all there is of the `locked` cabinets, and what the messages name besides.
+
+        Once more, if it must be.
+        """
         tx, ids = self._tx, [row["cabinet_id"] for row in locked]
+        for known in (self.cabinets, self.commands, self.bookings, self._bookings_of):
+            known.clear()
         for row in locked:
             fields = {name: row[name] for name in Cabinet.__dataclass_fields__ if name in row}
             self.cabinets[row["cabinet_id"]] = Cabinet(**fields)
@@ -76,11 +81,13 @@ class World:
         self._load_accumulators(ids, {*accumulator_ids, *held})
 
     def _load_accumulators(self, cabinet_ids: list[str], named: Collection[str]) -> None:
+        self.accumulators.clear()
+        self._at.clear()
+        # Before it is read what is in cells: what comes into one until then is seen there.
+        locked = accumulators.lock_outside(self._tx, named) if named else []
         for row in accumulators.in_cells(self._tx, cabinet_ids, named):
             place = Location(cabinet_id=row.pop("cabinet_id"), cell_number=row.pop("cell_number"))
             self._know(Accumulator(**row, place=place))
-        others = [i for i in named if i not in self.accumulators]
-        locked = accumulators.lock_outside(self._tx, others) if others else []
         for row in accumulators.outside(self._tx, locked) if locked else []:
             place = Location(
                 contractor_id=row.pop("contractor_id"), scooter_id=row.pop("scooter_id")
@@ -98,6 +105,11 @@ class World:
             self.bookings[row["booking_id"]].holds[row["cell_number"]] = Hold(**row)
 
     # --- questions ----------------------------------------------------------------------------
+
+    def not_locked(self, accumulator_ids: Collection[str]) -> set[str]:
+        """The cabinets that these accumulators are in, and that have not been loaded."""
+        known = (self.accumulators[i] for i in accumulator_ids if i in self.accumulators)
+        return {a.place.cabinet_id for a in known if a.place.cabinet_id} - self.cabinets.keys()
 
     def occupant(self, cell: Cell) -> Accumulator | None:
         """The accumulator that is in the cell by the records."""

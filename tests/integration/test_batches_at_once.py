@@ -1,10 +1,12 @@
 """Batches of messages that are applied at the same time as something else."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 from uuid import uuid4
+
+import pytest
 
 from local.cabinet.hardware import Accumulator
 from shared import db, events
@@ -62,6 +64,50 @@ def test_a_batch_that_waited_for_a_swap_knows_of_it(service: Service) -> None:
         swap.record(tx, uuid4(), report)
         begin()
     assert service.causes("C-1.A-1")[-3:] == ["issued", "swapped", "reported"]
+    service.check_invariants()
+
+
+def test_a_batch_locks_its_cabinets_at_once_also_one_that_an_accumulator_came_into(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hardware = service.add_cabinet("C-1")
+    report = service.add_cabinet("C-2", charges=[90]).state_report()
+    hardware.cells[1].accumulator = Accumulator("C-2.A-1", 90)
+    said = {"messages": [record("C-1", hardware.state_report())]}
+    lock, locked = cabinets.lock, []
+
+    def spied(tx: db.Tx, cabinet_ids: Collection[str]) -> list[db.Row]:
+        locked.append(([*sorted(cabinet_ids)], is_locked(service, "C-2")))
+        return lock(tx, cabinet_ids)
+
+    def deliver() -> None:
+        service.deliver(("C-2", report))
+
+    with waited_for(service, deliver) as begin, db.transaction() as tx:
+        ingest.apply(tx, events.envelopes(said))
+        monkeypatch.setattr(cabinets, "lock", spied)
+        begin()
+    assert locked == [(["C-2"], True), (["C-1", "C-2"], False)]
+    service.check_invariants()
+
+
+def test_what_two_cabinets_report_at_once_is_a_duplicate(service: Service) -> None:
+    service.post("/v1/accumulators", {"accumulator_id": "A-9", "contractor_id": "T-1"})
+    reports = []
+    for cabinet_id in ("C-1", "C-2"):
+        hardware = service.add_cabinet(cabinet_id)
+        hardware.cells[1].accumulator = Accumulator("A-9", 90)
+        reports.append(hardware.state_report())
+    said = {"messages": [record("C-1", reports[0])]}
+
+    def deliver() -> None:
+        service.deliver(("C-2", reports[1]))
+
+    with waited_for(service, deliver) as begin, db.transaction() as tx:
+        ingest.apply(tx, events.envelopes(said))
+        begin()
+    assert service.anomalies() == ["duplicate_accumulator"]
+    assert service.place("A-9") == {"cabinet_id": "C-2", "cell_number": 1}
     service.check_invariants()
 
 

@@ -131,6 +131,39 @@ def test_e35_one_id_in_two_cabinets_is_quarantined_where_it_was_seen_last(
     service.check_invariants()
 
 
+def test_e35_what_a_command_without_an_answer_let_out_is_no_duplicate_elsewhere(
+    service: Service,
+) -> None:
+    service.add_cabinet("C-1", charges=[90])
+    service.add_cabinet("C-2", cells=1)
+    issue = service.book()
+    service.hold_messages = True
+    assert service.unlock(issue).status == 504
+    taken = service.take(1)
+    service.hold_messages = False
+    service.unlock(service.book(kind="return", cabinet_id="C-2"))
+    service.put(1, taken, "C-2")
+    service.deliver_waiting()
+    assert service.place("C-1.A-1") == {"cabinet_id": "C-2", "cell_number": 1}
+    assert service.get("/v1/accumulators/C-1.A-1")["status"] == "in_service"
+    assert service.booking(issue)["status"] == "completed"
+    assert service.anomalies() == []
+    service.check_invariants()
+
+
+def test_e35_it_is_one_when_its_cell_says_again_that_it_is_there(service: Service) -> None:
+    service.add_cabinet("C-1", charges=[90])
+    service.add_cabinet("C-2")
+    service.lose_commands = True
+    assert service.unlock(service.book()).status == 504
+    state_report(service, cell(1, "C-1.A-1"), cabinet_id="C-2")
+    assert service.anomalies() == []
+    service.report("C-1")
+    assert service.anomalies() == ["duplicate_accumulator"]
+    assert service.get("/v1/accumulators/C-1.A-1")["status"] == "quarantined"
+    service.check_invariants()
+
+
 @pytest.mark.parametrize("other", ["C-1", "C-2"])
 def test_e35_two_that_keep_claiming_one_id_do_not_fill_the_ledger(
     service: Service, other: str

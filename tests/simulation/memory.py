@@ -15,12 +15,12 @@ class Violation(Exception):
 
 @dataclass(frozen=True)
 class Sent:
-    """An unlock that was published, and what was then in its cells."""
+    """An unlock that was published; what was then in its cells, and what was recorded there."""
 
     command_id: str
     booking_id: str
     cabinet_id: str
-    contents: dict[int, str | None]
+    contents: dict[int, set[str | None]]
     at: float
 
 

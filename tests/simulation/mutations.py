@@ -241,6 +241,12 @@ MUTATIONS: dict[str, Mutation] = {
     "a batch does not lock the cabinet that it cannot read": lambda p: rewrite(
         p, ingest, "_load", 'anomaly["cabinet_id"] for anomaly in world.anomalies', "None"
     ),
+    "a batch locks cabinets as it meets them": lambda p: rewrite(
+        p, ingest, "_load", "tx.go_back()", "pass"
+    ),
+    "what an unlock in doubt let out is taken for two": lambda p: rewrite(
+        p, evidence, "_contradict", "if _commanded(world, home):", "if False:"
+    ),
     "a transaction goes on over another connection": lambda p: rewrite(
         p,
         db.Tx,

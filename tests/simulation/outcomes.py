@@ -214,11 +214,16 @@ def published(sim: Scene, publication: Publication) -> None:
         id=command["command_id"],
     )
     cabinet_id = publication.device_id or ""
+    rows = sim.database.query(
+        "SELECT cell_number, accumulator_id FROM accumulators WHERE cabinet_id = %(cabinet_id)s",
+        cabinet_id=cabinet_id,
+    )
+    recorded = {row["cell_number"]: row["accumulator_id"] for row in rows}
     sent = Sent(
         command["command_id"],
         row["booking_id"],
         cabinet_id,
-        {n: sim.world.content((cabinet_id, n)) for n in command["cells"]},
+        {n: {sim.world.content((cabinet_id, n)), recorded.get(n)} for n in command["cells"]},
         sim.clock.now().timestamp(),
     )
     if row["booking_id"] is not None:
@@ -235,7 +240,7 @@ def _check_not_doubled(sim: Scene, earlier: Sent, sent: Sent) -> None:
     opened = sim.world.executed.get(earlier.command_id, set())
     for number in earlier.contents.keys() & sent.contents.keys():
         spot = (sent.cabinet_id, number)
-        undone = earlier.contents[number] in _seen_behind(sim, earlier.command_id, spot)
+        undone = earlier.contents[number] & _seen_behind(sim, earlier.command_id, spot)
         if spot in sim.world.liars:
             continue
         if may_arrive or (number in opened and not undone):
@@ -243,9 +248,9 @@ def _check_not_doubled(sim: Scene, earlier: Sent, sent: Sent) -> None:
             sim.found.append(Violation("I4 no door is commanded open twice", detail))
 
 
-def _seen_behind(sim: Scene, command_id: str, spot: Spot) -> list[str | None]:
+def _seen_behind(sim: Scene, command_id: str, spot: Spot) -> set[str | None]:
     """What was behind the closed door: now, and when it was closed after that command."""
     cell = sim.world.units[spot[0]].hardware.cells[spot[1]]
-    now = [sim.world.content(spot)] if cell.door == "closed" else []
+    now = {sim.world.content(spot)} if cell.door == "closed" else set()
     left = sim.world.left
-    return [*now, *([left[command_id, spot]] if (command_id, spot) in left else [])]
+    return now | ({left[command_id, spot]} if (command_id, spot) in left else set())
