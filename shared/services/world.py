@@ -55,7 +55,7 @@ class World:
     ) -> None:
         """Read all there is of the `locked` cabinets, and what the messages name besides.
 
-        Once more, if it must be.
+        Read again, it forgets what it had read.
         """
         tx, ids = self._tx, [row["cabinet_id"] for row in locked]
         for known in (self.cabinets, self.commands, self.bookings, self._bookings_of):
