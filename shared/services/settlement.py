@@ -136,6 +136,9 @@ def _opened(
             hold.become("opened", finished=False)
         return
     left = _what_left(world, cell, hold, result)
+    if left.issued_by not in {None, command.command_id}:
+        hold.become("failed", finished=True, reason="moved")
+        return
     back = newer and cell.door == "closed" and cell.reported_id == left.accumulator_id
     hold.become("opened", finished=True, reason="not_collected" if back else None)
     if back or world.occupant(cell) is not left:
@@ -210,10 +213,6 @@ def _unasked(
             discrepancy=True,
         )
         _count_instead(booking, occupant, result)
-        for other, hold in world.held(cabinet.cabinet_id):
-            if hold.cell_number == cell.cell_number and other is not booking:
-                hold.become("released", finished=True, reason="moved")
-                other.wants_more = other.status == "active"
     _move_door(world, cell, (command, result, newer), outcome)
     if booking is not None:
         _leave_open(cell)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,11 @@ from tests.service import Service, running
 def service(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
     with running(database_url, monkeypatch, UNLOCK_WAIT_SECONDS="0.05") as service:
         yield service
+
+
+def cells_of(service: Service, booking: Any) -> list[tuple[str, str]]:
+    """What a booking has held, and what became of it."""
+    return [(c["accumulator_id"], c["state"]) for c in service.booking(booking)["cells"]]
 
 
 # --- E09: strangers -------------------------------------------------------------------------------
@@ -83,6 +89,24 @@ def test_e10_what_left_an_unasked_cell_is_no_longer_held_for_another(service: Se
     service.unlock(mine)
     assert service.booking(other)["status"] == "failed"
     assert service.booking(other)["cells"][0]["reason"] == "moved"
+    service.check_invariants()
+
+
+def test_e10_an_unlock_without_an_answer_does_not_issue_what_another_one_let_out(
+    service: Service,
+) -> None:
+    hardware = service.add_cabinet(charges=[95, 90, 85])
+    mine, other = service.book(contractor_id="T-1"), service.book(contractor_id="T-2")
+    service.lose_commands = True
+    assert service.unlock(other).status == 504
+    service.lose_commands = False
+    hardware.firmware = replace(hardware.firmware, substitutes={1: 2})
+    service.unlock(mine)
+    assert service.place("C-1.A-2") == {"contractor_id": "T-1"}
+    assert cells_of(service, other) == [("C-1.A-2", "held")]  # until it is known what it did
+    service.report()
+    assert cells_of(service, other) == [("C-1.A-2", "failed"), ("C-1.A-3", "held")]
+    assert service.unlock(other).body["status"] == "completed"
     service.check_invariants()
 
 

@@ -241,6 +241,16 @@ MUTATIONS: dict[str, Mutation] = {
     "a batch does not lock the cabinet that it cannot read": lambda p: rewrite(
         p, ingest, "_load", 'anomaly["cabinet_id"] for anomaly in world.anomalies', "None"
     ),
+    "what another command lets out is held no more": lambda p: rewrite(
+        p,
+        settlement,
+        "_unasked",
+        "_count_instead(booking, occupant, result)",
+        """_count_instead(booking, occupant, result)
+        for _, hold in world.held(cabinet.cabinet_id):
+            if hold.accumulator_id == occupant.accumulator_id:
+                hold.become("released", finished=True, reason="moved")""",
+    ),
     "a batch locks cabinets as it meets them": lambda p: rewrite(
         p, ingest, "_load", "tx.go_back()", "pass"
     ),
