@@ -53,6 +53,8 @@ class Network:
         """Records for the trigger, in the order in which the broker got them."""
         self.delivered: list[Message] = []
         """Records that the trigger has taken; they may come again."""
+        self.forgotten: list[Message] = []
+        """Of them, those that nobody knows any more."""
         self.watch: Callable[[Publication], None] = lambda _: None
         """Told of every publication, on the thread of its call."""
         self._events = 0
@@ -115,13 +117,17 @@ class Network:
 
     def is_late(self, record: Message) -> bool:
         """Whether the trigger has taken later words of its cabinet before."""
-        if record in self.delivered:
+        if record in self.delivered and record not in self.forgotten:
             return False  # it comes again
         device_id, number = record["details"]["device_id"], _number(record)
         return any(
             one["details"]["device_id"] == device_id and _number(one) > number
             for one in self.delivered
         )
+
+    def forget(self, device_id: str) -> None:
+        """Its cabinet was removed: to another with its id, all that it has said is news."""
+        self.forgotten += [r for r in self.delivered if r["details"]["device_id"] == device_id]
 
     def idle(self) -> bool:
         """Whether nothing is on its way."""

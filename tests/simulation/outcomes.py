@@ -42,7 +42,9 @@ def answered(sim: Scene, call: Call, request: Request) -> None:
     if answer.status == 503 and answer.body["code"] == "queue_unavailable":
         _check_taken_back(sim, request)
     if (request.method, request.resource, answer.status) == _REMOVED:
-        sim.memory.forget_cabinet(dict(request.parameters)["cabinet_id"])
+        cabinet_id = dict(request.parameters)["cabinet_id"]
+        sim.memory.forget_cabinet(cabinet_id)
+        sim.network.forget(cabinet_id)
 
 
 def _remember(sim: Scene, request: Request, body: Any) -> None:
@@ -64,8 +66,11 @@ def _check_unlocked(sim: Scene, body: Any) -> None:
 
 
 def _check_taken_back(sim: Scene, request: Request) -> None:
-    """Nothing was sent: the booking is as it was, unless another caller unlocks it."""
+    """Nothing was sent: the booking is as it was, unless another caller unlocks it, or died."""
     if any(call.name.startswith("unlock") and call.state != "done" for call in sim.calls):
+        return
+    died = {(other.resource, other.parameters) for other in sim.memory.unanswered}
+    if (request.resource, request.parameters) in died:
         return
     rows = sim.database.query(
         """SELECT command_id::text AS command_id FROM commands
