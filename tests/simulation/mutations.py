@@ -194,6 +194,7 @@ MUTATIONS: dict[str, Mutation] = {
     ),
     "what is in a scooter is read before it is locked": lambda p: _all(
         rewrite(p, accumulators, "lock_scooter", "tx.execute", "(lambda *_: None)"),
+        rewrite(p, db.Tx, "mark", "self.write", "(lambda *_: None)"),
         rewrite(p, swap, "_lock", ' if i in named or row["scooter_id"] == at', ""),
     ),
     "a swap is not known by its id": lambda p: rewrite(
