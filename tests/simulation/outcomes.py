@@ -174,7 +174,7 @@ def taken(sim: Scene, call: Call, batch: list[Message]) -> None:
     for record in batch:
         if sim.network.is_late(record):
             sim.overtaken(record)
-    sim.network.delivered += batch
+        sim.network.delivered.append(record)
     for record in batch:
         message = message_of(record)
         if message.get("type") == "command_result":
