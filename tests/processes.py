@@ -12,9 +12,13 @@ ROOT = Path(__file__).parents[1]
 
 @contextmanager
 def another_python(script: str, *arguments: object) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A Python that runs `script`, and the first line that it prints; killed afterwards."""
+    """A Python that runs `script`, and the first line that it prints; killed afterwards.
+
+    Its standard input ends when this process does, however that ends.
+    """
     command = [sys.executable, "-c", script, *map(str, arguments)]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, text=True) as process:
         try:
             assert process.stdout is not None
             yield process, process.stdout.readline().strip()

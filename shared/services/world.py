@@ -58,7 +58,14 @@ class World:
         Read again, it forgets what it had read.
         """
         tx, ids = self._tx, [row["cabinet_id"] for row in locked]
-        for known in (self.cabinets, self.commands, self.bookings, self._bookings_of):
+        for known in (
+            self.cabinets,
+            self.commands,
+            self.bookings,
+            self._bookings_of,
+            self.accumulators,
+            self._at,
+        ):
             known.clear()
         for row in locked:
             fields = {name: row[name] for name in Cabinet.__dataclass_fields__ if name in row}
@@ -81,8 +88,6 @@ class World:
         self._load_accumulators(ids, {*accumulator_ids, *held})
 
     def _load_accumulators(self, cabinet_ids: list[str], named: Collection[str]) -> None:
-        self.accumulators.clear()
-        self._at.clear()
         # Before it is read what is in cells: what comes into one until then is seen there.
         locked = accumulators.lock_outside(self._tx, named) if named else []
         for row in accumulators.in_cells(self._tx, cabinet_ids, named):

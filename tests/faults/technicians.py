@@ -12,6 +12,7 @@ from uuid import uuid4
 
 from local.cabinet.control import Refused
 from tests.faults.cloud import CABINETS, Cloud
+from tests.waiting import wait_until
 
 SCOOTERS = 2
 _PATIENCE_SECONDS = 300
@@ -177,7 +178,7 @@ class Technician(Thread):
                 if path == _BOOKINGS:
                     return 409, {"code": _ABANDONED}
                 headers = {}
-            time.sleep(self._rng.uniform(0.02, 0.2))
+            time.sleep(self._rng.uniform(0.02, 0.2))  # as callers pause before they ask again
         raise TimeoutError(f"{method} {path} was never answered")
 
     def _try_once(
@@ -243,15 +244,19 @@ class Technician(Thread):
 
     def _try(self, cabinet_id: str, number: int, act: Callable[[Any, list[str]], bool]) -> None:
         """Look and act, until it is done; the simulated world may be away."""
-        deadline = time.monotonic() + _PATIENCE_SECONDS
-        while time.monotonic() < deadline:
+
+        def is_done() -> bool:
             try:
                 truth = self._cloud.control.cabinet(cabinet_id)
-                if act(truth["cells"][number - 1], truth["bags"].get(self.name, [])):
-                    return
+                return act(truth["cells"][number - 1], truth["bags"].get(self.name, []))
             except Refused:
-                time.sleep(0.05)
-        raise TimeoutError(f"{self.name} cannot get at cell {number} of {cabinet_id}")
+                return False
+
+        try:
+            wait_until(is_done, seconds=_PATIENCE_SECONDS)
+        except TimeoutError as error:
+            text = f"{self.name} cannot get at cell {number} of {cabinet_id}"
+            raise TimeoutError(text) from error
 
 
 def _name(error: Exception) -> str:

@@ -15,11 +15,11 @@ from tests.processes import another_python, is_free
 from tests.waiting import wait_until
 
 OWNER = """
-import sys, time
+import sys
 from pathlib import Path
 from local.broker import Broker
 print(Broker(Path(sys.argv[1]), engine=sys.argv[2]).start().port, flush=True)
-time.sleep(600)
+sys.stdin.read()
 """
 DEVICE = ("C-001", DEVICE_PASSWORD)
 EVENTS = "$devices/C-001/events"

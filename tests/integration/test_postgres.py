@@ -23,11 +23,11 @@ from tests.processes import ROOT, another_python, is_free
 from tests.waiting import wait_until
 
 OWNER = """
-import sys, time
+import sys
 from pathlib import Path
 from local.postgres import Postgres
 print(Postgres(Path(sys.argv[1]), durable=False).start().url, flush=True)
-time.sleep(600)
+sys.stdin.read()
 """
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root starts servers as another user")
 
@@ -159,9 +159,16 @@ def test_a_server_of_another_user_works() -> None:
         pytest.skip("this Python is in a directory that only root may enter")
     with fast_directory() as directory:
         shutil.chown(directory, nobody, nobody)
-        script = OWNER.replace("time.sleep(600)", "")
-        command = [sys.executable, "-c", script, str(directory)]
-        subprocess.run(command, user=nobody, group=nobody, extra_groups=[], cwd=ROOT, check=True)
+        command = [sys.executable, "-c", OWNER, str(directory)]
+        subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            user=nobody,
+            group=nobody,
+            extra_groups=[],
+            cwd=ROOT,
+            check=True,
+        )
 
 
 def test_a_test_has_a_database_of_its_own_with_the_tables(

@@ -185,15 +185,15 @@ class Cursor:
 
     def _stop(self) -> None:
         """Let others end what stands in the way; if they wait for us, nobody ever could."""
-        link = self.connection
+        link, call = self.connection, current()
         others = link.database.others_in_transaction(link)
         if not others:
             raise AssertionError("a lock is held by nobody of the simulation")
         link.blocked_at = link.database.ended
         if link.is_open and all(other.is_blocked for other in others):
-            link.call.deadlocked = True  # type: ignore[union-attr]
+            call.deadlocked = True
             raise errors.DeadlockDetected("simulation: each waits for the other")
-        link.call.stop("blocked")  # type: ignore[union-attr]
+        call.stop("blocked")
 
     def _also(self, statement: str) -> None:
         """A statement of the simulation's own."""

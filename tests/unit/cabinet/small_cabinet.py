@@ -10,7 +10,7 @@ from local.cabinet.hardware import Accumulator, Cell, Hardware, Message
 from tests.unit.cabinet.native_v1_shapes import ENVELOPE, check_shape
 
 START = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
-DICE = random.Random(1)  # noqa: S311 nothing secret
+DICE = random.Random(1)  # noqa: S311 - nothing secret
 
 
 class Clock:
