@@ -1,6 +1,6 @@
-"""Measure the service beside its floors and peers: print the tables, write docs/performance.md.
+"""Measure the service, its baselines and reference implementations; update docs/performance.md.
 
-Figures are medians of several runs. Nothing else should run on the machine meanwhile.
+Figures are medians of several runs. Run nothing else on the machine at the same time.
 """
 
 # ruff: noqa: T201 - its screen is its interface
@@ -19,10 +19,10 @@ BENCHMARKS = ["cold_start", "unlock", "booking", "statements", "ingest", "scale"
 
 
 def main() -> int:
-    """Exit 1 when a goal is not met, 130 after Ctrl-C or SIGTERM."""
+    """Return 1 when a goal is not met, 130 after Ctrl-C or SIGTERM."""
     options = _options()
     missed = []
-    signals.heed()
+    signals.handle()
     try:
         for name in options.names or BENCHMARKS:
             began = time.monotonic()
@@ -47,14 +47,20 @@ def main() -> int:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of: {', '.join(BENCHMARKS)}")
     parser.add_argument(
-        "--quick", action="store_true", help="few repetitions, to see that it runs; writes nothing"
+        "names", nargs="*", metavar="NAME", help=f"default: all of {', '.join(BENCHMARKS)}"
+    )
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="few repetitions, only to check that it runs; write nothing",
     )
     options = parser.parse_args()
     unknown = sorted(set(options.names) - set(BENCHMARKS))
     if unknown:
-        parser.error(f"no such benchmark: {', '.join(unknown)}; there are {', '.join(BENCHMARKS)}")
+        parser.error(
+            f"no such benchmark: {', '.join(unknown)}; choose from {', '.join(BENCHMARKS)}"
+        )
     return options
 
 

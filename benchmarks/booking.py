@@ -1,4 +1,4 @@
-"""Bookings a second: the handler, and beside it pgbench with the SQL that the handler sends."""
+"""Bookings per second: the handler, compared with pgbench that sends the same SQL."""
 
 import json
 import multiprocessing
@@ -26,20 +26,20 @@ from benchmarks.service import Message, Sent
 from functions.booking.main import handler
 
 _HOW = """\
-`POST /v1/bookings` for one accumulator through its handler, by callers that are a process and a
-connection each, as the platform's instances are; the gateway and HTTP are left out. A booking is
-made to expire at once, so that each one finds what it needs and writes down its forerunner's
-expiry. The peer is pgbench with as many clients: {statements} messages of SQL a booking, recorded
-at the driver from the handler and sent again with other ids and cabinets. Callers, pgbench and
-PostgreSQL share this machine's {cores} cores: what the callers use, PostgreSQL does not get. Fsync
-is on. {seconds:g} seconds each, medians of {runs} runs, the two in turn."""
+`POST /v1/bookings` for one accumulator, by calling the handler without the gateway and HTTP.
+Each caller is a process with its own connection, like an instance on the platform. Bookings
+expire at once, so each one finds a free accumulator and also records the expiry of the one
+before. Reference: pgbench with as many clients, which sends the {statements} SQL messages of a
+booking as recorded at the driver, with other ids and cabinets. Callers, pgbench and PostgreSQL
+share this machine's {cores} cores. Fsync is on. Medians of {runs} runs of {seconds:g} seconds,
+the two alternating."""
 _GOAL = 0.6
 _SPREAD = 100
 _AT_ONCE = "0.000001"
 
 
 def measure(*, quick: bool) -> Measured:
-    """Both, on one cabinet and on a hundred, with more and more callers."""
+    """Measure both on one cabinet and on a hundred, with increasing numbers of callers."""
     runs, seconds = (1, 0.5) if quick else (3, 2.0)
     with database.running() as db:
         city.fill(db, City(_SPREAD))
@@ -52,7 +52,7 @@ def measure(*, quick: bool) -> Measured:
                 for callers in ((1, 4) if quick else (1, 2, 4, 8, 16, 32))
             ]
     how = _HOW.format(statements=len(sent), cores=os.cpu_count(), seconds=seconds, runs=runs)
-    return Measured(how if _pgbench() else f"{how} There is no pgbench here.", figures)
+    return Measured(how if _pgbench() else f"{how} pgbench is not installed here.", figures)
 
 
 _SETTINGS = {"BOOKING_SECONDS": _AT_ONCE, "OFFLINE_AFTER_SECONDS": "86400"}
@@ -66,7 +66,7 @@ class _Bench:
     seconds: float
 
     def compare(self, spread: int, callers: int, runs: int) -> Figure:
-        """So many callers on so many cabinets."""
+        """Measure `callers` callers that book at `spread` cabinets."""
         ours, theirs = [], []
         for _ in range(runs):
             self._clean()
@@ -74,14 +74,14 @@ class _Bench:
             if _pgbench():
                 self._clean()
                 theirs.append(self._pgbench(spread, callers))
-        rate, peer = median(ours), median(theirs) if theirs else None
+        rate, reference = median(ours), median(theirs) if theirs else None
         return Figure(
             work=f"{_several(spread, 'cabinet')}, {_several(callers, 'caller')}",
             ours=rate,
             unit="bookings/s",
-            peer=peer,
+            reference=reference,
             goal=f"≥ {_GOAL} x",
-            met=None if peer is None else rate >= _GOAL * peer,
+            met=None if reference is None else rate >= _GOAL * reference,
         )
 
     def _clean(self) -> None:
@@ -89,8 +89,10 @@ class _Bench:
         self.db.settle()
 
     def _handle(self, spread: int, callers: int) -> float:
-        """Bookings a second by processes of ours."""
-        forks = multiprocessing.get_context("fork")  # has imported everything, and no connection
+        """Bookings per second through the handler."""
+        forks = multiprocessing.get_context(
+            "fork"
+        )  # has imported everything, and has no connection
         together, done = forks.Barrier(callers), forks.SimpleQueue()
         work = (self.event, spread, self.seconds, together, done)
         processes = [ForkProcess(target=_book, args=work, daemon=True) for _ in range(callers)]
@@ -102,7 +104,7 @@ class _Bench:
         return float(booked) / self.seconds
 
     def _pgbench(self, spread: int, callers: int) -> float:
-        """The same by pgbench."""
+        """Bookings per second by pgbench."""
         with tempfile.NamedTemporaryFile("w", suffix=".sql") as script:
             script.write(f"\\set cabinet random(1, {spread})\n{self.script}")
             script.flush()
@@ -116,12 +118,12 @@ class _Bench:
             )
         found = re.search(r"tps = ([\d.]+)", ran.stdout)
         if found is None:
-            raise RuntimeError(f"pgbench did not say how fast it was: {ran.stdout}{ran.stderr}")
+            raise RuntimeError(f"pgbench printed no tps: {ran.stdout}{ran.stderr}")
         return float(found[1])
 
 
 def _recorded(db: Database) -> tuple[Message, tuple[Sent, ...], str]:
-    """The event of a booking of C-1, what the handler sends for it, and the booking's id."""
+    """Make a booking at C-1: its event, what the handler sent to the database, and its id."""
     body = {"cabinet_id": "C-1", "contractor_id": "T-1", "kind": "issue", "count": 1}
     with service.running(db, _SETTINGS) as running:
         running.call("POST", "/v1/bookings", body, status=201)  # connects
@@ -134,7 +136,7 @@ def _pgbench() -> str:
 
 
 def _script(sent: Sequence[Sent], booking_id: str) -> str:
-    """What was sent, for pgbench: each a message, with another booking and cabinet every time."""
+    """The recorded SQL as a pgbench script, with a random booking id and cabinet."""
     lines = [r"\set id random(1, 9000000000000000000)"]
     for message in sent:
         sql = message.sql.replace(f"'{booking_id}'", "lpad(:id::text, 32, '0')")
@@ -143,7 +145,7 @@ def _script(sent: Sequence[Sent], booking_id: str) -> str:
 
 
 def _book(event: Message, spread: int, seconds: float, together: Any, done: Any) -> None:
-    """A caller: books for so long, beginning together with the others; how often it could."""
+    """One caller: wait for the others, book for `seconds`, and report the number of bookings."""
     rng = random.Random()  # noqa: S311 - a simulation
     context = SimpleNamespace(request_id="benchmark")
     asked = json.loads(event["body"])

@@ -1,4 +1,4 @@
-"""A city in the database: cabinets, accumulators, and the ledger of some months, by SQL alone."""
+"""Fills the database with a city by SQL: cabinets, accumulators, and months of movements."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from benchmarks.database import Database
 CELLS = 12
 IN_CABINET = 10
 SWAPS_A_DAY = 80
-"""Of one technician: twenty visits to cabinets, four accumulators each."""
+"""Per technician: twenty visits to cabinets, four accumulators each."""
 TAKEN = 4
 """Accumulators fetched, and brought back, at one visit."""
 BOOT = "b-1"
@@ -15,10 +15,10 @@ BOOT = "b-1"
 
 @dataclass(frozen=True)
 class City:
-    """So many cabinets, a technician for twenty of them, and a ledger of so many rounds.
+    """A number of cabinets, one technician per twenty cabinets, and a ledger of some rounds.
 
     In a round every accumulator of every cabinet is issued, swapped in, swapped out and returned
-    once: four movements, and for each five of them two bookings with a command each.
+    once. Each accumulator thus adds four movements, and every five add two bookings with a command.
     """
 
     cabinets: int
@@ -31,27 +31,27 @@ class City:
 
     @property
     def scooters(self) -> int:
-        """Each with an accumulator."""
+        """Scooters, each with one accumulator."""
         return 4 * self.cabinets
 
     @property
     def accumulators(self) -> int:
-        """In cells; besides them each scooter has one and each technician carries some."""
+        """Accumulators in cells, without those in scooters and with technicians."""
         return IN_CABINET * self.cabinets
 
     @property
     def movements(self) -> int:
-        """Of the rounds."""
+        """Movements of all rounds."""
         return 4 * self.accumulators * self.rounds
 
     @property
     def days(self) -> float:
-        """How long the technicians need for the rounds."""
+        """Days that the technicians need for the rounds."""
         return self.accumulators * self.rounds / (self.technicians * SWAPS_A_DAY)
 
 
 def fill(database: Database, city: City) -> None:
-    """Make the city in place of what there was. The audit of the invariants finds nothing wrong."""
+    """Replace the database's content with the city. The audit finds no violation in it."""
     numbers = {
         "cabinets": city.cabinets,
         "technicians": city.technicians,
@@ -61,7 +61,7 @@ def fill(database: Database, city: City) -> None:
     }
     for table in ("cabinets", "accumulators", "anomalies", "idempotency_keys"):
         database.sql(f"TRUNCATE {table} CASCADE")
-    database.sql("SET session_replication_role = replica")  # no foreign keys checked row by row
+    database.sql("SET session_replication_role = replica")  # skips checking foreign keys row by row
     database.sql("SET work_mem = '256MB'")
     for statement in (*_PLACES, *(_LEDGER if city.rounds else ()), _REGISTERED):
         database.sql(statement, **numbers)
@@ -70,7 +70,7 @@ def fill(database: Database, city: City) -> None:
 
 
 def content(cabinet: int, cell: int) -> tuple[str, int] | None:
-    """The accumulator that `fill` puts into a cell, and its charge."""
+    """The id and charge of the accumulator that `fill` puts into a cell; None if empty."""
     if cell > IN_CABINET:
         return None
     low = cell > IN_CABINET - 2
@@ -117,7 +117,7 @@ _REGISTERED = """
       FROM accumulators a
      WHERE NOT EXISTS (SELECT FROM movements m WHERE m.accumulator_id = a.accumulator_id)"""
 
-# In order of time, as a ledger is written. md5 makes ids that can be found again.
+# Ordered by time, as a ledger is written. md5 gives ids that later statements can compute again.
 _ROUND = """
     SELECT round, n AS cabinet, part, now() - make_interval(secs => %(seconds)s * (
                1 - ((round - 1) + (part * %(cabinets)s + n) / (2.0 * %(cabinets)s))

@@ -1,8 +1,7 @@
 """A fresh interpreter that imports a handler and answers its first event.
 
-Each function stands beside its floor: a fresh interpreter that imports the same third-party
-modules and nothing of ours, connects to what the function connects to, and asks the database one
-thing.
+The baseline of a function is a fresh interpreter that imports the same third-party modules but none
+of this project, connects to the same servers, and runs one database query.
 """
 
 import compileall
@@ -29,13 +28,13 @@ RUNS = 21
 GOAL = 1.2
 
 _HOW = """\
-Medians of {runs} fresh processes of each kind, one kind after the other in turn, Python {python};
-from the start of the process to its answer. Ours: the package as it is deployed, with its own
-bytecode, unpacked into a folder that takes no more. Floor: to import the very third-party modules
-that the function has loaded by then, to connect to PostgreSQL and ask `SELECT 1` where it does,
-and to log in at the broker where it publishes. Both with the function's `requirements.txt` and
-nothing else installed. The first unlock waits for no cabinet."""
-_BESIDE = "The same with its code elsewhere; and the interpreter alone: {bare} ms."
+Milliseconds from the start of a process to its first response: medians of {runs} fresh processes
+of each kind, the kinds alternating, Python {python}. Ours: the package as it is deployed, with
+its own bytecode, unpacked into a read-only folder. Baseline: a process that imports the same
+third-party modules, connects to PostgreSQL and runs `SELECT 1` if the function does, and logs in
+to the broker if the function publishes. Both have only the function's `requirements.txt`
+installed. The unlock does not wait for a cabinet."""
+_PLACES = "The same function started from other places. The interpreter alone takes {bare} ms."
 
 _CALL = """
 import sys
@@ -74,7 +73,7 @@ while not queue.is_connected():
 
 @dataclass(frozen=True)
 class Place:
-    """Where the functions' code lies: `folder` and `module` name it for {name}."""
+    """A folder with the functions' code: `folder` and `module` contain `{name}`."""
 
     title: str
     folder: Path
@@ -84,7 +83,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of process: what it runs is made for each run."""
+    """One kind of process; `program` returns the code for each run."""
 
     program: Callable[[], str]
     folder: Path
@@ -97,8 +96,13 @@ class Kind:
         return 1000 * median(self.seconds)
 
     def run(self) -> list[str]:
-        """Time one; what it said beside its answer."""
-        command = [sys.executable, "-S", "-c", self.program()]  # -S: nothing of this environment
+        """Time one process; return what it wrote after its response."""
+        command = [
+            sys.executable,
+            "-S",
+            "-c",
+            self.program(),
+        ]  # -S: without the packages of this environment
         began = time.perf_counter()
         with subprocess.Popen(  # noqa: S603 - our own programs
             command,
@@ -112,17 +116,17 @@ class Kind:
             self.seconds.append(time.perf_counter() - began)
             rest = process.communicate()[1]
         if answer.strip() not in {"200", "201", "504"}:  # 504: the cabinet is not waited for
-            raise RuntimeError(f"the first event of {self.folder} went wrong: {answer}{rest}")
+            raise RuntimeError(f"the first event of {self.folder} failed: {answer}{rest}")
         return rest.split()
 
 
 def measure(*, quick: bool) -> Measured:
-    """Every function as it is deployed, beside its floor and other places of its code."""
+    """Measure every function from each place, and its baseline."""
     runs = 1 if quick else RUNS
     bookings = 2 * (3 * (runs + 1) + 1)
     with running(cabinets=1 + bookings // CELLS) as cloud, _places() as (places, sites):
         for cabinet in cloud.cabinets:
-            cabinet.answer = "deaf"
+            cabinet.reply_mode = "deaf"
         rows = {
             name: _kinds(cloud, name, event, places, _installed(name, sites))
             for name, event in events(cloud).items()
@@ -131,25 +135,25 @@ def measure(*, quick: bool) -> Measured:
         for _ in range(runs):
             for kind in [bare, *(kind for kinds in rows.values() for kind in kinds)]:
                 kind.run()
-    titles = [*(f"{place.title}, ms" for place in places), "floor, ms"]
+    titles = [*(f"{place.title}, ms" for place in places), "baseline, ms"]
     cells = [[name, *(readable(k.milliseconds) for k in kinds)] for name, kinds in rows.items()]
     return Measured(
         how=_HOW.format(runs=runs, python=platform.python_version()),
         figures=[_figure(name, kinds[0], kinds[-1]) for name, kinds in rows.items()],
         tables=[
-            Table(["function", *titles], cells, _BESIDE.format(bare=readable(bare.milliseconds)))
+            Table(["function", *titles], cells, _PLACES.format(bare=readable(bare.milliseconds)))
         ],
     )
 
 
-def _figure(name: str, ours: Kind, floor: Kind) -> Figure:
+def _figure(name: str, ours: Kind, baseline: Kind) -> Figure:
     return Figure(
         name,
         ours.milliseconds,
         "ms",
-        floor=floor.milliseconds,
-        goal=f"≤ {GOAL} x the floor",
-        met=ours.milliseconds <= GOAL * floor.milliseconds,
+        baseline=baseline.milliseconds,
+        goal=f"≤ {GOAL} x the baseline",
+        met=ours.milliseconds <= GOAL * baseline.milliseconds,
     )
 
 
@@ -160,7 +164,7 @@ def _kinds(
     places: list[Place],
     site: str,
 ) -> list[Kind]:
-    """The function from each place, and last its floor."""
+    """The function from each place; its baseline is the last."""
     settings = {
         **cloud.settings,
         "UNLOCK_WAIT_SECONDS": "0.001",
@@ -176,20 +180,22 @@ def _kinds(
         return Kind(program, folder, environment({**settings, **place.environment}))
 
     loaded = kind(places[0], _LIST.format(site=site)).run()
-    floor = "".join(f"import {module}\n" for module in loaded)
-    floor += _SELECT.format(**settings) if "psycopg2" in loaded else ""
-    floor += _LOG_IN.format(**settings) if "paho.mqtt.client" in loaded else ""
+    baseline = "".join(f"import {module}\n" for module in loaded)
+    baseline += _SELECT.format(**settings) if "psycopg2" in loaded else ""
+    baseline += _LOG_IN.format(**settings) if "paho.mqtt.client" in loaded else ""
     alone = environment({"PYTHONPATH": site})
-    return [*map(kind, places), Kind(lambda: floor + _ANSWER, ROOT, alone)]
+    return [*map(kind, places), Kind(lambda: baseline + _ANSWER, ROOT, alone)]
 
 
 def _installed(name: str, sites: Path) -> str:
-    """A folder with what the platform installs for a function: its pinned requirements."""
+    """Make a folder with the function's pinned requirements, as the platform installs them."""
     site = sites / name
     for line in (ROOT / "functions" / name / "requirements.txt").read_text().split():
         one = distribution(line.partition("==")[0])
         for file in one.files or []:
-            if ".." not in file.parts and "__pycache__" not in file.parts:  # scripts; made below
+            if (
+                ".." not in file.parts and "__pycache__" not in file.parts
+            ):  # scripts; compiled below
                 (site / file).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(str(file.locate()), site / file)
     compileall.compile_dir(site, quiet=1)
@@ -198,7 +204,7 @@ def _installed(name: str, sites: Path) -> str:
 
 @contextmanager
 def _places() -> Iterator[tuple[list[Place], Path]]:
-    """The packages with their bytecode, without it, and the source tree; a folder for sites."""
+    """Packages with bytecode, packages without, and the source tree; and a folder for sites."""
     with tempfile.TemporaryDirectory(prefix="benchmark-") as directory:
         read_only = {"PYTHONDONTWRITEBYTECODE": "1"}
         places = [

@@ -1,36 +1,36 @@
-"""What a month costs: the formulae and the assumed prices of docs/deploying.md, "Costs"."""
+"""The cost of a month: the formulas and assumed prices of docs/deploying.md, "Costs"."""
 
 from dataclasses import dataclass
 
 MILLION_SECONDS = 2.63
-"""A month."""
+"""Per month."""
 HOURS = 730
 GIGABYTES = 0.25
-"""Memory of a function."""
+"""Memory of a function instance."""
 LABEL_VALUES = 1000
-"""Cabinets whose metrics are written, at most (shared/monitoring.py)."""
+"""Maximum number of cabinets with metrics (shared/monitoring.py)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Load:
-    """What there is to pay for."""
+    """What the cost depends on."""
 
     requests: float
-    """A second."""
+    """Per second."""
     batches: float
-    """Calls of mqtt_trigger, millions a month."""
+    """Calls of mqtt_trigger, millions per month."""
     function_seconds: float
-    """A second, all functions together: how many instances are busy at once, on average."""
+    """Per second, all functions together; that is, the average number of busy instances."""
     cabinets: int
     log_gigabytes: float = 2
     hosts: int = 2
     cores: int = 2
-    """Of a database host, with four gigabytes each."""
+    """Per database host, with four gigabytes of memory each."""
     disk_gigabytes: float = 20
 
 
 def monthly(load: Load) -> dict[str, float]:
-    """Roubles by what they are paid for."""
+    """Roubles per month by item."""
     calls = 2 * MILLION_SECONDS * load.requests + 0.044 + load.batches
     gigabyte_hours = load.function_seconds * MILLION_SECONDS * 1e6 / 3600 * GIGABYTES
     host = HOURS * load.cores * (1.7 + 4 * 0.45) + load.disk_gigabytes * 20

@@ -17,14 +17,14 @@ from local.postgres import Postgres
 from shared import config
 
 MEMORY = {"shared_buffers": "512MB", "max_wal_size": "4GB"}
-"""Of a small database host; the local cloud's 32 MB would measure the machine's page cache."""
+"""As on a small database host; the local cloud's 32 MB would measure the page cache instead."""
 _NO_NOTICES = "-c client_min_messages=warning"  # psycopg2 loses a Ctrl-C that comes before one
 _SECONDS_TO_END = 10
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class Database:
-    """What a benchmark asks the server directly, on a connection of its own."""
+    """Direct access to the server, on a connection of its own."""
 
     def __init__(self, server: Postgres) -> None:
         self.url = server.url
@@ -35,53 +35,53 @@ class Database:
         self._connection.autocommit = True
 
     def sql(self, statement: str, **values: Any) -> list[tuple[Any, ...]]:
-        """The rows of one statement, with %(name)s for values."""
+        """Run a statement with %(name)s parameters; return its rows."""
         with self._connection.cursor() as cursor:
             cursor.execute(statement, values or None)
             return cursor.fetchall() if cursor.description else []
 
     def one(self, statement: str, **values: Any) -> Any:
-        """The one value that a statement gives."""
+        """Run a statement that returns a single value."""
         [[value]] = self.sql(statement, **values)
         return value
 
     def wal(self) -> int:
-        """Bytes of write-ahead log written since the server was made."""
+        """Bytes of write-ahead log written since the server was initialized."""
         return int(self.one("SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn"))
 
     def settle(self) -> None:
-        """Do now what the server would do in the background later: statistics, vacuum, checkpoint.
+        """Run what the server would later run in the background: statistics, vacuum, checkpoint.
 
-        After it the first change of each page is logged with the whole page, once.
+        Afterwards the first change of each page logs the whole page.
         """
         self.sql("VACUUM ANALYZE")
         self.sql("CHECKPOINT")
 
     def processes(self) -> list[int]:
-        """The server's processes: the first, and one for each connection and task."""
+        """Process ids of the server: the main one, and those of connections and tasks."""
         children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text()
         return [self.pid, *map(int, children.split())]
 
     def cpu_seconds(self) -> float:
-        """What the server's processes have used of the processor, those that have ended, too."""
+        """CPU time of all processes of the server, including ended ones."""
         return sum(map(_cpu_seconds, self.processes()))
 
     def wait_until_alone(self) -> None:
-        """Wait until the functions' connections have ended on the server's side, too."""
+        """Wait until the server has closed all connections of the functions."""
         deadline = time.monotonic() + _SECONDS_TO_END
         count = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'accumulators'"
         while self.one(count):
             if time.monotonic() > deadline:
-                raise TimeoutError(f"connections did not end within {_SECONDS_TO_END} s")
+                raise TimeoutError(f"connections were not closed within {_SECONDS_TO_END} s")
 
     def close(self) -> None:
-        """Let the server go."""
+        """Close the connection."""
         self._connection.close()
 
 
 @contextmanager
 def running() -> Iterator[Database]:
-    """A new server with the service's empty tables; the settings lead the functions to it."""
+    """A new server with the service's empty tables; the functions' settings point to it."""
     with (
         tempfile.TemporaryDirectory(prefix="accumulator-bench-") as directory,
         Postgres(Path(directory), settings=MEMORY) as server,
@@ -102,7 +102,7 @@ def running() -> Iterator[Database]:
 
 @contextmanager
 def settings(**variables: str) -> Iterator[None]:
-    """Settings for the functions, by the names of their variables."""
+    """Set environment variables for the functions; restore them afterwards."""
     environment = os.environ  # noqa: TID251 - what the deployed code reads is set here
     before = {name: environment.get(name) for name in variables}
     environment.update(variables)
@@ -120,7 +120,7 @@ def settings(**variables: str) -> Iterator[None]:
 
 @contextmanager
 def one_core(database: Database) -> Iterator[None]:
-    """Keep our process and the server's, those it has and will have, on one and the same core."""
+    """Pin this process and the server's present and future processes to one core."""
     every = os.sched_getaffinity(0)
     _pin(database, {min(every)})
     try:
@@ -131,12 +131,12 @@ def one_core(database: Database) -> Iterator[None]:
 
 def _pin(database: Database, cores: set[int]) -> None:
     for pid in [0, *database.processes()]:
-        with suppress(ProcessLookupError):  # a task of the server's that has ended meanwhile
+        with suppress(ProcessLookupError):  # a background task that has ended meanwhile
             os.sched_setaffinity(pid, cores)
 
 
 def _cpu_seconds(pid: int) -> float:
-    """Of a process and of its children that have ended."""
+    """CPU time of a process and of its ended children."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):  # a connection that has ended meanwhile

@@ -1,4 +1,4 @@
-"""What a benchmark gives: figures beside their floor, peer and goal, and tables."""
+"""Results of a benchmark: figures with their baseline, reference and goal, and tables."""
 
 import statistics
 from collections.abc import Sequence
@@ -10,33 +10,37 @@ from tabulate import tabulate
 
 @dataclass(frozen=True)
 class Figure:
-    """One line of the table. Floor and peer were measured in the same run, in the same unit."""
+    """One row of the table.
+
+    The baseline is the least that any implementation needs; the reference is what a reference
+    implementation needs. Both are measured in the same run, in the same unit.
+    """
 
     work: str
     ours: float
     unit: str
-    floor: float | None = None
-    peer: float | None = None
+    baseline: float | None = None
+    reference: float | None = None
     goal: str = ""
     met: bool | None = None
     """None: there is no goal."""
     note: str = ""
-    COLUMNS: ClassVar = ("work", "ours", "floor", "peer", "goal", "met", "note")
+    COLUMNS: ClassVar = ("work", "ours", "baseline", "reference", "goal", "met", "note")
 
     @property
     def cells(self) -> list[str]:
-        """As a row of the table: each ratio is ours to the other."""
+        """The row of the table, with the ratio of ours to each of the others."""
         met = "" if self.met is None else ("yes" if self.met else "no")
         return [
             self.work,
             f"{readable(self.ours)} {self.unit}".strip(),
-            *(self._beside(other) for other in (self.floor, self.peer)),
+            *(self._with_ratio(other) for other in (self.baseline, self.reference)),
             self.goal,
             met,
             self.note,
         ]
 
-    def _beside(self, other: float | None) -> str:
+    def _with_ratio(self, other: float | None) -> str:
         if other is None:
             return ""
         ratio = f" ({self.ours / other:.2f} x)" if other else ""
@@ -45,7 +49,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Table:
-    """Figures that have no floor, peer or goal."""
+    """Figures without a baseline, a reference or a goal."""
 
     headers: Sequence[str]
     rows: Sequence[Sequence[object]]
@@ -58,10 +62,10 @@ class Table:
 
 @dataclass(frozen=True)
 class Measured:
-    """A benchmark's outcome."""
+    """The results of a benchmark."""
 
     how: str
-    """What ran, how often, and what the floor and the peer are."""
+    """What ran, how often, and what the baseline and the reference are."""
     figures: Sequence[Figure] = ()
     tables: Sequence[Table] = field(default=())
 
@@ -74,18 +78,18 @@ class Measured:
 
 
 def readable(number: float) -> str:
-    """Three digits that mean something; thousands apart."""
-    if abs(number) >= 100:  # noqa: PLR2004 - more digits than these mean nothing
+    """Three significant digits, with thousands separators."""
+    if abs(number) >= 100:  # noqa: PLR2004 - three digits
         return f"{number:,.0f}"
     return f"{number:.3g}"
 
 
 def median(values: Sequence[float]) -> float:
-    """The middle one."""
+    """The median."""
     return statistics.median(values)
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
-    """The value that `percent` of them do not exceed: one that was measured, none in between."""
+    """The measured value that `percent` of the values do not exceed; not interpolated."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))]

@@ -1,4 +1,4 @@
-"""An event for each function as the cloud gives it, of which every call is another."""
+"""A first event for each function, in the cloud's format; every call returns a new one."""
 
 import base64
 import json
@@ -8,13 +8,13 @@ from typing import Any
 from uuid import uuid4
 
 from benchmarks.local_cloud import LocalCloud
-from shared.events import TIMER
+from shared.triggers import TIMER
 
 Event = dict[str, Any]
 
 
 def events(cloud: LocalCloud) -> dict[str, Callable[[], Event]]:
-    """By function, in the order of the table."""
+    """Event factories by function, in the order of the table."""
     numbers = count(1)
     cabinet = cloud.cabinets[0]
 
@@ -61,7 +61,7 @@ def events(cloud: LocalCloud) -> dict[str, Callable[[], Event]]:
 
 
 def _http(method: str, resource: str, *, body: Any = None, **path: str) -> Event:
-    """API Gateway's payload format 1.0."""
+    """An event in API Gateway's payload format 1.0."""
     return {
         "httpMethod": method,
         "resource": resource,
@@ -80,7 +80,7 @@ def _http(method: str, resource: str, *, body: Any = None, **path: str) -> Event
 
 
 def _message(device_id: str, payload: bytes) -> Event:
-    """The IoT trigger's, with one message."""
+    """An event of the IoT trigger with one message."""
     metadata = {"event_id": str(uuid4())}
     details = {"device_id": device_id, "payload": base64.b64encode(payload).decode()}
     return {"messages": [{"event_metadata": metadata, "details": details}]}

@@ -1,4 +1,4 @@
-"""State reports through mqtt_trigger: how many a second, and what they write."""
+"""State reports through mqtt_trigger: reports per second, and what they write."""
 
 import io
 import time
@@ -16,11 +16,11 @@ from benchmarks.reports import Reports
 from benchmarks.service import Service
 
 _HOW = """\
-Reports of 12 cells, 10 occupied, by {cabinets} cabinets in turn, to the handler of `mqtt_trigger`
-in process. 10 % of the cells show another charge. Everything (this process, PostgreSQL with all its
-processes) is kept on one core by `sched_setaffinity`, with fsync on. The floor is a COPY of the
-same cells into a bare table without an index, one COPY and one commit a batch, same server, same
-core; the text that it copies is made beforehand. Medians of {runs} runs."""
+Reports of 12 cells, 10 of them occupied, from {cabinets} cabinets in turn, to the handler of
+`mqtt_trigger` in process. 10 % of the cells report a changed charge. This process and all
+processes of PostgreSQL run on one core (`sched_setaffinity`), with fsync on. Baseline: COPY of
+the same cells into a table without an index, one COPY and one commit per batch, on the same
+server and core, with the text prepared beforehand. Medians of {runs} runs."""
 _CABINETS = 1000
 _GOAL = 2000
 _BATCH_OF_GOAL = 100
@@ -31,7 +31,7 @@ _BARE = """
 
 
 def measure(*, quick: bool) -> Measured:
-    """Reports a second by batch, bytes of write-ahead log a report, and growth with the batch."""
+    """Measure reports per second by batch size, write-ahead log per report, and growth."""
     cabinets = 100 if quick else _CABINETS
     runs = 1 if quick else 3
     with database.running() as db, database.one_core(db):
@@ -55,35 +55,35 @@ class _Bench:
         self._bare = psycopg2.connect(db.url)
 
     def warm_up(self) -> None:
-        """Every cabinet reports once: connections, plans, caches; every page is logged whole."""
+        """Have every cabinet report once, to fill caches and log every page in full."""
         self._send(self._cabinets, 100)
 
     def speed(self, batch: int, runs: int, *, quick: bool) -> Figure:
-        """Reports a second in batches of this size."""
+        """Reports per second in batches of this size."""
         reports = max(batch, {1: 300, 10: 1000, 100: 3000}[batch] // (5 if quick else 1))
-        ours, floor, python, server = [], [], [], []
+        ours, baseline, python, server = [], [], [], []
         for _ in range(runs):
             before = self._db.cpu_seconds()
             took, cpu = self._send(reports, batch)
             ours.append(reports / took)
             python.append(1e6 * cpu / reports)
             server.append(1e6 * (self._db.cpu_seconds() - before) / reports)
-            floor.append(reports / self._copy(reports, batch))
+            baseline.append(reports / self._copy(reports, batch))
         speed = median(ours)
         aimed = batch == _BATCH_OF_GOAL
         return Figure(
             work=f"in batches of {batch}",
             ours=speed,
             unit="reports/s",
-            floor=median(floor),
+            baseline=median(baseline),
             goal=f"≥ {_GOAL:,}" if aimed else "",
             met=speed >= _GOAL if aimed else None,
-            note=f"µs of processor a report: Python {median(python):.0f},"
+            note=f"µs of CPU per report: Python {median(python):.0f},"
             f" PostgreSQL {median(server):.0f}",
         )
 
     def written(self) -> Table:
-        """Write-ahead log by how much changed, first after a checkpoint and then again."""
+        """Write-ahead log by share of changed cells, right after a checkpoint and later."""
         rows = []
         for changed in (0.0, 0.1, 1.0):
             self._db.sql("CHECKPOINT")
@@ -92,26 +92,26 @@ class _Bench:
             rows.append([f"{changed:.0%} of the cells changed", *map(readable, (again, first))])
         self._db.sql("CHECKPOINT")
         copied = self._wal(lambda: self._copy(self._cabinets, 100))
-        rows.append(["floor: COPY of all cells", readable(copied), ""])
+        rows.append(["baseline: COPY of all cells", readable(copied), ""])
         return Table(
-            ["report", "bytes a report", "first after a checkpoint"],
+            ["report", "bytes per report", "right after a checkpoint"],
             rows,
-            "Write-ahead log. After a checkpoint the first change of each page logs the whole"
-            " page, whatever changed: that is the last column, the most it can be.",
+            "Write-ahead log. The first change of a page after a checkpoint logs the whole page:"
+            " the last column is therefore the maximum.",
         )
 
     def growth(self, runs: int) -> Table:
-        """Time a report by the size of the batch."""
+        """Time per report by batch size."""
         rows = []
         for batch in (10, 30, 100, 300):
             if batch <= self._cabinets:
                 reports = 300 * runs // batch * batch
                 took = median([self._send(reports, batch)[0] / reports for _ in range(runs)])
                 rows.append([batch, f"{1000 * took:.3f}"])
-        return Table(["reports in the batch", "ms a report"], rows, "Growth.")
+        return Table(["reports in the batch", "ms per report"], rows, "Growth.")
 
     def _send(self, reports: int, batch: int, changed: float = 0.1) -> tuple[float, float]:
-        """The handler's seconds, and its thread's processor time."""
+        """Send reports; return the handler's seconds and its thread's CPU seconds."""
         batches = [
             self._reports.batch(numbers, changed=changed)
             for numbers in _parts(self._turn, reports, batch)
@@ -123,7 +123,7 @@ class _Bench:
         return sum(call.seconds for call in calls), sum(call.cpu_seconds for call in calls)
 
     def _copy(self, reports: int, batch: int) -> float:
-        """The seconds that COPY needs for as many reports."""
+        """Seconds that COPY needs for the same number of reports."""
         texts = [
             io.StringIO("".join(_rows(numbers))) for numbers in _parts(self._turn, reports, batch)
         ]
@@ -135,7 +135,7 @@ class _Bench:
         return time.perf_counter() - began
 
     def _wal(self, work: Callable[[], object]) -> float:
-        """Bytes a report, of as many as there are cabinets."""
+        """Bytes of write-ahead log per report, for one report of each cabinet."""
         before = self._db.wal()
         work()
         return (self._db.wal() - before) / self._cabinets

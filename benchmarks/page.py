@@ -1,4 +1,4 @@
-"""docs/performance.md: the blocks that a run of the benchmarks writes anew."""
+"""The blocks of docs/performance.md that a run of the benchmarks replaces."""
 
 import re
 from pathlib import Path
@@ -11,9 +11,9 @@ _GOALS = "goals"
 
 
 def write(name: str, measured: Measured, page: Path = PAGE) -> None:
-    """Put a benchmark's figures between its two marks, and list anew what has a goal.
+    """Replace a benchmark's block, and the table of goals.
 
-    Raises LookupError if the page has no such marks.
+    Raises LookupError if the page has no block of this name.
     """
     text = _put(page.read_text(), name, str(measured))
     page.write_text(_put(text, _GOALS, str(_goals(text))))
@@ -26,7 +26,7 @@ def _put(text: str, name: str, content: str) -> str:
 
 
 def _goals(text: str) -> Table:
-    """Every figure of the page that has a goal, as its own block has it."""
+    """All figures of the page that have a goal, as they appear in their blocks."""
     rows = []
     for block in _BLOCK.finditer(text):
         columns: list[str] = []

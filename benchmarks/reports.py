@@ -1,4 +1,4 @@
-"""State reports as cabinets send them after a poll, with as many changes as one asks for."""
+"""State reports as cabinets send them after a poll, with a given share of changed cells."""
 
 import random
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ from local.cabinet.hardware import Hardware
 
 
 class Reports:
-    """The cabinets' reports; each has the next number of its cabinet, and names the last poll."""
+    """Makes reports; each has its cabinet's next sequence number and the id of the last poll."""
 
     def __init__(self, service: Service) -> None:
         self._cabinets = service.cabinets
@@ -18,7 +18,7 @@ class Reports:
         self._asked = service.poll()["command_id"]
 
     def batch(self, numbers: Iterable[int], *, changed: float = 0.1) -> list[Message]:
-        """A report of each of these cabinets; of all cells, `changed` show another charge."""
+        """One report from each cabinet; the share `changed` of all cells has a new charge."""
         return [record(f"C-{n}", self._report(self._cabinets[n], changed)) for n in numbers]
 
     def _report(self, cabinet: Hardware, changed: float) -> Message:

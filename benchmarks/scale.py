@@ -1,4 +1,4 @@
-"""What grows when the city grows: every operation, the poll, the database."""
+"""How every operation, the poll and the database scale with the city."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -6,39 +6,39 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from benchmarks import city, database, service, story
+from benchmarks import city, database, operations, service
 from benchmarks.city import City
 from benchmarks.database import Database
 from benchmarks.figures import Figure, Measured, Table, percentile, readable
+from benchmarks.operations import Step
 from benchmarks.service import Service
-from benchmarks.story import Step
 
 _HOW = """\
-Every operation through its handler in process, {calls} calls each after {warm} to warm up, one at
-a time; one that needs long has as many calls as fit into {budget:g} seconds. Of a cabinet's 12
-cells ten are occupied; besides there are four scooters a cabinet with an accumulator each, and a
-technician for twenty cabinets. The ledger (movements with their bookings and commands) is filled in
-by SQL: {filled}. A year of the technicians of {most:,} cabinets would be {year:,.0f} million
-movements: what a ledger's length does is shown at {least} cabinets."""
+Every operation, by calling its handler in process: {calls} calls each, one at a time, after
+{warm} warm-up calls. A slow operation gets as many calls as fit into {budget:g} seconds. Ten of
+a cabinet's 12 cells are occupied. There are four scooters per cabinet, with an accumulator each,
+and one technician per twenty cabinets. The ledger (movements with their bookings and commands)
+is filled by SQL: {filled}. One year with {most:,} cabinets would be {year:,.0f} million
+movements; therefore the effect of a year's ledger is measured at {least} cabinets."""
 _NEAR_MS = 20
 _NEAR = "list_cabinets near"
 
 
 @dataclass
 class _Grown:
-    """What was measured in one city."""
+    """The measurements in one city."""
 
     city: City
     seconds: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
-    """By the step's name."""
+    """Seconds of each call, by the step's name."""
     sizes: dict[str, int] = field(default_factory=dict)
-    """Bytes by table, with its indexes."""
+    """Bytes by table, with indexes."""
     published: int = 0
-    """Messages of one poll."""
+    """Messages that one poll publishes."""
 
 
 def measure(*, quick: bool) -> Measured:
-    """The same in larger and larger cities, and one with a year's ledger."""
+    """Measure cities of increasing size, and one with a year's ledger."""
     if quick:
         calls, warm, budget, cities = 10, 1, 1.0, [City(20, 1), City(200, 1)]
     else:
@@ -63,9 +63,11 @@ class _Pace:
 def _measure(db: Database, running: Service, place: City, pace: _Pace) -> _Grown:
     found = _Grown(place)
     for number in range(pace.warm):
-        story.tell(lambda step: story.perform(running, step)[0], running, place, number)
+        operations.perform_all(
+            lambda step: operations.perform(running, step)[0], running, place, number
+        )
     for number in range(pace.warm, pace.warm + pace.calls):
-        story.tell(partial(_timed, running, found, pace.budget), running, place, number)
+        operations.perform_all(partial(_timed, running, found, pace.budget), running, place, number)
     for _ in range(pace.calls):
         before = len(running.published)
         if sum(found.seconds["poll_cabinets"]) < pace.budget:
@@ -80,7 +82,7 @@ def _timed(running: Service, found: _Grown, budget: float, step: Step) -> Any:
     times = found.seconds[step.name]
     if step.method == "GET" and sum(times) > budget:
         return None
-    answer, call = story.perform(running, step)
+    answer, call = operations.perform(running, step)
     times.append(call.seconds)
     return answer
 
@@ -138,7 +140,7 @@ def _tables(grown: Sequence[_Grown]) -> list[Table]:
         Table(
             ["operation", *titles, "last p50 / first"],
             rows,
-            "Milliseconds, p50 / p99; in parentheses the number of calls, where they were fewer.",
+            "Milliseconds, p50 / p99. In parentheses: the number of calls, if it was lower.",
         ),
         Table(["table", *titles], [total, *sizes], "Megabytes, with indexes."),
     ]

@@ -1,7 +1,7 @@
-"""The deployed functions in this process, with the gateway's and the triggers' events.
+"""The deployed functions in this process, called with events of the gateway and the triggers.
 
-Requests go through the local gateway, authorizer and all, without HTTP. Only the time inside a
-handler counts. In the broker's place stands a queue that hands commands to simulated cabinets.
+Requests pass through the local gateway and the authorizer, but not through HTTP. Only the time
+inside a handler counts. A queue that hands commands to simulated cabinets replaces the broker.
 """
 
 import base64
@@ -49,15 +49,15 @@ _thread = threading.local()
 
 @dataclass(frozen=True)
 class Sent:
-    """One message of a function to the database: a round trip."""
+    """A message from a function to the database: one round trip."""
 
     sql: str
     wrote: bool = False
-    """Whether it ended a transaction that had something to write."""
+    """Whether it ended a transaction that wrote something."""
 
     @property
     def statements(self) -> int:
-        """How many it carries."""
+        """Number of SQL statements in it."""
         return self.sql.rstrip("; \n").count(";") + 1
 
 
@@ -69,12 +69,12 @@ class Invocation:
     operation: str
     seconds: float
     cpu_seconds: float
-    """Of the thread that the handler ran in."""
+    """CPU time of the handler's thread."""
     sent: tuple[Sent, ...]
 
 
 class Cabinets:
-    """The simulated cabinets of a city, made when they are needed."""
+    """The simulated cabinets of a city, created on demand."""
 
     def __init__(self) -> None:
         self._made: dict[str, Hardware] = {}
@@ -83,7 +83,7 @@ class Cabinets:
         return self.of_device(f"C-{number}")
 
     def of_device(self, device_id: str) -> Hardware:
-        """The cabinet whose device that is, as the city was filled, in the boot that it knows."""
+        """The cabinet with this device id, with the content and boot that `city.fill` stored."""
         if device_id not in self._made:
             number = int(device_id.removeprefix("C-"))
             self._made[device_id] = hardware = Hardware(
@@ -97,7 +97,7 @@ class Cabinets:
 
 
 class Service:
-    """What a benchmark can do to the service, and what it has cost."""
+    """Sends requests and messages to the service, and records the invocations."""
 
     def __init__(self) -> None:
         self.invocations: list[Invocation] = []
@@ -105,14 +105,14 @@ class Service:
         self.published: list[Message] = []
         self.log = _Log()
         self.events: list[Message] = []
-        """What the functions were last given: the newest event of each."""
+        """The last ten events."""
         handlers = {name: self._measured(name) for name in FUNCTIONS}
         self._pool = FunctionPool(handlers, token={"access_token": "of the benchmark"})
         document = json.loads(_DOCUMENT.read_text())
         self._client = Client(Gateway(document, self._pool, port=0).app)
 
     def call(self, method: str, path: str, body: Any = None, *, status: int = 200) -> Any:
-        """The body of the answer to one request with the operator's key; it has this status."""
+        """Send a request with the operator's key; return the body. Raises if the status differs."""
         got = self._client.open(
             path,
             method=method,
@@ -125,30 +125,30 @@ class Service:
         return json.loads(got.data) if got.data else None
 
     def deliver(self, records: list[Message]) -> None:
-        """Hand a batch of records to the trigger function. Raises if any was an anomaly."""
+        """Invoke mqtt_trigger with a batch of records. Raises if any becomes an anomaly."""
         answer = self._pool.invoke("mqtt_trigger", {"messages": records}, timeout=60)
         if answer["anomalies"]:
             raise RuntimeError(f"{answer['anomalies']} of {len(records)} messages were anomalies")
 
     def say(self, cabinet: Hardware, messages: Iterable[Message]) -> None:
-        """A cabinet's messages arrive together, as the bridge hands them on."""
+        """Deliver a cabinet's messages as one batch."""
         if records := [record(cabinet.cabinet_id, message) for message in messages]:
             self.deliver(records)
 
     def poll(self) -> Message:
-        """The timer fires; the command that went out to all cabinets."""
+        """Fire the timer; return the command that was published to all cabinets."""
         self._pool.invoke("poll_cabinets", timer_event(), timeout=60)
         return self.published[-1]
 
-    def publish(self, device_id: str | None, payload: bytes) -> None:
-        """As shared.mqtt.Publisher: a cabinet answers at once, a poll is left to the benchmark."""
+    def publish(self, device_id: str | None, payload: bytes, **_: float) -> None:
+        """Replace shared.mqtt.Publisher: a cabinet replies at once, except to polls."""
         self.published.append(json.loads(payload))
         if device_id is not None:
             cabinet = self.cabinets.of_device(device_id)
             self.say(cabinet, [reply.make() for reply in cabinet.handle(self.published[-1])])
 
     def close(self) -> None:
-        """Let the functions end."""
+        """End the functions."""
         self._pool.close()
 
     def _measured(self, name: str) -> Handler:
@@ -171,9 +171,9 @@ class Service:
 def running(
     database: Database, more: Mapping[str, str] | None = None, *, asks_at_commit: bool = False
 ) -> Iterator[Service]:
-    """The service on this database; what it logs is formatted, and thrown away; `more` settings.
+    """The service on this database, with `more` settings. Its log is formatted and discarded.
 
-    `asks_at_commit`: find out what commits write, by more round trips that are not counted.
+    `asks_at_commit`: detect which commits write, with extra round trips that are not counted.
     """
     digest = sha256(_KEY.encode()).hexdigest()
     service = Service()
@@ -184,7 +184,7 @@ def running(
         fixed = {"DATABASE_URL": database.url, "API_KEYS": keys, "MONITORING_FOLDER_ID": "none"}
         stack.enter_context(settings(**fixed, **(more or {})))
         stack.enter_context(_replaced(mqtt, "Publisher", lambda: service))
-        stack.enter_context(_replaced(mqtt, "answers", lambda: True))
+        stack.enter_context(_replaced(mqtt, "is_reachable", lambda: True))
         stack.enter_context(_replaced(monitoring, "write", lambda _metrics, **_whose: True))
         recorder = _Asking if asks_at_commit else _Recorder
         connect = partial(psycopg2.connect, cursor_factory=recorder)
@@ -221,7 +221,7 @@ class _Log(io.TextIOBase):
 
 
 class _Recorder(psycopg2.extensions.cursor):
-    """Notes what is sent."""
+    """Records what is sent."""
 
     def execute(self, query: Any, parameters: Any = None) -> None:
         super().execute(query, parameters)
@@ -233,13 +233,13 @@ class _Recorder(psycopg2.extensions.cursor):
 
 
 class _Asking(_Recorder):
-    """Finds out, too, whether a transaction had something to write when it ended.
+    """Also detects whether a transaction wrote something.
 
-    It had if it was given a number. This one is the only one who writes here.
+    It did if PostgreSQL assigned it an id, as nobody else writes to this database.
     """
 
     _before: int | None = None
-    """The next transaction's number when this one began."""
+    """The next transaction id when this transaction began."""
 
     def execute(self, query: Any, parameters: Any = None) -> None:
         if self._is_idle():

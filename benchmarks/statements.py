@@ -5,27 +5,27 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import city, database, service, story
+from benchmarks import city, database, operations, service
 from benchmarks.city import City
 from benchmarks.figures import Figure, Measured, Table, readable
+from benchmarks.operations import Step
 from benchmarks.reports import Reports
 from benchmarks.service import Invocation, Service
-from benchmarks.story import Step
 
 _HOW = """\
-Every operation of docs/openapi.json where it succeeds, and the two triggers, once in a city of 100
-cabinets; counted at the driver. A *round trip* is a message to the database and its answer; it may
-carry several *statements*: a transaction's first brings `BEGIN` and settings along. *Commits* are
-those that have something to write, and wait for the disk; locking a row is something to write.
-Unlocks are counted with one look at the command, after its answer: how often they look while a
-cabinet takes its time is under [Unlock](#unlock)."""
+Every operation of docs/openapi.json (a successful call) and the two triggers, once, with 100
+cabinets, counted at the driver. A *round trip* is one message to the database and its response.
+It may carry several *statements*: the first of a transaction also carries `BEGIN` and settings.
+*Commits* are those that write something and wait for the disk; locking a row also writes. Each
+unlock is counted with a single read of the command, after the reply; for the reads while it
+waits see [Unlock](#unlock)."""
 _DOCUMENT = Path(__file__).parents[1] / "docs" / "openapi.json"
 _BATCHES = (1, 10, 100)
 _GOAL = 4
 
 
 def measure(*, quick: bool) -> Measured:
-    """Count; there is nothing to repeat, so that quick is the same."""
+    """Count once; `quick` changes nothing."""
     del quick
     place = City(100)
     with database.running() as db:
@@ -48,20 +48,21 @@ def _operations(running: Service, place: City) -> list[tuple[str, Invocation]]:
     found: list[tuple[str, Invocation]] = []
 
     def act(step: Step) -> Any:
-        answer, call = story.perform(running, step)
+        answer, call = operations.perform(running, step)
         found.append((step.name, call))
         return answer
 
-    story.tell(lambda step: story.perform(running, step)[0], running, place, 1)  # connects
-    story.tell(act, running, place, 2)
+    # The first round only opens the connections.
+    operations.perform_all(lambda step: operations.perform(running, step)[0], running, place, 1)
+    operations.perform_all(act, running, place, 2)
     return found
 
 
 def _triggers(running: Service) -> list[tuple[str, Invocation]]:
     found = []
-    told = Reports(running)
+    reports = Reports(running)
     for batch in _BATCHES:
-        running.deliver(told.batch(range(1, batch + 1)))
+        running.deliver(reports.batch(range(1, batch + 1)))
         words = "a report" if batch == 1 else f"{batch} reports"
         found.append((f"mqtt_trigger, {words}", running.invocations[-1]))
     running.poll()
@@ -77,7 +78,7 @@ def _check_complete(operations: set[str]) -> None:
         if isinstance(about, dict) and "operationId" in about
     }
     if missing := sorted(documented - operations):
-        raise LookupError(f"the story does not tell {', '.join(missing)}: benchmarks/story.py")
+        raise LookupError(f"no step for {', '.join(missing)}: add one to benchmarks/operations.py")
 
 
 def _table(counted: Sequence[tuple[str, Invocation]]) -> Table:

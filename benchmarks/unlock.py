@@ -1,7 +1,7 @@
-"""From a cabinet's reply on the wire to the HTTP answer that its caller gets.
+"""Time from a cabinet's reply on the wire to the HTTP response.
 
-Ours is the whole local cloud: HTTP, gateway, functions, PostgreSQL, broker, bridge and back. The
-peer is one resident process on the same database, broker and cabinets.
+Ours is the whole local cloud: HTTP, gateway, functions, PostgreSQL, broker and bridge. The
+reference implementation is one resident process with the same database, broker and cabinets.
 """
 
 import os
@@ -21,7 +21,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from benchmarks.figures import Figure, Measured, median, percentile
 from benchmarks.local_cloud import CELLS, LocalCloud, TimedCabinet, running, wait_until
-from benchmarks.peer import process as peer_process
+from benchmarks.reference import process as reference_process
 from local.api import Api
 from local.broker import BRIDGE_LOGIN, DEVICE_PASSWORD, SERVICE_LOGIN
 
@@ -31,85 +31,86 @@ ROUNDS = 4
 COUNTED = 5
 P50_MS, P99_MS = 15, 40
 QUERIES = 20
-PEER = 1.3
+TOTAL_RATIO = 1.3
 
 _HOW = """\
-The milliseconds between the moment when the simulated cabinet hands its reply to its socket and the
-HTTP answer. One caller, one cell an unlock; ours and the peer's by turns in {rounds} rounds on the
-same database and broker (both on this machine, the database's files in memory where there is
-room), the other's process being stopped. Floor: a message to a cabinet and its reply over the same
-broker, and one commit in the same database. Peer: FastAPI, asyncpg and aiomqtt in one process that
-never sleeps and waits by a future in memory; the same checks and records."""
+Milliseconds from the moment when the simulated cabinet writes its reply to its socket to the
+HTTP response. One caller, one cell per unlock. Ours and the reference implementation alternate
+in {rounds} rounds on the same database and broker, while the other one's process is stopped.
+Database and broker run on this machine, the database's files in memory if there is room.
+Baseline: a message to a cabinet and its reply through the same broker, and one commit in the
+same database. Reference: FastAPI, asyncpg and aiomqtt in one resident process that waits for the
+reply with a future in memory, and makes the same checks and records."""
 
 
 @dataclass(frozen=True)
 class Side:
-    """Whom the unlocks are asked of, and what came out: milliseconds by the cabinet's delay."""
+    """One of the two implementations, and its times in milliseconds by the cabinet's delay."""
 
     api: Api
-    number: int
-    """The process that is stopped while the other side is measured."""
+    pid: int
+    """Of the process that is stopped while the other side is measured."""
     added: dict[int, list[float]] = field(default_factory=dict)
     total: dict[int, list[float]] = field(default_factory=dict)
     booking: list[float] = field(default_factory=list)
 
 
 def measure(*, quick: bool) -> Measured:
-    """Unlocks at each delay by ours and by the peer, the floor, and the queries of an unlock."""
+    """Measure unlocks at each delay on both sides, the baseline, and the queries of an unlock."""
     rounds = 1 if quick else ROUNDS
     replies = {0: 4, 50: 4, 300: 4, 2000: 1} if quick else REPLIES_MS
     unlocks = 2 * (sum(replies.values()) + rounds * len(replies))
     counted = 2 * (COUNTED + 1)
     with (
         running(2 + unlocks // CELLS + counted) as cloud,
-        peer_process.running(cloud) as (peer, peer_api),
+        reference_process.running(cloud) as (reference, reference_api),
     ):
         cells = _cells(cloud)
-        ours, other = Side(cloud.backend, cloud.process.pid), Side(peer_api, peer.pid)
+        ours, other = Side(cloud.backend, cloud.process.pid), Side(reference_api, reference.pid)
         for delay_ms, count in replies.items():
             for _ in range(rounds):
                 for side, resting in ((ours, other), (other, ours)):
-                    with _stopped(resting.number):
+                    with _stopped(resting.pid):
                         _unlock(side, next(cells), delay_ms, warm_up=True)
                         for _ in range(count // rounds):
                             _unlock(side, next(cells), delay_ms)
         queries, fresh = [], iter(cloud.cabinets[-counted:])
         for side, resting in ((ours, other), (other, ours)):
-            with _stopped(resting.number):
+            with _stopped(resting.pid):
                 queries.append(_queries(cloud, side, fresh))
-        with _stopped(ours.number), _stopped(other.number):
-            floor = _floor(cloud, 20 if quick else 300)
+        with _stopped(ours.pid), _stopped(other.pid):
+            baseline = _baseline(cloud, 20 if quick else 300)
         cloud.audit()
-    return _measured(ours, other, floor, queries, rounds)
+    return _measured(ours, other, baseline, queries, rounds)
 
 
 def _cells(cloud: LocalCloud) -> Iterator[TimedCabinet]:
-    """A cabinet with something to issue, again and again."""
-    for cabinet in cloud.cabinets[1:]:  # the first is the floor's
+    """For each unlock, a cabinet that still has an accumulator to issue."""
+    for cabinet in cloud.cabinets[1:]:  # the first is for the baseline
         yield from [cabinet] * CELLS
-    raise RuntimeError("there are too few cabinets for so many unlocks")
+    raise RuntimeError("too few cabinets for this number of unlocks")
 
 
 @contextmanager
-def _stopped(number: int) -> Iterator[None]:
-    """The other side's process is stopped meanwhile, so that it neither works nor answers."""
-    os.kill(number, signal.SIGSTOP)
+def _stopped(pid: int) -> Iterator[None]:
+    """Stop the other side's process, so that it uses no CPU and receives no reply."""
+    os.kill(pid, signal.SIGSTOP)
     try:
         yield
     finally:
-        os.kill(number, signal.SIGCONT)
+        os.kill(pid, signal.SIGCONT)
 
 
 def _unlock(side: Side, cabinet: TimedCabinet, delay_ms: int, *, warm_up: bool = False) -> None:
-    """Book a cell and unlock it, timed."""
+    """Book a cell and unlock it; record the times unless it is a warm-up."""
     booked_at = time.perf_counter()
     booking = _book(side, cabinet)
-    cabinet.delay_s = delay_ms / 1000
+    cabinet.reply_delay_s = delay_ms / 1000
     asked_at = time.perf_counter()
     answer = side.api.post(f"/v1/bookings/{booking}/unlock")
     answered_at = time.perf_counter()
     if answer["status"] != "completed":
-        raise RuntimeError(f"an unlock went wrong: {answer}")
+        raise RuntimeError(f"an unlock failed: {answer}")
     if not warm_up:
         side.booking.append(1000 * (asked_at - booked_at))
         side.added.setdefault(delay_ms, []).append(1000 * (answered_at - cabinet.spoke_at))
@@ -123,9 +124,9 @@ def _book(side: Side, cabinet: TimedCabinet) -> str:
 
 
 def _queries(cloud: LocalCloud, side: Side, fresh: Iterator[TimedCabinet]) -> float:
-    """What PostgreSQL's log of statements shows for an unlock that is answered after 300 ms.
+    """Median number of statements in PostgreSQL's log per unlock, with a reply after 300 ms.
 
-    Each of a cabinet whose other doors are closed, as they are when technicians close them.
+    Each unlock uses another cabinet, whose doors are all closed.
     """
     _unlock(side, next(fresh), 0, warm_up=True)
     log = cloud.data_dir / "postgres" / "postgres.log"
@@ -133,10 +134,12 @@ def _queries(cloud: LocalCloud, side: Side, fresh: Iterator[TimedCabinet]) -> fl
     for _ in range(COUNTED):
         cabinet = next(fresh)
         booking = _book(side, cabinet)
-        cabinet.delay_s = 0.3
+        cabinet.reply_delay_s = 0.3
         cloud.sql("ALTER SYSTEM SET log_statement = 'all'")
         cloud.sql("SELECT pg_reload_conf()")
-        wait_until(lambda: cloud.sql("SHOW log_statement") == [("all",)], "nothing is logged")
+        wait_until(
+            lambda: cloud.sql("SHOW log_statement") == [("all",)], "statements are not logged"
+        )
         begin = log.stat().st_size
         side.api.post(f"/v1/bookings/{booking}/unlock")
         found = log.read_bytes()[begin:]
@@ -146,8 +149,8 @@ def _queries(cloud: LocalCloud, side: Side, fresh: Iterator[TimedCabinet]) -> fl
     return median(counts)
 
 
-def _floor(cloud: LocalCloud, count: int) -> list[float]:
-    """Milliseconds: to a cabinet and back by the broker, and one commit."""
+def _baseline(cloud: LocalCloud, count: int) -> list[float]:
+    """Milliseconds of a message to a cabinet, its reply, and one commit."""
     cabinet = cloud.cabinets[0]
     cabinet.stop()
     arrived = threading.Event()
@@ -207,7 +210,7 @@ def _client(cloud: LocalCloud, login: tuple[str, str], topic: str) -> Iterator[C
 
 
 def _measured(
-    ours: Side, peer: Side, floor: list[float], queries: list[float], rounds: int
+    ours: Side, reference: Side, baseline: list[float], queries: list[float], rounds: int
 ) -> Measured:
     figures = []
     for delay, added in ours.added.items():
@@ -218,32 +221,37 @@ def _measured(
                     f"unlock, reply after {delay:,} ms: added, p{percent}",
                     value,
                     "ms",
-                    floor=percentile(floor, percent),
-                    peer=percentile(peer.added[delay], percent),
+                    baseline=percentile(baseline, percent),
+                    reference=percentile(reference.added[delay], percent),
                     goal=f"≤ {goal} ms",
                     met=value <= goal,
                     note=f"{len(added)} unlocks",
                 )
             )
-    total, theirs = median(ours.total[300]), median(peer.total[300])
+    total, theirs = median(ours.total[300]), median(reference.total[300])
     figures += [
         Figure(
             "unlock, reply after 300 ms: whole, p50",
             total,
             "ms",
-            peer=theirs,
-            goal=f"≤ {PEER} x the peer",
-            met=total <= PEER * theirs,
+            reference=theirs,
+            goal=f"≤ {TOTAL_RATIO} x the reference",
+            met=total <= TOTAL_RATIO * theirs,
         ),
         Figure(
             "unlock, reply after 300 ms: messages to PostgreSQL",
             queries[0],
             "",
-            peer=queries[1],
+            reference=queries[1],
             goal=f"≤ {QUERIES}",
             met=queries[0] <= QUERIES,
             note="by unlock and mqtt_trigger, from the lock to the last read",
         ),
-        Figure("a booking by HTTP, p50", median(ours.booking), "ms", peer=median(peer.booking)),
+        Figure(
+            "a booking by HTTP, p50",
+            median(ours.booking),
+            "ms",
+            reference=median(reference.booking),
+        ),
     ]
     return Measured(how=_HOW.format(rounds=rounds), figures=figures)

@@ -1,7 +1,7 @@
 """`python -m bridge`: run the trigger bridge until SIGTERM or SIGINT.
 
-Exit codes: 0 stopped as asked, 1 the bridge died of a fault of its own (start it again), 2 the
-settings are wrong (starting it again would not help).
+Exit codes: 0 stopped by a signal; 1 the bridge failed (restart it); 2 a setting is invalid (a
+restart does not help).
 """
 
 import signal
@@ -16,11 +16,11 @@ from shared import log
 from shared.config import SettingsInvalid
 
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
-_SIGN_OF_LIFE_SECONDS = 1.0
+_WATCHDOG_SECONDS = 1.0
 
 
 def main() -> int:
-    """Run the bridge; the exit code."""
+    """Run the bridge and return the exit code."""
     log.configure("INFO")
     try:
         settings = read()
@@ -31,28 +31,31 @@ def main() -> int:
         log.error(str(error))
         return 2
     log.configure(settings.log_level)
-    signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)  # they are waited for instead
+    signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)  # `_run` waits for them
     return _run(Bridge(settings, function), settings.notify_socket)
 
 
 def _run(bridge: Bridge, notify_socket: str) -> int:
     bridge.start()
-    log.info("the bridge has started")
+    log.info("bridge started")
     _notify(notify_socket, "READY=1")
-    while signal.sigtimedwait(_STOP_SIGNALS, _SIGN_OF_LIFE_SECONDS) is None:
-        if not bridge.alive:
-            log.error("the bridge died of a fault of its own")
+    while signal.sigtimedwait(_STOP_SIGNALS, _WATCHDOG_SECONDS) is None:
+        if not bridge.is_alive:
+            log.error("bridge failed")
             return 1
-        state = "connected" if bridge.connected else "not connected"
+        state = "connected" if bridge.is_connected else "not connected"
         _notify(notify_socket, f"WATCHDOG=1\nSTATUS={state}")
     _notify(notify_socket, "STOPPING=1")
     bridge.stop()
-    log.info("the bridge has stopped", **vars(bridge.counters))
+    log.info("bridge stopped", **vars(bridge.counters))
     return 0
 
 
 def _notify(notify_socket: str, state: str) -> None:
-    """Tell systemd (sd_notify), if it listens; a leading @ is the abstract namespace."""
+    """Report the state to systemd (sd_notify), if it started the bridge.
+
+    A leading @ stands for the abstract namespace of sockets.
+    """
     if not notify_socket:
         return
     address = f"\0{notify_socket[1:]}" if notify_socket.startswith("@") else notify_socket

@@ -12,25 +12,25 @@ from bridge.subscription import Delivery, Subscription
 from shared import log
 
 Invoke = Callable[[dict[str, Any]], None]
-"""Hands an event to the function; raises whatever it likes if that did not succeed."""
+"""Invoke the function with an event; any exception means that it did not succeed."""
 
 
 @dataclass
 class Counters:
-    """What the bridge has done since its start."""
+    """Counts since the bridge started."""
 
-    delivered: int = 0  # messages that the function has taken
+    delivered: int = 0  # messages of successful invocations
     invocations: int = 0
     failures: int = 0
 
 
 class Bridge:
-    """Hands every message to the function at least once, and acknowledges it only after that.
+    """Delivers every message to the function at least once, and acknowledges it after that.
 
-    One thread connects, takes a batch, invokes until it succeeds, acknowledges, takes the next.
-    So messages stay in order, and gather while an invocation is under way: batches grow with the
-    load by themselves. An idle bridge invokes at once; two invocations that are not full are
-    `bridge_batch_milliseconds` apart, which is also the longest that a message waits for others.
+    One thread connects, takes a batch, invokes the function until it succeeds, acknowledges the
+    batch, and takes the next. So messages stay in order. Messages that arrive during an invocation
+    form the next batch, so batches grow with the load. An idle bridge invokes at once; invocations
+    with less than a full batch are at least `bridge_batch_milliseconds` apart.
     """
 
     def __init__(self, settings: Settings, invoke: Invoke) -> None:
@@ -42,38 +42,38 @@ class Bridge:
         self._thread = Thread(target=self._run, name="bridge", daemon=True)
 
     @property
-    def connected(self) -> bool:
-        """Whether the broker sends us messages now."""
-        return self._subscription is not None and self._subscription.live
+    def is_connected(self) -> bool:
+        """Whether the bridge is subscribed now."""
+        return self._subscription is not None and self._subscription.is_live
 
     @property
-    def alive(self) -> bool:
-        """Whether the bridge does its work, be it only trying to connect."""
+    def is_alive(self) -> bool:
+        """Whether the bridge's thread runs: it serves a connection or tries to connect."""
         return self._thread.is_alive()
 
     @property
     def waiting(self) -> int:
-        """How many messages wait in memory for the invocation under way to end."""
+        """The number of messages in memory that no invocation has taken yet."""
         return self._subscription.waiting if self._subscription else 0
 
     def start(self) -> None:
-        """Begin; returns at once, the broker may come later."""
+        """Start the thread and return; the broker need not be reachable yet."""
         self._thread.start()
 
     def stop(self, timeout_seconds: float = 3.5) -> None:
-        """Take no new message, let the batch in flight finish, disconnect.
+        """Accept no new message, wait for the current invocation, and disconnect.
 
-        An invocation that outlasts `timeout_seconds` is left alone: its messages are not
-        acknowledged, so they come again. Another second may pass until the broker has the last
-        acknowledgements.
+        After `timeout_seconds` it no longer waits: the messages of that invocation are not
+        acknowledged, so the broker delivers them again. Sending the last acknowledgements may take
+        another second.
         """
         self._stopping.set()
         if self._subscription:
             self._subscription.wake()
-        if self.alive:
+        if self.is_alive:
             self._thread.join(timeout_seconds)
-        if self.alive:
-            log.warning("stopped before the invocation under way: its messages will come again")
+        if self.is_alive:
+            log.warning("stopped during an invocation; the broker will deliver its messages again")
             if self._subscription:
                 self._subscription.close()
 
@@ -85,13 +85,13 @@ class Bridge:
             self._stopping.wait(next(pauses))
 
     def _serve_one_connection(self) -> bool:
-        """Return when the connection is over, and whether the broker had accepted it."""
+        """Serve until the connection ends; return whether the broker accepted the subscription."""
         try:
             subscription = Subscription(self._settings, self._stopping)
             subscription.open()
         except OSError as error:  # also an unknown host name, a certificate that is not trusted
             broker = f"{self._settings.mqtt_host}:{self._settings.mqtt_port}"
-            log.warning("no connection to the broker: trying again", broker=broker, reason=error)
+            log.warning("cannot connect to the broker; retrying", broker=broker, reason=error)
             return False
         self._subscription = subscription
         try:
@@ -109,13 +109,13 @@ class Bridge:
                 self.counters.delivered += len(batch)
 
     def _deliver(self, batch: list[Delivery]) -> bool:
-        """Invoke until the function succeeds, or until the bridge is to stop: then False."""
+        """Invoke until the function succeeds. Return False if the bridge stops before."""
         event = {"messages": [delivery.message for delivery in batch]}
         for pause in self._pauses():
             self.counters.invocations += 1
             try:
                 self._invoke(event)
-            except Exception as error:  # noqa: BLE001 - whatever it is, the messages must not be lost
+            except Exception as error:  # noqa: BLE001 - whatever fails, the messages must not be lost
                 self.counters.failures += 1
                 self._log_failure(batch, error, pause)
             else:
@@ -126,15 +126,15 @@ class Bridge:
 
     def _log_failure(self, batch: list[Delivery], error: Exception, pause: float) -> None:
         log.warning(
-            "the function failed: the same messages are handed to it again",
+            "invocation failed; retrying with the same messages",
             reason=f"{type(error).__name__}: {error}",
             messages=len(batch),
             oldest_seconds=round(time.monotonic() - batch[0].received_at, 1),
-            again_in_seconds=round(pause, 2),
+            retry_in_seconds=round(pause, 2),
         )
 
     def _pauses(self) -> Iterator[float]:
-        """Exponential back-off with jitter, capped, for ever."""
+        """Yield the seconds between retries, without end: exponential, capped, with jitter."""
         pause = self._settings.bridge_retry_first_seconds
         while True:
             yield pause * random.uniform(0.5, 1)  # noqa: S311 - no secret

@@ -1,4 +1,4 @@
-"""The IoT Core trigger event: the shape in which a function gets messages, whoever sends them."""
+"""The format of IoT Core's trigger event, in which the function receives messages."""
 
 import base64
 import re
@@ -7,20 +7,20 @@ from typing import Any
 from uuid import uuid4
 
 PAYLOAD_BYTES = 256 * 1024
-"""The largest payload that the protocol allows."""
+"""Size limit of a payload, as in IoT Core."""
 
 _EVENTS_TOPIC = re.compile(r"\$devices/([^/]+)/events")
 
 
 class UnexpectedTopic(ValueError):
-    """The message is not on `$devices/<device_id>/events`."""
+    """The topic is not `$devices/<device_id>/events`."""
 
 
 def message(topic: str, payload: bytes, *, registry_id: str) -> dict[str, Any]:
-    """One entry of an event, with an id of its own; raises UnexpectedTopic.
+    """Return a message as an entry of the trigger event, with a new id. Raises UnexpectedTopic.
 
-    A payload over PAYLOAD_BYTES is cut one byte above: small enough for any function to take,
-    too large to pass for a whole one, so that it ends among the anomalies and not nowhere.
+    A payload over PAYLOAD_BYTES is cut to one byte more: small enough for an invocation, and still
+    too large for the function, which records it as an anomaly instead of losing it.
     """
     match = _EVENTS_TOPIC.fullmatch(topic)
     if match is None:

@@ -1,4 +1,4 @@
-"""Invocation of a deployed function over HTTPS, in the name of the VM's service account."""
+"""Invokes a deployed function over HTTPS, as the virtual machine's service account."""
 
 import time
 from collections.abc import Callable
@@ -14,14 +14,14 @@ _UNAUTHORIZED = (requests.codes.unauthorized, requests.codes.forbidden)
 
 
 class InvocationFailed(RuntimeError):
-    """The function was not invoked, or did not succeed."""
+    """The function could not be invoked, or did not succeed."""
 
 
 class MetadataToken:
     """The IAM token that the VM's metadata service issues to its service account.
 
-    yandexcloud hands out the token but not when it ends, and itself asks anew every 20 seconds.
-    So a token is kept for a minute, and forgotten at once when a service refuses it.
+    The library `yandexcloud` returns a token without its expiry, and requests another every 20 s.
+    So a token is used for a minute, and dropped at once when a service rejects it.
     """
 
     KEPT_SECONDS = 60.0
@@ -32,32 +32,32 @@ class MetadataToken:
         self._asked_at = 0.0
 
     def get(self) -> str:
-        """A token, from memory or from the metadata service; raises InvocationFailed."""
+        """Return the token, a new one if it is old. Raises InvocationFailed."""
         if not self._token or self._clock() - self._asked_at >= self.KEPT_SECONDS:
             self._asked_at = self._clock()
             self._token = _ask_for_token()
         return self._token
 
     def forget(self) -> None:
-        """Ask for another token next time."""
+        """Request a new token next time."""
         self._token = ""
 
 
 class FunctionUrl:
-    """Invokes one function as the platform's triggers do: `integration=raw`, event as the body."""
+    """Invokes one function like the platform's triggers: `integration=raw`, the event as body."""
 
     def __init__(
         self, function_id: str, *, timeout_seconds: float, token: MetadataToken | None = None
     ) -> None:
         if not function_id:
-            raise SettingsInvalid("settings are wrong: BRIDGE_FUNCTION_ID: it is required")
+            raise SettingsInvalid("invalid settings: BRIDGE_FUNCTION_ID: required")
         self._url = f"{_FUNCTIONS}/{function_id}"
         self._timeout = (_CONNECT_SECONDS, timeout_seconds)
         self._token = token or MetadataToken()
         self._session = requests.Session()
 
     def __call__(self, event: dict[str, Any]) -> None:
-        """Return when the function has succeeded; anything else raises InvocationFailed."""
+        """Invoke the function and return when it has succeeded. Raises InvocationFailed."""
         try:
             response = self._session.post(
                 self._url,
@@ -75,12 +75,12 @@ class FunctionUrl:
             raise InvocationFailed(_explain(response))
 
     def close(self) -> None:
-        """Close the connections kept open between invocations."""
+        """Close the HTTP connections."""
         self._session.close()
 
 
 def _ask_for_token() -> str:
-    from yandexcloud.auth import (  # noqa: PLC0415 - slow, and the local cloud goes without it
+    from yandexcloud.auth import (  # noqa: PLC0415 - slow, and the local cloud does not need it
         get_auth_token,
     )
 
@@ -97,4 +97,4 @@ def _explain(response: requests.Response) -> str:
     hint = ""
     if response.status_code in _UNAUTHORIZED:
         hint = "; the VM's service account needs the role functions.functionInvoker"
-    return f"{response.url} answered {response.status_code}{hint}: {response.text[:300]}"
+    return f"{response.url} returned {response.status_code}{hint}: {response.text[:300]}"

@@ -1,4 +1,4 @@
-"""The bridge's settings: environment variables, named and checked in one place."""
+"""The bridge's settings: environment variables, validated in one place."""
 
 import os
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from shared.config import Seconds
 
 
 class Settings(BaseModel):
-    """What the bridge reads from its environment: a field's name in capitals is its variable."""
+    """The bridge's environment variables; each is a field's name in capitals."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -18,40 +18,51 @@ class Settings(BaseModel):
         "trigger-bridge",
         min_length=1,
         max_length=64,
-        description="Names the session that the broker keeps while the bridge is away; never two",
+        description="MQTT client id of the bridge's session; two clients must never use the same",
     )
     bridge_batch_size: int = Field(
-        100, ge=1, le=1000, description="Most messages that one invocation carries"
+        100, ge=1, le=1000, description="Maximum messages per invocation"
     )
     bridge_batch_milliseconds: float = Field(
-        20, ge=0, le=60_000, description="Least time between two invocations that are not full"
+        20,
+        ge=0,
+        le=60_000,
+        description="Minimum time between invocations with less than a full batch",
     )
     bridge_buffer_messages: int = Field(
-        1000, ge=1, description="Most messages in memory; no less than the broker's inflight window"
+        1000, ge=1, description="Maximum messages in memory; at least the broker's inflight window"
     )
     bridge_retry_first_seconds: Seconds = Field(
-        0.2, description="Pause after the first failure; each further one is twice as long"
+        0.2,
+        description="Pause after the first failed invocation; each further pause is twice as long",
     )
-    bridge_retry_max_seconds: Seconds = Field(30, description="The longest such pause")
-    bridge_function_id: str = Field("", description="The function that messages are handed to")
+    bridge_retry_max_seconds: Seconds = Field(
+        30, description="Maximum pause after a failed invocation"
+    )
+    bridge_function_id: str = Field("", description="Id of the function to invoke")
     bridge_function_timeout_seconds: Seconds = Field(
-        60, description="Wait for its answer; longer than the function's own execution time-out"
+        60,
+        description="Time limit of an invocation; more than the function's own execution timeout",
     )
-    registry_id: str = Field("local", description="Goes into each event as the device's registry")
-    mqtt_host: str = Field("localhost", min_length=1, description="The MQTT broker's host name")
-    mqtt_port: int = Field(8883, ge=1, le=65535, description="Its port")
-    mqtt_username: str = Field("", description="The bridge's login at the broker")
-    mqtt_password: str = Field("", repr=False, description="Its password")
-    mqtt_tls: bool = Field(default=True, description="Speak TLS to the broker, and verify it")
-    mqtt_ca_file: FilePath | None = Field(None, description="CA of the broker; empty: the system's")
+    registry_id: str = Field("local", description="Registry id in each event")
+    mqtt_host: str = Field("localhost", min_length=1, description="Host name of the MQTT broker")
+    mqtt_port: int = Field(8883, ge=1, le=65535, description="Port of the MQTT broker")
+    mqtt_username: str = Field("", description="The bridge's user name at the broker")
+    mqtt_password: str = Field("", repr=False, description="The bridge's password at the broker")
+    mqtt_tls: bool = Field(default=True, description="Use TLS and verify the broker's certificate")
+    mqtt_ca_file: FilePath | None = Field(
+        None, description="CA certificate of the broker; empty: the system's CAs"
+    )
     log_level: str = Field(
         "INFO",
         pattern="^(DEBUG|INFO|WARNING|ERROR)$",
         description="DEBUG, INFO, WARNING or ERROR",
     )
-    notify_socket: str = Field("", description="Set by systemd: where the state is reported to")
+    notify_socket: str = Field(
+        "", description="Set by systemd: the socket that the bridge reports its state to"
+    )
 
 
 def read(environment: Mapping[str, str] = os.environ) -> Settings:  # noqa: TID251 - the one place
-    """The bridge's settings. Raises SettingsInvalid, which names each variable that is wrong."""
+    """Return the bridge's settings. Raises SettingsInvalid, which names each invalid variable."""
     return config.read(Settings, environment)

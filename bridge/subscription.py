@@ -1,7 +1,7 @@
-"""One connection to the broker and what came over it; a new connection is a new Subscription.
+"""One connection to the broker and the messages received over it.
 
-So an acknowledgement cannot reach another connection than its message came on, where the broker
-may have given the same packet id to another message.
+Each connection is a new Subscription. So an acknowledgement is never sent over another connection,
+where the broker may have given the same packet id to another message.
 """
 
 import socket
@@ -23,12 +23,12 @@ from shared import log
 TOPIC = "$devices/+/events"
 _KEEPALIVE_SECONDS = 20
 _CONNECT_SECONDS = 3.0
-_FAREWELL_SECONDS = 0.5
-_BATCH_BYTES = 2 * 1024 * 1024  # as base64 in JSON still less than the 3.5 MB a function takes
+_CLOSE_SECONDS = 0.5
+_BATCH_BYTES = 2 * 1024 * 1024  # as base64 in JSON still below the 3.5 MB limit of an invocation
 
 
 class Delivery(NamedTuple):
-    """A message as it came over this connection, and as the function will get it."""
+    """A received message: its MQTT packet, and its entry in the trigger event."""
 
     packet_id: int
     qos: int
@@ -38,19 +38,19 @@ class Delivery(NamedTuple):
 
 
 class Subscription:
-    """Takes in messages while its connection lasts, and hands them out in batches, in order.
+    """Receives messages while its connection lasts, and returns them in batches, in order.
 
-    When the connection ends, or the inbox has overflowed, nothing more is taken in; what is in the
-    inbox is still handed out, then `take` returns nothing for ever. Whatever was not acknowledged
-    by then the broker sends again over the next connection.
+    When the connection ends or the inbox overflows, it receives nothing more. `take` still returns
+    what is in the inbox, then always an empty list. The broker sends messages that were not
+    acknowledged again over the next connection.
     """
 
     def __init__(self, settings: Settings, stopping: Event) -> None:
         self.granted = False
-        """Whether the broker has ever accepted this subscription."""
+        """Whether the broker has accepted the subscription."""
         self._settings = settings
         self._stopping = stopping
-        self._answered: int | None = None
+        self._confirmed_packet_id: int | None = None
         self._changed = Condition()
         self._inbox: deque[Delivery] = deque()
         self._ended = False
@@ -61,26 +61,26 @@ class Subscription:
         self._client.on_finished = self._finished
 
     @property
-    def live(self) -> bool:
-        """Whether messages are being taken in."""
+    def is_live(self) -> bool:
+        """Whether messages are being received."""
         return self.granted and not self._ended
 
     @property
     def waiting(self) -> int:
-        """How many messages are in the inbox."""
+        """The number of messages in the inbox."""
         return len(self._inbox)
 
     def open(self) -> None:
-        """Connect and begin to take messages in; raises OSError when the broker is not there."""
+        """Connect and start receiving. Raises OSError if the broker cannot be reached."""
         self._client.connect(
             self._settings.mqtt_host, self._settings.mqtt_port, keepalive=_KEEPALIVE_SECONDS
         )
         self._client.loop_start()
 
     def take(self, *, not_before: float) -> list[Delivery]:
-        """Wait for messages and take a batch; none: this subscription is over, or to be stopped.
+        """Wait for messages and return a batch; empty when the subscription ended or must stop.
 
-        A batch that is not full waits until `not_before`, by the monotonic clock.
+        Less than a full batch waits until `not_before` (monotonic clock, seconds).
         """
         with self._changed:
             while not self._stopping.is_set() and (self._inbox or not self._ended):
@@ -92,29 +92,29 @@ class Subscription:
         return []
 
     def acknowledge(self, deliveries: list[Delivery]) -> None:
-        """Tell the broker that these are done with; without effect once the connection is over."""
+        """Acknowledge messages to the broker; no effect after the connection has ended."""
         for delivery in deliveries:
             self._client.ack(delivery.packet_id, delivery.qos)
 
     def wake(self) -> None:
-        """Let `take` see that it is to stop."""
+        """Make `take` check whether to stop."""
         with self._changed:
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Disconnect, but not before the broker has our acknowledgements or a moment has passed.
+        """Disconnect when the broker has received the acknowledgements, or after a time limit.
 
-        It has, when it answers what was sent after them: a subscription that changes nothing.
-        Closing at once would reset the connection if the broker is sending, and lose them.
+        A repeated subscription is sent after them; the broker's reply to it shows that it has read
+        them. Closing at once could reset the connection and lose them.
         """
         _, packet_id = self._client.subscribe(TOPIC, qos=1)
         with self._changed:
             self._changed.wait_for(
-                lambda: self._answered == packet_id or self._client.finished.is_set(),
-                _FAREWELL_SECONDS,
+                lambda: self._confirmed_packet_id == packet_id or self._client.finished.is_set(),
+                _CLOSE_SECONDS,
             )
         self._client.disconnect()
-        self._client.finished.wait(_FAREWELL_SECONDS)
+        self._client.finished.wait(_CLOSE_SECONDS)
         self._client.forget_callbacks()
 
     def _connected(
@@ -126,10 +126,11 @@ class Subscription:
         _properties: Properties | None,
     ) -> None:
         if reason.is_failure:
-            log.error("the broker refuses the bridge: check its login", reason=str(reason))
+            log.error("broker refused the bridge; check its login", reason=str(reason))
             return
         log.info("connected to the broker", session_present=flags.session_present)
-        client.subscribe(TOPIC, qos=1)  # also into a session: it may have been made without
+        # Even in an existing session, which may lack the subscription.
+        client.subscribe(TOPIC, qos=1)
 
     def _granted(
         self,
@@ -141,26 +142,26 @@ class Subscription:
     ) -> None:
         self.granted = not reasons[0].is_failure
         with self._changed:
-            self._answered = packet_id
+            self._confirmed_packet_id = packet_id
             self._changed.notify_all()
         if not self.granted:
-            log.error("the broker refuses the subscription: check its access list", topic=TOPIC)
+            log.error("broker refused the subscription; check its access list", topic=TOPIC)
             client.disconnect()
 
     def _arrived(
         self, client: paho.Client, _userdata: object, message: paho.MQTTMessage
-    ) -> None:  # on the network thread, which must neither wait nor die
+    ) -> None:  # on the network thread, which must neither block nor raise
         try:
             entry = event.message(
                 message.topic, bytes(message.payload), registry_id=self._settings.registry_id
             )
         except ValueError as error:  # UnexpectedTopic, or a topic that is not UTF-8
-            log.error("not a message of a device: dropped", topic=str(error))
+            log.error("message dropped; its topic is not a device's", topic=str(error))
             client.ack(message.mid, message.qos)
             return
         size = len(message.payload)
         if size > event.PAYLOAD_BYTES:
-            log.warning("payload too large: cut", topic=message.topic, bytes=size)
+            log.warning("payload too large; truncated", topic=message.topic, bytes=size)
         self._put(Delivery(message.mid, message.qos, size, time.monotonic(), entry))
 
     def _put(self, delivery: Delivery) -> None:
@@ -172,7 +173,7 @@ class Subscription:
             else:
                 self._ended = True
                 log.warning(
-                    "the buffer is full: the broker keeps the rest until a new connection asks",
+                    "buffer full; the broker keeps the other messages until the next connection",
                     messages=len(self._inbox),
                     hint="the broker's inflight window should not exceed BRIDGE_BUFFER_MESSAGES",
                 )
@@ -180,7 +181,7 @@ class Subscription:
 
     def _finished(self, result: MQTTErrorCode) -> None:
         if not self._stopping.is_set():
-            log.warning("the connection to the broker is over", reason=paho.error_string(result))
+            log.warning("connection to the broker ended", reason=paho.error_string(result))
         with self._changed:
             self._ended = True
             self._changed.notify_all()
@@ -197,7 +198,7 @@ class Subscription:
 
 
 class _Client(paho.Client):
-    """paho's client for one connection: it does not reconnect, and tells when it is finished."""
+    """A client for one connection: it does not reconnect, and reports when it has finished."""
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(
@@ -221,7 +222,7 @@ class _Client(paho.Client):
         timeout: float = 1.0,
         retry_first_connection: bool = False,  # noqa: FBT001, FBT002 - paho's signature
     ) -> MQTTErrorCode:
-        """All that the network thread does: however this ends, the connection is over."""
+        """Run paho's network loop; when it returns or raises, the connection has ended."""
         result = MQTTErrorCode.MQTT_ERR_UNKNOWN
         try:
             result = super().loop_forever(timeout, retry_first_connection)
@@ -232,10 +233,11 @@ class _Client(paho.Client):
         return result
 
     def forget_callbacks(self) -> None:
-        """Break the reference cycles, so that paho's sockets are closed without waiting for gc."""
+        """Break the reference cycles, so that sockets are closed without garbage collection."""
         self.on_connect = self.on_subscribe = self.on_message = self.on_finished = None
 
 
 def _send_at_once(_client: paho.Client, _userdata: object, sock: object) -> None:
-    if isinstance(sock, socket.socket):  # many small acknowledgements: Nagle would hold them back
+    # Nagle's algorithm would delay the many small acknowledgements.
+    if isinstance(sock, socket.socket):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -1,6 +1,6 @@
 """`python -m local`: the whole cloud on this machine."""
 
-# ruff: noqa: PLC0415 - a command imports what only it needs, so that help and errors come at once
+# ruff: noqa: PLC0415 - commands import what they need late, so that help and errors are fast
 
 import argparse
 import math
@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from local import CannotStart, addresses, signals
-from local.api import Unexpected
+from local.api import UnexpectedStatus
 from local.broker import DEVICE_PASSWORD
-from local.cabinet import screen
-from local.cabinet.control import Control, Refused
+from local.cabinet import command_line
+from local.cabinet.command_line import EXIT_USAGE
+from local.cabinet.control import Control, ControlError
 from shared.config import SettingsInvalid
 
 if TYPE_CHECKING:
     from local.stack import Stack
 
-WRONG = 2
 _SETTINGS = """\
 The functions' settings are environment variables with the deployment's defaults, for example
 UNLOCK_WAIT_SECONDS=3 or BOOKING_SECONDS=60: docs/settings.md has them all. With DATABASE_URL the
@@ -29,13 +29,13 @@ functions use that database, and no other is started. More: docs/local-cloud.md"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Do what the command line says; 2 after one clear line if it cannot."""
+    """Run the command line; return 2 after a one-line error if it cannot start."""
     args = _parser().parse_args(arguments)
     try:
         code: int = args.run(args)
-    except (CannotStart, SettingsInvalid, Unexpected) as error:
+    except (CannotStart, SettingsInvalid, UnexpectedStatus) as error:
         print(f"python -m local {args.command}: {error}", file=sys.stderr)
-        return WRONG
+        return EXIT_USAGE
     except KeyboardInterrupt:
         return signals.INTERRUPTED
     return code
@@ -46,20 +46,27 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
     _add_up(commands.add_parser("up", help="Start everything; Ctrl-C stops it", epilog=_SETTINGS))
     demo = commands.add_parser("demo", help="Play a technician's shift, each step checked")
-    demo.add_argument("--url", help="Of a running stack; otherwise one is started for the demo")
+    demo.add_argument("--url", help="URL of a running stack; default: start one")
     _add_data_dir(demo)
     demo.set_defaults(run=_demo)
     cabinet = commands.add_parser("cabinet", help="Act on a simulated cabinet of a running stack")
     _add_data_dir(cabinet)
     _add_cabinet(cabinet)
-    server = commands.add_parser("server", help="Put a running stack's database or broker down")
+    server = commands.add_parser(
+        "server", help="Stop or start the database or broker of a running stack"
+    )
     _add_data_dir(server)
-    server.add_argument("server", nargs="?", help="database or broker; without: show them")
-    server.add_argument("verb", nargs="?", choices=("stop", "start"), help="It stays stopped")
+    server.add_argument("server", nargs="?", help="database or broker; omitted: list them")
+    server.add_argument(
+        "verb",
+        nargs="?",
+        choices=("stop", "start"),
+        help="A stopped server stays stopped until it is started",
+    )
     server.set_defaults(run=_server)
     _add_rehearse(commands.add_parser("rehearse", help="Run here what Terraform has applied"))
-    documents = commands.add_parser("documents", help="Write docs/openapi.json and asyncapi.json")
-    documents.add_argument("--check", action="store_true", help="Only say whether they are current")
+    documents = commands.add_parser("documents", help="Generate the documents in docs/")
+    documents.add_argument("--check", action="store_true", help="Only check that they are current")
     documents.set_defaults(run=_documents)
     return parser
 
@@ -67,34 +74,36 @@ def _parser() -> argparse.ArgumentParser:
 def _add_up(parser: argparse.ArgumentParser) -> None:
     text = "default: %(default)s"
     port = _number(int, 0, 65535)
-    parser.add_argument("--http-port", type=port, default=8080, help=f"0: a free one; {text}")
-    parser.add_argument("--mqtt-port", type=port, default=1883, help=f"0: a free one; {text}")
+    parser.add_argument("--http-port", type=port, default=8080, help=f"0: any free port; {text}")
+    parser.add_argument("--mqtt-port", type=port, default=1883, help=f"0: any free port; {text}")
     parser.add_argument(
-        "--cabinets", type=_number(int, 0, 2000), default=12, help=f"0: bring your own; {text}"
+        "--cabinets", type=_number(int, 0, 2000), default=12, help=f"Simulated cabinets; {text}"
     )
     parser.add_argument(
-        "--cells", type=_number(int, 1, 1000), default=12, help=f"of each cabinet; {text}"
+        "--cells", type=_number(int, 1, 1000), default=12, help=f"Cells per cabinet; {text}"
     )
-    parser.add_argument("--seed", type=int, default=1, help=f"of what is in them; {text}")
+    parser.add_argument(
+        "--seed", type=int, default=1, help=f"Random seed of their contents; {text}"
+    )
     parser.add_argument(
         "--poll-seconds",
         type=_number(float, 0.1, 86400),
         default=60,
-        help=f"between two runs of poll_cabinets; {text}",
+        help=f"Seconds between two runs of poll_cabinets; {text}",
     )
-    text = "functions reach the database through PgBouncer, which has to be installed"
+    text = "Put PgBouncer between the functions and the database; it must be installed"
     parser.add_argument("--pgbouncer", action="store_true", help=text)
     _add_data_dir(parser)
     parser.set_defaults(run=_up)
 
 
 def _number(kind: type[int] | type[float], least: float, most: float) -> Callable[[str], float]:
-    """What argparse converts an option by: a number in these bounds."""
+    """Return a converter for argparse: a number within these bounds."""
 
     def convert(text: str) -> float:
         value = kind(text)
         if not (math.isfinite(value) and least <= value <= most):
-            raise argparse.ArgumentTypeError(f"{text} is not in {least} … {most}")
+            raise argparse.ArgumentTypeError(f"{text} is not between {least} and {most}")
         return value
 
     convert.__name__ = "number"
@@ -102,20 +111,20 @@ def _number(kind: type[int] | type[float], least: float, most: float) -> Callabl
 
 
 def _add_data_dir(parser: argparse.ArgumentParser) -> None:
-    text = "where the stack keeps everything; default: %(default)s"
+    text = "Directory of all data of the stack; default: %(default)s"
     parser.add_argument("--data-dir", type=Path, default=Path(".local"), help=text)
 
 
 def _add_rehearse(parser: argparse.ArgumentParser) -> None:
-    text = "what `terraform show -json` prints of a state, or of a plan after the first apply"
+    text = "Output of `terraform show -json`: a state, or a plan made after the first apply"
     parser.add_argument("--topology", type=Path, required=True, metavar="FILE", help=text)
-    text = "where the packages lie; default: %(default)s"
+    text = "Directory of the packages; default: %(default)s"
     parser.add_argument("--packages", type=Path, default=Path("dist"), help=text)
     parser.set_defaults(run=_rehearse)
 
 
 def _add_cabinet(parser: argparse.ArgumentParser) -> None:
-    screen.add_commands(parser)
+    command_line.add_commands(parser)
     parser.set_defaults(run=_cabinet)
 
 
@@ -123,25 +132,25 @@ def _up(args: argparse.Namespace) -> int:
     from local.stack import Options, Stack
 
     given = {name: getattr(args, name) for name in Options.__dataclass_fields__}
-    terminal = sys.stdout  # the stack sends what functions print to its log
+    terminal = sys.stdout  # the stack redirects standard output to its log
 
-    def say(line: str) -> None:
-        with suppress(BrokenPipeError):  # nobody reads any more
+    def print_line(line: str) -> None:
+        with suppress(BrokenPipeError):  # the reader has closed the pipe
             print(line, file=terminal, flush=True)
 
-    signals.heed()
-    with Stack(Options(**given), say) as stack:
-        say(_table(stack))
-        say(f"ready: {stack.gateway.url}")
+    signals.handle()
+    with Stack(Options(**given), print_line) as stack:
+        print_line(_summary(stack))
+        print_line(f"ready: {stack.gateway.url}")
         try:
             stack.watch()
         except KeyboardInterrupt:
             signals.ignore()
-            say("stopping")
+            print_line("stopping")
     return 0
 
 
-def _table(stack: "Stack") -> str:
+def _summary(stack: "Stack") -> str:
     from local.stack import API_KEYS
 
     url, broker = stack.gateway.url, stack.broker
@@ -166,19 +175,19 @@ def _without_password(url: str) -> str:
 def _demo(args: argparse.Namespace) -> int:
     from local import demo
 
-    signals.heed()
+    signals.handle()
     return demo.main(url=args.url, data_dir=args.data_dir)
 
 
 def _rehearse(args: argparse.Namespace) -> int:
     from local.rehearsal import rehearsal
 
-    signals.heed()
+    signals.handle()
     return rehearsal.main(topology=args.topology, packages=args.packages)
 
 
 def _cabinet(args: argparse.Namespace) -> int:
-    return screen.run(args, Control(addresses.read(args.data_dir)["control_url"]))
+    return command_line.run(args, Control(addresses.read(args.data_dir)["control_url"]))
 
 
 def _server(args: argparse.Namespace) -> int:
@@ -189,7 +198,7 @@ def _server(args: argparse.Namespace) -> int:
             print(switch(args.server))
         for name, pid in control.servers().items() if not args.verb else ():
             print(f"{name:<9} {f'up, process {pid}' if pid else 'down'}")
-    except Refused as error:
+    except ControlError as error:
         raise CannotStart(str(error)) from None
     return 0
 

@@ -1,4 +1,4 @@
-"""stack.json: where a running stack's parts are, for whoever wants to talk to them."""
+"""stack.json: the addresses of a running stack's parts."""
 
 import json
 from pathlib import Path
@@ -10,7 +10,7 @@ _NAME = "stack.json"
 
 
 def write(data_dir: Path, addresses: dict[str, Any]) -> None:
-    """Tell where everything is, all at once; only the owner may read it: it may hold a password."""
+    """Write the addresses atomically; readable by the owner only, as it may have a password."""
     fresh = data_dir / f"{_NAME}.new"
     fresh.touch(mode=0o600)
     fresh.write_text(json.dumps(addresses, indent=2) + "\n")
@@ -18,7 +18,7 @@ def write(data_dir: Path, addresses: dict[str, Any]) -> None:
 
 
 def read(data_dir: Path) -> dict[str, Any]:
-    """Where a running stack's parts are. Raises CannotStart if none runs on this directory."""
+    """Return the addresses of the stack that runs on this directory. Raises CannotStart."""
     try:
         found: dict[str, Any] = json.loads((data_dir / _NAME).read_text())
     except (OSError, ValueError):
@@ -29,6 +29,6 @@ def read(data_dir: Path) -> dict[str, Any]:
     return found
 
 
-def forget(data_dir: Path) -> None:
-    """The stack is no more."""
+def delete(data_dir: Path) -> None:
+    """Delete the file when the stack stops."""
     (data_dir / _NAME).unlink(missing_ok=True)

@@ -1,10 +1,13 @@
-"""The broker where Mosquitto is not installed: amqtt 0.12.1, mended for the local cloud.
+"""The broker if Mosquitto is not installed: amqtt 0.12.1, corrected for the local cloud.
 
-As it comes, amqtt refuses topics that begin with $, forgets what a client has not acknowledged
-within five seconds or before it left, loses what it has acknowledged to a client that then leaves,
-lets a refused login disturb the session of another, and leaves a session deaf that was taken over.
-It may still lose a message at QoS 0 that comes in one piece with its sender's goodbye.
-The version is pinned: the methods overridden here are its private ones.
+Without the corrections, amqtt
+- refuses topics that begin with $,
+- drops messages that a client does not acknowledge within five seconds or before it disconnects,
+- loses messages that it has acknowledged to a sender that disconnects at once,
+- lets a refused login disturb the session of another client,
+- sends nothing more to a client that has taken over a session.
+It may still lose a QoS 0 message that arrives together with its sender's DISCONNECT.
+The version is pinned, because private methods are overridden here.
 """
 
 import asyncio
@@ -33,29 +36,29 @@ from local.broker import BRIDGE_LOGIN, DEVICE_PASSWORD, SERVICE_LOGIN, is_device
 from local.children import HOST
 
 _WILL = ("will_flag", "will_message", "will_qos", "will_retain", "will_topic")
-_RENEWED = (*_WILL, "keep_alive", "username", "password")  # by a CONNECT to a session that exists
+_REPLACED_AT_RECONNECT = (*_WILL, "keep_alive", "username", "password")
 
 
 class _Reader(StreamReaderAdapter):  # type: ignore[misc]  # amqtt is not typed for us
     async def read(self, n: int = -1) -> bytes:
-        await asyncio.sleep(0)  # the last packet's task must begin: at the end all are cancelled
+        await asyncio.sleep(0)  # let the last packet's task begin before all tasks are cancelled
         return bytes(await super().read(n))
 
 
 class _Connection(BrokerProtocolHandler):  # type: ignore[misc]  # amqtt is not typed for us
-    """One client's connection. What it is sent at QoS 1 stays in its session until acknowledged."""
+    """A client's connection. QoS 1 messages stay in its session until acknowledged."""
 
     def __init__(self, broker: "_Broker") -> None:
         super().__init__(broker.plugins_manager)
         self._broker = broker
         self._disconnect_waiter = asyncio.get_running_loop().create_future()
-        self.gone = asyncio.Event()
+        self.closed = asyncio.Event()
 
     async def start(self) -> None:
-        await ProtocolHandler.start(self)  # not super's: it forgets a client that left already
+        await ProtocolHandler.start(self)  # super's loses a client that has already disconnected
 
     async def _retry_deliveries(self) -> None:
-        """Nothing: the broker has begun that before, so that nothing new gets ahead of it."""
+        """Do nothing: the broker has already started this, before it sends new messages."""
 
     async def _handle_message_flow(
         self, app_message: IncomingApplicationMessage | OutgoingApplicationMessage
@@ -89,7 +92,7 @@ class _Broker(Broker):  # type: ignore[misc]  # amqtt is not typed for us
         await self._client_connected(listener_name, _Reader(reader), StreamWriterAdapter(writer))
 
     async def distribute(self, session: Session, message: ApplicationMessage) -> None:
-        """Hand a client's message on to those who may read it, if the client may write it."""
+        """Forward a client's message to its readers, if the client may publish it."""
         if await self._topic_filtering(session, message.topic, Action.PUBLISH):
             await self._broadcast_message(session, message.topic, message.data)
             if message.retain:
@@ -124,18 +127,21 @@ class _Broker(Broker):  # type: ignore[misc]  # amqtt is not typed for us
         return _Connection(self), await self._resume(session)
 
     async def _end_connection_of(self, client_id: str) -> None:
-        while (known := self._sessions.get(client_id)) and not known[1].gone.is_set():
+        while (known := self._sessions.get(client_id)) and not known[1].closed.is_set():
             await known[1].handle_connection_closed()
-            await known[1].gone.wait()
+            await known[1].closed.wait()
 
     async def _resume(self, session: Session) -> Session:
-        """The client's session: the one it left, unless it asks for a clean one."""
+        """Return the client's session: its previous one, unless it requests a clean session."""
         if session.clean_session or session.client_id not in self._sessions:
             await self._delete_session(session.client_id)
             return session
         known, _ = self._sessions[session.client_id]
-        for name in _RENEWED:
+        for name in _REPLACED_AT_RECONNECT:
             setattr(known, name, getattr(session, name))
+        for number, message in list(known.inflight_out.items()):
+            if _is_command(message.topic):
+                del known.inflight_out[number]
         known.parent = 1
         return known
 
@@ -159,12 +165,12 @@ class _Broker(Broker):  # type: ignore[misc]  # amqtt is not typed for us
         finally:
             if client_session.clean_session:
                 await self._delete_session(client_session.client_id)
-            handler.gone.set()
+            handler.closed.set()
 
     async def _handle_message_delivery(
         self, session: Session, _handler: _Connection, arrived: asyncio.Future[Any]
     ) -> bool:
-        """Distribute what amqtt itself has queued: messages of QoS 2."""
+        """Forward the messages that amqtt itself has queued: QoS 2."""
         if arrived.result() is not None:
             await self.distribute(session, arrived.result())
         return True
@@ -172,11 +178,20 @@ class _Broker(Broker):  # type: ignore[misc]  # amqtt is not typed for us
     async def _retain_broadcast_message(
         self, broadcast: dict[str, Any], qos: int, target_session: Session
     ) -> None:
-        """Keep a message for a client that is away, after those that it has not acknowledged."""
+        """Queue a message for a client that is not connected, behind unacknowledged ones.
+
+        Not a command: without MQTT 5 it cannot expire.
+        """
+        if _is_command(broadcast["topic"]):
+            return
         number = target_session.next_packet_id
         target_session.inflight_out[number] = OutgoingApplicationMessage(
             number, broadcast["topic"], qos, broadcast["data"], retain=False
         )
+
+
+def _is_command(topic: str) -> bool:
+    return topic.endswith("/commands")
 
 
 def _may_log_in(session: Session) -> bool:

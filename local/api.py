@@ -1,4 +1,4 @@
-"""The service's HTTP API as its clients call it: for the stack itself, the demo and the tests."""
+"""A client of the HTTP API, for the stack, the demo and the tests."""
 
 import json
 from collections.abc import Collection
@@ -8,13 +8,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 
-class Unexpected(AssertionError):
-    """The API answered with another status than was expected; says with which, and its body."""
+class UnexpectedStatus(AssertionError):
+    """The API returned an unexpected status; the message has it and the body."""
 
 
 @dataclass(frozen=True)
-class Answer:
-    """An HTTP answer."""
+class Response:
+    """An HTTP response."""
 
     status: int
     headers: dict[str, str]
@@ -22,20 +22,20 @@ class Answer:
 
     @property
     def body(self) -> Any:
-        """The JSON value; None if there is none."""
+        """The parsed body; None if it is empty."""
         return json.loads(self.raw) if self.raw else None
 
 
 class Api:
-    """One API key's view of the service. A connection a call; JSON in and out."""
+    """A client with one API key. It opens a connection per call, and sends and receives JSON."""
 
     def __init__(self, url: str, key: str, *, timeout: float = 70) -> None:
         self._address = urlsplit(url)
         self._key = key
         self._timeout = timeout
 
-    def call(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
-        """Whatever the answer is. `headers`: names with _ for -."""
+    def call(self, method: str, path: str, body: Any = None, **headers: str) -> Response:
+        """Send a request; return the response of any status. `headers`: names with _ for -."""
         connection = HTTPConnection(
             self._address.hostname or "", self._address.port, timeout=self._timeout
         )
@@ -44,22 +44,22 @@ class Api:
         try:
             payload = None if body is None else json.dumps(body)
             connection.request(method, path, payload, sent)
-            answer = connection.getresponse()
-            return Answer(answer.status, dict(answer.getheaders()), answer.read())
+            response = connection.getresponse()
+            return Response(response.status, dict(response.getheaders()), response.read())
         finally:
             connection.close()
 
     def expect(self, statuses: Collection[int], method: str, path: str, body: Any = None) -> Any:
-        """The body of an answer with one of these statuses. Raises Unexpected."""
-        answer = self.call(method, path, body)
-        if answer.status not in statuses:
-            raise Unexpected(f"{method} {path}: {answer.status} {answer.body}")
-        return answer.body
+        """Return the body if the response has one of these statuses. Raises UnexpectedStatus."""
+        response = self.call(method, path, body)
+        if response.status not in statuses:
+            raise UnexpectedStatus(f"{method} {path}: {response.status} {response.body}")
+        return response.body
 
     def get(self, path: str) -> Any:
-        """The body of a 200."""
+        """GET; return the body of a 200. Raises UnexpectedStatus."""
         return self.expect({200}, "GET", path)
 
     def post(self, path: str, body: Any = None) -> Any:
-        """The body of a 200 or 201."""
+        """POST; return the body of a 200 or 201. Raises UnexpectedStatus."""
         return self.expect({200, 201}, "POST", path, body)

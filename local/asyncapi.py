@@ -1,4 +1,4 @@
-"""docs/asyncapi.json: native.v1, the cabinets' protocol, out of the commands and messages."""
+"""Generates docs/asyncapi.json, the protocol native.v1, from the commands and messages."""
 
 import inspect
 import json
@@ -10,23 +10,29 @@ from uuid import UUID
 from pydantic import BaseModel, Field, TypeAdapter, create_model
 
 from local import examples, schemas
+from local.openapi import CONTACT, LICENSE
 from local.schemas import Schema
 from shared.commands import Command, registry
 from shared.messages import AnyMessage, Message
 from shared.protocols import native_v1
 
 _ABOUT = """\
-One cabinet is one MQTT client and one device. Payloads are UTF-8 JSON objects of at most 256 KB. \
-Unknown fields are ignored by both sides; a missing or mistyped required field rejects the message.
+One cabinet is one MQTT client and one device. Payloads are UTF-8 JSON objects of at most 256 KiB. \
+Unknown fields are ignored by both sides.
 
-Cabinets subscribe to commands at QoS 0 with a clean session: opening a door must not be \
-redelivered, and a command for a cabinet that is offline is lost on purpose. Nothing is retained. \
+The schemas say what to send. The service understands more: a value outside its schema makes only \
+its field unknown, a bad cell makes only that cell unknown, and unknown cells are not used. A \
+message without usable `v`, `type`, `boot_id` and `seq` (`goodbye` has none) is not applied. \
+docs/protocol.md, "What is understood", has the rules.
+
+Cabinets subscribe to commands at QoS 0 with a clean session, so that the command to open a door \
+is never redelivered, and a command to a cabinet that is offline is lost. Nothing is retained. \
 `(boot_id, seq)` orders one cabinet's messages.
 """
 _AT_LEAST_ONCE = {"mqtt": {"qos": 1, "retain": False, "bindingVersion": "0.2.0"}}
 _POLL = "report_state"
-_ANSWERS = ("command_result", "state_report")
-_DEVICE_ID = {"device_id": {"description": "The MQTT device that the cabinet is."}}
+_REPLIES = ("command_result", "state_report")
+_DEVICE_ID = {"device_id": {"description": "The device id of the cabinet."}}
 _REGISTRY_ID = {"registry_id": {"description": "The registry that all cabinets belong to."}}
 _SECURITY = {
     "password": {
@@ -46,7 +52,7 @@ _SERVER = {
 
 
 def document() -> Schema:
-    """The AsyncAPI document of the protocol, from the service's point of view."""
+    """Return the AsyncAPI document of the protocol, from the service's point of view."""
     commands, messages = registry(), _messages()
     inputs: list[schemas.Input] = [
         (kind, "serialization", TypeAdapter(_envelope(command)))
@@ -61,6 +67,9 @@ def document() -> Schema:
             "title": f"scooter-accumulator: {native_v1.NAME}",
             "version": "1.0",
             "description": _ABOUT,
+            "contact": CONTACT,
+            "license": LICENSE,
+            "tags": [{"name": "cabinets"}],
         },
         "defaultContentType": "application/json",
         "servers": {"broker": _SERVER},
@@ -81,21 +90,21 @@ def document() -> Schema:
 
 
 def _messages() -> dict[str, type[Message]]:
-    """Every message class by its type."""
+    """Return the message classes by type."""
     union, *_ = get_args(AnyMessage)
     return {get_args(cls.model_fields["type"].annotation)[0]: cls for cls in get_args(union)}
 
 
 def _envelope(command: type[Command]) -> type[BaseModel]:
-    """What `native_v1.encode` makes of a command."""
+    """Return the schema of an encoded command (`native_v1.encode`)."""
     fields: dict[str, Any] = {
         "v": (Literal[1], ...),
-        "command_id": (UUID, Field(description="A cabinet executes it once.")),
+        "command_id": (UUID, Field(description="A cabinet executes the same id only once.")),
         **{name: (field.annotation, field) for name, field in command.model_fields.items()},
         "issued_at": (datetime, ...),
         "ttl_s": (
             Annotated[float, Field(gt=0)],
-            Field(description="Seconds after `issued_at`; after them the answer is `expired`."),
+            Field(description="Seconds after `issued_at`; later the reply is `expired`."),
         ),
     }
     model: type[BaseModel] = create_model(command.__name__, __doc__=command.__doc__, **fields)
@@ -103,7 +112,7 @@ def _envelope(command: type[Command]) -> type[BaseModel]:
 
 
 def _message(kind: str, model: type[BaseModel], payload: Schema) -> Schema:
-    found: Schema = {
+    message: Schema = {
         "name": kind,
         "title": model.__name__,
         "summary": inspect.getdoc(model),
@@ -111,11 +120,11 @@ def _message(kind: str, model: type[BaseModel], payload: Schema) -> Schema:
         "payload": payload,
     }
     if issubclass(model, Command) or "command_id" in model.model_fields:
-        found["correlationId"] = {"location": "$message.payload#/command_id"}
-    told = _examples(kind, model)
-    if told:
-        found["examples"] = [{"name": name, "payload": body} for name, body in told.items()]
-    return found
+        message["correlationId"] = {"location": "$message.payload#/command_id"}
+    named = _examples(kind, model)
+    if named:
+        message["examples"] = [{"name": name, "payload": body} for name, body in named.items()]
+    return message
 
 
 def _examples(kind: str, model: type[BaseModel]) -> Schema:
@@ -137,19 +146,19 @@ def _channels(commands: list[str], messages: list[str]) -> Schema:
     return {
         "events": {
             "address": "$devices/{device_id}/events",
-            "description": "What a cabinet says.",
+            "description": "Messages from a cabinet.",
             "parameters": _DEVICE_ID,
             "messages": _references(messages),
         },
         "commands": {
             "address": "$devices/{device_id}/commands",
-            "description": "What one cabinet is to do. Cabinets subscribe at QoS 0.",
+            "description": "Commands for one cabinet. Cabinets subscribe at QoS 0.",
             "parameters": _DEVICE_ID,
             "messages": _references(commands),
         },
         "poll": {
             "address": "$registries/{registry_id}/commands",
-            "description": "What all cabinets are to do. Cabinets subscribe at QoS 0.",
+            "description": "Commands for all cabinets. Cabinets subscribe at QoS 0.",
             "parameters": _REGISTRY_ID,
             "messages": _references([_POLL]),
         },
@@ -157,27 +166,30 @@ def _channels(commands: list[str], messages: list[str]) -> Schema:
 
 
 def _operations() -> Schema:
-    answers = [{"$ref": f"#/channels/events/messages/{name}"} for name in _ANSWERS]
+    replies = [{"$ref": f"#/channels/events/messages/{name}"} for name in _REPLIES]
     return {
         "receiveEvent": {
             "action": "receive",
-            "summary": "Learn what cabinets say.",
+            "summary": "Receive messages from cabinets.",
+            "description": "The service applies each message once, also if it arrives again.",
             "channel": {"$ref": "#/channels/events"},
             "bindings": _AT_LEAST_ONCE,
         },
         "sendCommand": {
             "action": "send",
-            "summary": "Have one cabinet do something.",
+            "summary": "Send a command to a cabinet.",
+            "description": "The cabinet replies with the command's id.",
             "channel": {"$ref": "#/channels/commands"},
             "bindings": _AT_LEAST_ONCE,
-            "reply": {"channel": {"$ref": "#/channels/events"}, "messages": answers},
+            "reply": {"channel": {"$ref": "#/channels/events"}, "messages": replies},
         },
         "pollCabinets": {
             "action": "send",
-            "summary": "Ask all cabinets for their state, every minute.",
+            "summary": "Request a state report from all cabinets, every minute.",
+            "description": "Each cabinet replies after a random delay of at most `spread_s`.",
             "channel": {"$ref": "#/channels/poll"},
             "bindings": _AT_LEAST_ONCE,
-            "reply": {"channel": {"$ref": "#/channels/events"}, "messages": answers[1:]},
+            "reply": {"channel": {"$ref": "#/channels/events"}, "messages": replies[1:]},
         },
     }
 

@@ -1,4 +1,7 @@
-"""The local MQTT broker, with IoT Core's topics, logins and rights: Mosquitto, or else amqtt."""
+"""The local MQTT broker, with IoT Core's topics, logins and access rights.
+
+Mosquitto if it is installed, otherwise amqtt.
+"""
 
 import base64
 import hashlib
@@ -20,7 +23,7 @@ from local.servers import Server
 
 SERVICE_LOGIN = ("service", "local-service")
 BRIDGE_LOGIN = ("bridge", "local-bridge")
-DEVICE_PASSWORD = "local-device"  # noqa: S105 - everybody may know it
+DEVICE_PASSWORD = "local-device"  # noqa: S105 - not a secret
 
 Engine = Literal["auto", "mosquitto", "amqtt"]
 
@@ -35,7 +38,7 @@ password_file passwords
 acl_file rights
 persistence true
 persistence_location ./
-# Every change is written, with all that waits: a message costs more the more wait already.
+# Mosquitto writes all waiting messages at every save, so a longer queue makes each save slower.
 autosave_on_changes true
 autosave_interval 1
 set_tcp_nodelay true
@@ -49,20 +52,20 @@ log_type warning
 
 @dataclass(frozen=True)
 class Rights:
-    """The topic filters that a login may read and write."""
+    """The topic filters that a login may subscribe and publish to."""
 
     reads: tuple[str, ...] = ()
     writes: tuple[str, ...] = ()
 
 
 def is_device_id(name: str) -> bool:
-    """Whether a device may have this id. No colon: Mosquitto's password file has no room for it."""
+    """Return whether this is a valid device id. Mosquitto's password file allows no colon."""
     reserved = (SERVICE_LOGIN[0], BRIDGE_LOGIN[0])
     return _DEVICE_ID.fullmatch(name) is not None and name not in reserved
 
 
 def rights_of(username: str) -> Rights:
-    """What this login may do; a device's name is its id."""
+    """Return the access rights of a login; a device's login is its id."""
     if username == SERVICE_LOGIN[0]:
         return Rights(writes=("$devices/+/commands", "$registries/+/commands"))
     if username == BRIDGE_LOGIN[0]:
@@ -74,11 +77,11 @@ def rights_of(username: str) -> Rights:
 
 
 class Broker(Server):
-    """An MQTT 3.1.1 broker on this machine, without TLS; it dies with this process.
+    """An MQTT broker on this machine, without TLS; it ends with this process.
 
-    Mosquitto keeps persistent sessions in `directory`, and forgets at most the last moment's
-    messages when it is killed. amqtt keeps them in memory only, knows QoS 0 and 1, delivers a
-    message of QoS 0 at 1 to a subscription of QoS 1, and ignores keep-alive.
+    Mosquitto keeps sessions in `directory`, and when killed loses at most its newest messages.
+    amqtt speaks MQTT 3.1.1 only, keeps sessions in memory and no commands in them, supports QoS 0
+    and 1, delivers QoS 0 messages to a QoS 1 subscription with QoS 1, and ignores keep-alive.
     """
 
     def __init__(
@@ -94,13 +97,18 @@ class Broker(Server):
         self.engine: Literal["mosquitto", "amqtt"] = (
             engine if engine != "auto" else "mosquitto" if self._mosquitto else "amqtt"
         )
-        super().__init__(self.engine, directory, last_signal=signal.SIGTERM)
+        super().__init__(self.engine, directory, stop_signal=signal.SIGTERM)
         self._home = directory / self.engine
         self._passwords: dict[str, str] = {}
         self._changing = threading.Lock()
 
+    @property
+    def mqtt_version(self) -> str:
+        """Return the highest MQTT version that the engine speaks, as the setting MQTT_VERSION."""
+        return "5" if self.engine == "mosquitto" else "3.1.1"
+
     def start(self) -> Self:
-        """Start the broker; when it returns, logins work. Raises CannotStart."""
+        """Start the broker and return when clients can log in. Raises CannotStart."""
         if self.pid is None:
             self.port = self.port or free_port()
             make_directory(self._directory)
@@ -111,9 +119,9 @@ class Broker(Server):
         return self
 
     def add_devices(self, *device_ids: str) -> None:
-        """Give devices their logins; when it returns, they can log in. Again: no change.
+        """Give devices their logins; return when they can log in. Idempotent.
 
-        amqtt takes every device id with the devices' password.
+        amqtt accepts every valid device id with the devices' password.
         """
         for device_id in device_ids:
             if not is_device_id(device_id):
@@ -125,7 +133,7 @@ class Broker(Server):
                 if self.pid is not None:
                     self._write_logins()
                     self._child.signal(signal.SIGHUP)
-        for device_id in device_ids[-1:]:  # it has read the others by then
+        for device_id in device_ids[-1:]:  # the broker reads all at once
             self._wait_for_login(device_id)
 
     def add_device(self, device_id: str) -> None:
@@ -151,8 +159,8 @@ class Broker(Server):
         configuration = _CONFIGURATION.format(host=self.host, port=self.port)
         (self._home / "mosquitto.conf").write_text(configuration)
         self._child.start(
-            # Not as root: it would drop to another user, and that would undo the leash. Relative
-            # paths: so nobody need not be let through the directories above.
+            # Not as root: Mosquitto would change its user, which clears the parent-death signal.
+            # Relative paths: user nobody may have no access to the parent directories.
             [self._mosquitto, "-c", "mosquitto.conf"],
             port=self.port,
             ready=self._is_ready,
@@ -186,11 +194,11 @@ class Broker(Server):
         deadline = time.monotonic() + _SECONDS_TO_LOG_IN
         while self.pid and not self._accepts(device_id, DEVICE_PASSWORD):
             if time.monotonic() > deadline:
-                raise TimeoutError(f"{self.engine} does not let {device_id} in")
+                raise TimeoutError(f"{self.engine} does not accept the login {device_id}")
             time.sleep(0.005)
 
     def _accepts(self, username: str, password: str) -> bool:
-        """Whether the broker answers a CONNECT with this login by "accepted"."""
+        """Return whether the broker accepts this login."""
         strings = (f"probe-{secrets.token_hex(4)}", username, password)
         body = b"\x00\x04MQTT\x04\xc2\x00\x0a"  # level 4, a clean session with a login, 10 s
         body += b"".join(len(s).to_bytes(2, "big") + s.encode() for s in strings)
@@ -205,7 +213,7 @@ class Broker(Server):
 
 
 def find_mosquitto() -> str | None:
-    """Mosquitto's executable, if it is installed."""
+    """Return Mosquitto's executable, or None if it is not installed."""
     return find_program("mosquitto")
 
 
@@ -218,7 +226,7 @@ def _acl(username: str) -> str:
 
 
 def _hash(password: str) -> str:
-    """A password as Mosquitto's password file has it."""
+    """Return a password in the format of Mosquitto's password file."""
     salt = secrets.token_bytes(12)
     key = hashlib.pbkdf2_hmac("sha512", password.encode(), salt, _ITERATIONS)
     return f"$7${_ITERATIONS}${base64.b64encode(salt).decode()}${base64.b64encode(key).decode()}"

@@ -1,4 +1,4 @@
-"""A technician's shift, step by step, against a whole local cloud; every line is checked."""
+"""A technician's shift against a local cloud; each step is checked."""
 
 import os
 import sys
@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from local import CannotStart, addresses
-from local.api import Api, Unexpected
-from local.cabinet.control import Control, Refused
+from local.api import Api, UnexpectedStatus
+from local.cabinet.control import Control, ControlError
 from local.stack import API_KEYS, Options, Stack
 
 SECONDS = 10
@@ -19,14 +19,14 @@ WANTED = 3
 NEAR = "55.7558,37.6176"
 
 
-class Failed(AssertionError):
-    """A step was not as it must be; says what was expected and what was seen."""
+class StepFailed(AssertionError):
+    """A step failed; the message has the expected and the actual result."""
 
 
 def main(*, url: str | None, data_dir: Path) -> int:
-    """Play the story; 0 if all of it is true. Starts a stack of its own unless `url` is given."""
+    """Play the shift; return 0 if every step succeeded. Without `url`, start a local cloud."""
     begun = time.monotonic()
-    screen = sys.stdout  # the stack sends what functions print to its log
+    screen = sys.stdout  # the stack redirects standard output to its log
 
     def say(line: str) -> None:
         print(line, file=screen, flush=True)
@@ -39,10 +39,10 @@ def main(*, url: str | None, data_dir: Path) -> int:
         shift = Shift(Api(api_url, API_KEYS["backend"]), Control(control_url), say)
         try:
             shift.play()
-        except (Failed, Unexpected, Refused) as error:
-            say(f"\nNot as it must be, after step {shift.steps}: {error}")
+        except (StepFailed, UnexpectedStatus, ControlError) as error:
+            say(f"\nThe demo failed after step {shift.steps}: {error}")
             return 1
-    say(f"\nAll {shift.steps} steps are true; {time.monotonic() - begun:.1f} s in all.")
+    say(f"\nAll {shift.steps} steps succeeded; {time.monotonic() - begun:.1f} s in all.")
     return 0
 
 
@@ -57,7 +57,7 @@ def _stack(url: str | None, data_dir: Path) -> Iterator[tuple[str, str]]:
             )
         yield found["http_url"], found["control_url"]
         return
-    # The cabinet that does not answer would otherwise be waited for longer than the whole story.
+    # Waiting for the silent cabinet would otherwise take longer than the rest of the demo.
     os.environ["UNLOCK_WAIT_SECONDS"] = "2"  # noqa: TID251 - as a deployment sets it
     with tempfile.TemporaryDirectory(prefix="accumulator-demo-") as directory:
         options = Options(http_port=0, mqtt_port=0, data_dir=Path(directory))
@@ -66,7 +66,7 @@ def _stack(url: str | None, data_dir: Path) -> Iterator[tuple[str, str]]:
 
 
 class Shift:
-    """The story. `steps`: how many were true so far."""
+    """The shift. `steps`: the number of steps that succeeded so far."""
 
     def __init__(self, api: Api, control: Control, say: Callable[[str], None]) -> None:
         self._api = api
@@ -79,50 +79,52 @@ class Shift:
         self._flats = [f"F-{run}-{n}" for n in range(1, WANTED + 1)]
 
     def play(self) -> None:
-        """All of it, in order."""
-        cabinets = self._ask_where()
-        self._be_refused(cabinets)
-        cabinet_id, charged = self._fetch()
-        self._swap(charged)
-        self._bring_back()
-        self._read_custody(charged[0])
-        self._meet_silence(cabinet_id)
+        """Play all steps in order."""
+        cabinets = self._find_cabinet()
+        self._book_too_many(cabinets)
+        cabinet_id, charged = self._fetch_charged()
+        self._swap_in_scooters(charged)
+        self._return_flat()
+        self._read_movements(charged[0])
+        self._unlock_without_reply(cabinet_id)
         self._audit()
 
-    def _ask_where(self) -> list[dict[str, Any]]:
+    def _find_cabinet(self) -> list[dict[str, Any]]:
         path = f"/v1/cabinets?near={NEAR}&online=true"
         expected = len(self._control.cabinets())
-        found = self._until(
-            lambda: self._api.get(path)["cabinets"], lambda cabinets: len(cabinets) >= expected
+        cabinets = self._until(
+            lambda: self._api.get(path)["cabinets"], lambda online: len(online) >= expected
         )
-        total = sum(one["accumulators"]["available"] for one in found)
-        self._tell("cabinets", "report what they hold", f"{len(found)} online, {total} ready")
-        best = found[0]
+        total = sum(cabinet["accumulators"]["available"] for cabinet in cabinets)
+        self._tell("cabinets", "report what they hold", f"{len(cabinets)} online, {total} ready")
+        best = cabinets[0]
         self._tell(
             "backend",
             "asks which cabinet is near",
             f"{best['cabinet_id']} at {best['distance_m']} m:"
             f" {best['accumulators']['available']} ready, {best['free_cells']} free cells",
         )
-        return list(found)
+        return list(cabinets)
 
-    def _be_refused(self, cabinets: list[dict[str, Any]]) -> None:
+    def _book_too_many(self, cabinets: list[dict[str, Any]]) -> None:
         poorest = min(cabinets, key=lambda one: one["accumulators"]["available"])
-        cabinet_id, there = poorest["cabinet_id"], poorest["accumulators"]["available"]
-        body = self._booking(cabinet_id, "issue", max(WANTED, there + 1))
-        answer = self._api.call("POST", "/v1/bookings", body)
+        cabinet_id, available = poorest["cabinet_id"], poorest["accumulators"]["available"]
+        body = self._booking(cabinet_id, "issue", max(WANTED, available + 1))
+        response = self._api.call("POST", "/v1/bookings", body)
         self._check(
-            (answer.status, answer.body.get("code"), answer.body.get("available")),
-            (409, "not_enough_accumulators", there),
+            (response.status, response.body.get("code"), response.body.get("available")),
+            (409, "not_enough_accumulators", available),
         )
         self._tell(
             "backend",
             f"books {body['count']} in {cabinet_id}",
-            f"409 not_enough_accumulators, available {there}",
+            f"409 not_enough_accumulators, available {available}",
         )
 
-    def _fetch(self) -> tuple[str, list[str]]:
-        cabinet_id = self._nearest(f"min_available={WANTED + 1}")  # one more for the last steps
+    def _fetch_charged(self) -> tuple[str, list[str]]:
+        cabinet_id = self._nearest(
+            f"min_available={WANTED + 1}"
+        )  # one more, for the unlock without a reply
         booking = self._api.post("/v1/bookings", self._booking(cabinet_id, "issue", WANTED))
         self._check([cell["state"] for cell in booking["cells"]], ["held"] * WANTED)
         held = ", ".join(
@@ -140,7 +142,7 @@ class Shift:
         self._tell("technician", "takes them, closes the doors", f"carries {_list(charged)}")
         return cabinet_id, charged
 
-    def _swap(self, charged: list[str]) -> None:
+    def _swap_in_scooters(self, charged: list[str]) -> None:
         for scooter, full, flat, charge in zip(
             self._scooters, charged, self._flats, (7, 4, 11), strict=True
         ):
@@ -159,7 +161,7 @@ class Shift:
             )
         self._check(self._in_bag(), self._flats)
 
-    def _bring_back(self) -> None:
+    def _return_flat(self) -> None:
         cabinet_id = self._nearest(f"min_free_cells={WANTED}")
         booking = self._api.post("/v1/bookings", self._booking(cabinet_id, "return", WANTED))
         held = [cell["cell_number"] for cell in booking["cells"]]
@@ -178,7 +180,7 @@ class Shift:
         self._check(self._in_bag(), [])
         self._tell("technician", "puts the flat ones in", "return completed, bag empty")
 
-    def _read_custody(self, accumulator_id: str) -> None:
+    def _read_movements(self, accumulator_id: str) -> None:
         path = f"/v1/accumulators/{accumulator_id}/movements"
         movements = self._api.get(path)["movements"][::-1]
         self._check([one["cause"] for one in movements][-2:], ["issued", "swapped"])
@@ -189,16 +191,16 @@ class Shift:
             way = f"{_place(one['from'])} → {_place(one['to'])}"
             self._say(f"{'':>57} {one['cause']:<10} {way}")
 
-    def _meet_silence(self, cabinet_id: str) -> None:
+    def _unlock_without_reply(self, cabinet_id: str) -> None:
         booking = self._api.post("/v1/bookings", self._booking(cabinet_id, "issue", 1))
         path = f"/v1/bookings/{booking['booking_id']}/unlock"
         self._control.act(cabinet_id, "answer", how="deaf")
         try:
-            answer = self._api.call("POST", path)
+            response = self._api.call("POST", path)
         finally:
             self._control.act(cabinet_id, "answer", how="normal")
-        self._check((answer.status, answer.body.get("code")), (504, "cabinet_no_answer"))
-        command_path = f"/v1/commands/{answer.body['command_id']}"
+        self._check((response.status, response.body.get("code")), (504, "cabinet_no_answer"))
+        command_path = f"/v1/commands/{response.body['command_id']}"
         self._check(self._api.get(command_path)["status"], "no_answer")
         self._tell("technician", f"presses, and {cabinet_id} is silent", "504 cabinet_no_answer")
         unlock = self._api.post(path)
@@ -209,7 +211,7 @@ class Shift:
         self._tell(
             "technician",
             "presses again when it is back",
-            f"it proves that nothing had opened; now cell {number} opens",
+            f"it proves that it did not execute; now cell {number} opens",
         )
 
     def _audit(self) -> None:
@@ -223,10 +225,10 @@ class Shift:
             f" {places['with_contractors']} with technicians, {places['in_scooters']} in scooters",
         )
 
-    def _nearest(self, wish: str) -> str:
-        found = self._api.get(f"/v1/cabinets?near={NEAR}&online=true&{wish}")["cabinets"]
+    def _nearest(self, condition: str) -> str:
+        found = self._api.get(f"/v1/cabinets?near={NEAR}&online=true&{condition}")["cabinets"]
         if not found:
-            raise Failed(f"no cabinet has {wish}: begin anew with another --data-dir")
+            raise StepFailed(f"no cabinet has {condition}: start with another --data-dir")
         return str(found[0]["cabinet_id"])
 
     def _take_out(self, cabinet_id: str, cells: list[int]) -> None:
@@ -247,21 +249,21 @@ class Shift:
         return [one["accumulator_id"] for one in self._api.get(path)["accumulators"]]
 
     def _open_doors(self, cabinet_id: str) -> list[int]:
-        truth = {one["cabinet_id"]: one for one in self._control.cabinets()}
-        return sorted(truth[cabinet_id]["open_doors"])
+        cabinets = {one["cabinet_id"]: one for one in self._control.cabinets()}
+        return sorted(cabinets[cabinet_id]["open_doors"])
 
-    def _until(self, look: Callable[[], Any], true: Callable[[Any], bool]) -> Any:
-        """What is seen once it is as it must be."""
+    def _until(self, read: Callable[[], Any], is_expected: Callable[[Any], bool]) -> Any:
+        """Return the value as soon as it is as expected. Raises StepFailed after a time limit."""
         deadline = time.monotonic() + SECONDS
-        while not true(seen := look()):
+        while not is_expected(seen := read()):
             if time.monotonic() > deadline:
-                raise Failed(f"not so within {SECONDS} s; last seen: {seen}")
+                raise StepFailed(f"not as expected within {SECONDS} s; the last result: {seen}")
             time.sleep(0.05)
         return seen
 
-    def _check(self, seen: object, expected: object) -> None:
-        if seen != expected:
-            raise Failed(f"expected {expected}, saw {seen}")
+    def _check(self, result: object, expected: object) -> None:
+        if result != expected:
+            raise StepFailed(f"expected {expected}, got {result}")
 
     def _tell(self, who: str, does: str, sees: str) -> None:
         self.steps += 1

@@ -34,28 +34,28 @@ SwaggerUIBundle({
 
 
 class DocsPage:
-    """The page, what it loads, and the API's document as a reader needs it."""
+    """Serves the page, its assets, and the API's document without the cloud's extensions."""
 
     def __init__(self, document: dict[str, Any]) -> None:
-        served_here = {**_without_extensions(document), "servers": [{"url": "/"}]}
-        self._document = json.dumps(served_here)
+        self._document = document
 
     def answer(self, path: str) -> Response | None:
-        """Answer a GET of `path`; None if there is no such page."""
+        """Return the response to a GET of `path`; None if there is no such page."""
         directory, _, name = path.strip("/").partition("/")
         if directory != "docs":
             return None
         if not name:
             return Response(_PAGE, mimetype="text/html")
         if name == "openapi.json":
-            return Response(self._document, mimetype="application/json")
+            served_here = {**_without_extensions(self._document), "servers": [{"url": "/"}]}
+            return Response(json.dumps(served_here), mimetype="application/json")
         if name in _ASSETS:
             return Response((swagger_ui_path / name).read_bytes(), mimetype=_ASSETS[name])
         return None
 
 
 def _without_extensions(value: Any) -> Any:
-    """Leave out what only the cloud's gateway reads."""
+    """Remove the parts that only the cloud's gateway reads."""
     if isinstance(value, dict):
         return {
             key: _without_extensions(inner)

@@ -1,4 +1,4 @@
-"""The documents' examples, one story: what operations are asked and answer, and each message.
+"""The examples in the generated documents: requests, responses and messages.
 
 The tests check every one of them against the schemas and the codec.
 """
@@ -162,14 +162,14 @@ _MOVEMENT: Example = {
     "reason": None,
 }
 
-# --- HTTP: requests, answers, problems --------------------------------------------------------
+# --- HTTP: requests, responses, problems ------------------------------------------------------
 
 COMMANDS: dict[str, Example] = {
     "unlock": {"kind": "unlock", "cells": [3, 5]},
     "lock": {"kind": "lock", "cells": [3]},
     "report_state": {"kind": "report_state", "spread_s": 0},
 }
-"""Commands by kind. One that is not here has no example, and is documented all the same."""
+"""Commands by kind. A command without an example is documented without one."""
 
 REQUESTS: dict[str, dict[str, Example]] = {
     "register_cabinet": {
@@ -210,9 +210,9 @@ REQUESTS: dict[str, dict[str, Example]] = {
         }
     },
 }
-"""Bodies by operation, each under a name."""
+"""Request bodies by operation and example name."""
 
-ANSWERS: dict[str, Example] = {
+RESPONSES: dict[str, Example] = {
     "list_cabinets 200": {"cabinets": [_CABINET], "next_cursor": None},
     "register_cabinet 201": _NEW_CABINET,
     "get_cabinet 200": _CABINET_DETAILS,
@@ -243,6 +243,7 @@ ANSWERS: dict[str, Example] = {
         "anomalies": {"unknown_command": 1},
         "audit": {"ok": True, "violations": []},
     },
+    "get_me 200": {"caller": "operator", "scope": "operator"},
     "get_health 200": {"status": "ok", "database": "ok", "queue": "ok"},
     "get_health 503": {"status": "unavailable", "database": "ok", "queue": "unavailable"},
     "list_accumulators 200": {
@@ -279,9 +280,10 @@ ANSWERS: dict[str, Example] = {
         "at": _NOON,
     },
 }
-"""Bodies by operation and status."""
+"""Response bodies by operation and status."""
 
 ERROR_FIELDS: Example = {
+    "cells": [11, 12],
     "errors": [{"field": "count", "message": "Input should be less than or equal to 50"}],
     "requested": 3,
     "available": 1,
@@ -290,7 +292,7 @@ ERROR_FIELDS: Example = {
     "reason": "busy",
     "command_id": str(COMMAND_ID),
 }
-"""What errors add to a problem, by field."""
+"""Values of the fields that errors add to a problem."""
 
 # --- MQTT -------------------------------------------------------------------------------------
 
@@ -344,6 +346,7 @@ MESSAGES: dict[str, dict[str, Example]] = {
         ),
     },
     "cell_event": {"an accumulator came": _message("cell_event", 44, cell=_REPORTED)},
-    "hello": {"power-up": _message("hello", 0, firmware="1.4.2", cells_total=12)},
+    "hello": {"power-up": _message("hello", 0, firmware="1.4.2", cells_total=12, session="s-81")},
+    "goodbye": {"the last will": {"v": 1, "type": "goodbye", "boot_id": "b-17", "session": "s-81"}},
 }
-"""What cabinets send, by type, each under a name."""
+"""Messages of cabinets by type and example name."""

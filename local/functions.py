@@ -1,4 +1,4 @@
-"""The local Cloud Functions: they run the deployed handlers, in this process."""
+"""The local Cloud Functions: run the deployed handlers in this process."""
 
 import importlib
 import json
@@ -17,7 +17,7 @@ Handler = Callable[[Any, Any], Any]
 
 @dataclass(frozen=True)
 class Context:
-    """What a handler learns about its invocation: the attributes that the cloud documents."""
+    """A handler's context, with the attributes that the cloud documents."""
 
     aws_request_id: str
     deadline_ms: int
@@ -41,7 +41,7 @@ class FunctionTimedOut(Exception):
 
 @dataclass(eq=False)
 class FunctionFailed(Exception):
-    """The handler raised, could not be loaded, or returned what is no JSON."""
+    """The handler raised, could not be loaded, or returned a value that is not JSON."""
 
     error_type: str
     error_message: str
@@ -60,7 +60,7 @@ class FunctionFailed(Exception):
 
 
 class FunctionPool:
-    """Every function's instances: a thread each, one request at a time, started when needed."""
+    """The instances of all functions: each is a thread that serves one request at a time."""
 
     def __init__(
         self,
@@ -68,7 +68,7 @@ class FunctionPool:
         *,
         token: dict[str, Any] | None = None,
     ) -> None:
-        """Call `functions.<name>.main.handler`, or what `handlers` has under the name.
+        """Use `functions.<name>.main.handler`, or the handler that `handlers` has for the name.
 
         `token` is given to the handlers as `context.token`.
         """
@@ -79,27 +79,27 @@ class FunctionPool:
         self._closed = False
 
     def invoke(self, name: str, event: Any, *, timeout: float) -> Any:
-        """Return what the function returns for `event`, both as JSON would carry them.
+        """Invoke a function; event and result pass through JSON.
 
         Raises FunctionTimedOut after `timeout` seconds, and FunctionFailed.
         """
         body = json.dumps(event)
         context = _context(name, timeout, self._token)
         instance = self._take(name)
-        answer = instance.call(body, context)
+        future = instance.call(body, context)
         try:
-            result = answer.result(timeout)
+            result = future.result(timeout)
         except TimeoutError:
             raise FunctionTimedOut(f"{name} did not return within {timeout:g} s") from None
         finally:
-            if answer.done():
+            if future.done():
                 self._give_back(name, instance)
             else:
                 instance.end()
         return json.loads(result)
 
     def close(self) -> None:
-        """End the idle instances; a busy one ends after its request."""
+        """End the idle instances now, and busy ones after their request."""
         with self._lock:
             self._closed = True
             idle = [instance for instances in self._idle.values() for instance in instances]
@@ -126,7 +126,7 @@ class FunctionPool:
 
 
 class _Instance:
-    """One thread that serves one call after another until it is told to end."""
+    """A thread that serves one call after another until it is ended."""
 
     def __init__(self, name: str, load: Callable[[str], Handler]) -> None:
         self._name = name
@@ -136,23 +136,23 @@ class _Instance:
         self.thread.start()
 
     def call(self, event: str, context: Context) -> Future[str]:
-        """Ask for the JSON of the handler's result."""
-        answer: Future[str] = Future()
-        self._calls.put((event, context, answer))
-        return answer
+        """Start a call; return a future of the result as JSON."""
+        future: Future[str] = Future()
+        self._calls.put((event, context, future))
+        return future
 
     def end(self) -> None:
-        """Let the thread finish, after the call it is in."""
+        """End the thread after its current call."""
         self._calls.put(None)
 
     def _serve(self) -> None:
         while call := self._calls.get():
-            event, context, answer = call
+            event, context, future = call
             try:
                 result = self._load(self._name)(json.loads(event), context)
-                answer.set_result(json.dumps(result, allow_nan=False))
-            except BaseException as error:  # noqa: BLE001 - whatever it is, it is the answer
-                answer.set_exception(_failure(error))
+                future.set_result(json.dumps(result, allow_nan=False))
+            except BaseException as error:  # noqa: BLE001 - any exception is the outcome
+                future.set_exception(_failure(error))
 
 
 def _context(name: str, timeout: float, token: dict[str, Any] | None) -> Context:
@@ -177,5 +177,5 @@ def _import_handler(name: str) -> Handler:
 
 
 def _failure(error: BaseException) -> FunctionFailed:
-    stack = traceback.extract_tb(error.__traceback__)[1:]  # without this file's own frame
+    stack = traceback.extract_tb(error.__traceback__)[1:]  # without this file's frame
     return FunctionFailed(type(error).__name__, str(error), traceback.format_list(stack))

@@ -1,4 +1,4 @@
-"""docs/openapi.json: the HTTP API, out of the route table, the models and the errors."""
+"""Generates docs/openapi.json from the routes, the models and the errors."""
 
 import importlib
 import inspect
@@ -18,18 +18,23 @@ from local.openapi_links import links_from, links_to
 from local.schemas import Schema
 from shared import api, errors
 from shared.api.problems import status_of
+from shared.protocols import codecs
 
 _ABOUT = """\
-Where the accumulators of the battery cabinets are, who holds them, and the opening of their cells.
+Tracks where the accumulators of battery cabinets are and who has them, and opens their cells.
 
 **Keys.** `Authorization: Bearer <key>`. A key has one of the scopes `read`, `backend` and \
-`operator`; each may do what those before it may.
+`operator`; each includes the ones before it.
 
-**Errors** are RFC 9457 problems; `code` tells them apart. What the gateway answers by itself \
-(401, 403, 404, 413, 502, 504) may come in the platform's own shape instead.
+**Errors** are RFC 9457 problems, each with a `code`. Errors of the gateway itself (401, 403, \
+404, 413, 502, 504) may have the platform's own format.
 
-**Asking again.** A POST with an `Idempotency-Key` is done once: for 24 hours the same key with \
-the same request gives the stored answer. Answers of 500 and above are not stored.
+**Methods.** `HEAD` returns the same as `GET`, without a body. A method that the path does not \
+have gets 405 `method_not_allowed`, and `Allow` lists those that it has. A path that does not \
+exist gets 404 `route_not_found`.
+
+**Retries.** A POST with an `Idempotency-Key` is executed once: for 24 hours the same key with the \
+same request returns the stored response. Responses of 500 and above are not stored.
 
 **Times** are RFC 3339 in UTC, **charges** whole percent; null is unknown.
 """
@@ -37,50 +42,71 @@ _METHODS = ("GET", "POST", "PATCH", "DELETE")
 _IDEMPOTENCY_KEY = {
     "name": "Idempotency-Key",
     "in": "header",
-    "description": "Makes it safe to ask again: the same key gives the same answer for 24 hours.",
+    "description": "Makes a retry safe: for 24 hours the same key returns the same response. "
+    "Use a new one, such as a UUID, for each request.",
     "schema": {"type": "string", "pattern": "^[!-~]{1,128}$"},
-    "example": "T-7-2026-11-22-0001",
 }
 _HEADERS: Schema = {
     "X-Request-Id": {
-        "description": "Finds the request in the log.",
+        "description": "Identifies the request in the log.",
         "required": True,
         "schema": {"type": "string"},
     },
     "Idempotency-Replayed": {
-        "description": "The answer is the stored one of the first request with this key.",
+        "description": "The response is the stored one of the first request with this key.",
         "schema": {"type": "boolean"},
     },
     "Retry-After": {"description": "Seconds.", "schema": {"type": "integer"}},
 }
+CONTACT = {"name": "The scooter-accumulator authors"}
+LICENSE = {"name": "MIT", "url": "https://spdx.org/licenses/MIT.html"}
+_SERVER = {
+    "url": "http://127.0.0.1:8080",
+    "description": "The local cloud (`make run`). Deployed: Terraform's output `api_url`.",
+}
 _API_KEY = {
     "type": "http",
     "scheme": "bearer",
-    "description": "The API key. What it may do is its scope: read, backend or operator.",
+    "description": "The API key. Its scope, read, backend or operator, determines what it may do.",
     "x-yc-apigateway-authorizer": {
         "type": "function",
         "function_id": "${function_ids.authorizer}",
         "service_account_id": "${service_account_id}",
         "authorizer_result_ttl_in_seconds": 60,
-        # The key alone decides, but a result must never serve another path should that change.
+        # Only the key decides today; a cached result must not serve another path if that changes.
         "authorizer_result_caching_mode": "uri",
     },
 }
 
 
 def document() -> Schema:
-    """The OpenAPI document of all functions' routes."""
+    """Return the OpenAPI document of all functions' routes."""
     routes = _routes()
-    problems = {error for route in routes for error in errors_of(route)} | {errors.RouteNotFound}
+    problems = {error for route in routes for error in errors_of(route)}
     inputs = [model for route in routes for model in _models(route)]
     inputs += [(e.code(), "serialization", TypeAdapter(model_of(e))) for e in problems]
     by_name, definitions = schemas.of_models(inputs, "#/components/schemas/{model}")
+    # Models do not know the protocols; the service checks these fields.
+    for protocol in (
+        definitions["CabinetRequest"]["properties"]["protocol"],
+        definitions["CabinetChange"]["properties"]["protocol"]["anyOf"][0],
+    ):
+        protocol["enum"] = sorted(codecs())
     paths: Schema = {}
     for route in routes:
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, by_name)
+    for path, item in paths.items():
+        item["x-yc-apigateway-any-method"] = _any_method([r for r in routes if r.path == path])
     return {
         "openapi": "3.0.3",
-        "info": {"title": "scooter-accumulator", "version": "1.0", "description": _ABOUT},
+        "info": {
+            "title": "scooter-accumulator",
+            "version": "1.0",
+            "description": _ABOUT,
+            "contact": CONTACT,
+            "license": LICENSE,
+        },
+        "servers": [_SERVER],
         "tags": _tags(routes),
         "paths": paths,
         "components": {
@@ -96,7 +122,7 @@ def document() -> Schema:
     }
 
 
-# --- What the code says -----------------------------------------------------------------------
+# --- From the code ----------------------------------------------------------------------------
 
 
 def _routes() -> list[api.Route]:
@@ -116,25 +142,25 @@ def _tags(routes: Iterable[api.Route]) -> list[Schema]:
 
 
 def _common(routes: Iterable[api.Route]) -> list[Error]:
-    """The errors that routes have without saying so."""
+    """Return the errors that a route can raise without declaring them."""
     found = {e for route in routes for e in errors_of(route) if e not in route.raises}
-    return sorted(found | {errors.RouteNotFound}, key=order_of)
+    return sorted(found, key=order_of)
 
 
-def _answer_type(route: api.Route) -> tuple[Any, list[int]]:
-    """What a route answers with, and under which statuses."""
-    answer = route.hints["return"]
-    if get_origin(answer) is tuple:
-        return get_args(answer)[0], [200, 503]
-    return answer, [route.status]
+def _response_type(route: api.Route) -> tuple[Any, list[int]]:
+    """Return a route's response model, and its statuses."""
+    response = route.hints["return"]
+    if get_origin(response) is tuple:
+        return get_args(response)[0], [200, 503]
+    return response, [route.status]
 
 
 def _models(route: api.Route) -> Iterator[schemas.Input]:
     if route.body is not None:
         yield f"{route.operation_id} request", "validation", route.body
-    answer, _ = _answer_type(route)
-    if answer is not type(None):
-        yield f"{route.operation_id} answer", "serialization", TypeAdapter(answer)
+    response, _ = _response_type(route)
+    if response is not type(None):
+        yield f"{route.operation_id} response", "serialization", TypeAdapter(response)
 
 
 # --- Operations -------------------------------------------------------------------------------
@@ -154,17 +180,32 @@ def _operation(route: api.Route, by_name: Schema) -> Schema:
     if route.body is not None:
         content = _content(by_name[f"{name} request"], examples.REQUESTS.get(name, {}))
         operation["requestBody"] = {"required": True, "content": {"application/json": content}}
-    operation["responses"] = _responses(route, by_name.get(f"{name} answer"))
-    if route.scope is not None:
-        operation["security"] = [{"api_key": []}]
-    operation["x-yc-apigateway-integration"] = {
+    operation["responses"] = _responses(route, by_name.get(f"{name} response"))
+    operation["security"] = [{"api_key": []}] if route.scope else []
+    operation["x-yc-apigateway-integration"] = _integration(route)
+    return operation
+
+
+def _any_method(routes: list[api.Route]) -> Schema:
+    """Return the operation for HEAD and for the methods that a path does not have."""
+    first = routes[0]
+    allowed = ", ".join(sorted(api.by_method(routes)))
+    return {
+        "parameters": [one for one in _parameters(first) if one.get("in") == "path"],
+        "responses": {"405": {"description": f"`method_not_allowed`. Allow: {allowed}."}},
+        "security": [{"api_key": []}] if first.scope else [],
+        "x-yc-apigateway-integration": _integration(first),
+    }
+
+
+def _integration(route: api.Route) -> Schema:
+    return {
         "type": "cloud_functions",
         "function_id": f"${{function_ids.{_function(route)}}}",
         "tag": "$latest",
         "payload_format_version": "1.0",
         "service_account_id": "${service_account_id}",
     }
-    return operation
 
 
 def _parameters(route: api.Route) -> Iterator[Schema]:
@@ -173,21 +214,21 @@ def _parameters(route: api.Route) -> Iterator[Schema]:
         for name, described_as in described.get("properties", {}).items():
             schema = schemas.in_openapi(schemas.without_null(described_as))
             required = name in described.get("required", [])
-            apart = {key: schema.pop(key) for key in ("description", "example") if key in schema}
-            yield {"name": name, "in": where, "required": required, **apart, "schema": schema}
+            separate = {key: schema.pop(key) for key in ("description", "example") if key in schema}
+            yield {"name": name, "in": where, "required": required, **separate, "schema": schema}
     if route.method == "POST":
         yield {"$ref": "#/components/parameters/Idempotency-Key"}
 
 
-def _responses(route: api.Route, answer: Schema | None) -> Schema:
-    found = {**_successes(route, answer), **_failures(route)}
+def _responses(route: api.Route, response: Schema | None) -> Schema:
+    found = {**_successes(route, response), **_failures(route)}
     return {str(status): found[status] for status in sorted(found)}
 
 
-def _successes(route: api.Route, answer: Schema | None) -> dict[int, Schema]:
-    kind, statuses = _answer_type(route)
+def _successes(route: api.Route, response: Schema | None) -> dict[int, Schema]:
+    kind, statuses = _response_type(route)
     headers = _headers(*_replayed(route))
-    if answer is None:
+    if response is None:
         return {status: {"description": "Done.", "headers": headers} for status in statuses}
     links = links_from(route, kind, _routes())
     return {
@@ -195,7 +236,9 @@ def _successes(route: api.Route, answer: Schema | None) -> dict[int, Schema]:
             "description": inspect.getdoc(kind),
             "headers": headers,
             "content": {
-                "application/json": _content(answer, _told(f"{route.operation_id} {status}"))
+                "application/json": _content(
+                    response, _response_example(f"{route.operation_id} {status}")
+                )
             },
             **({"links": links} if links else {}),
         }
@@ -207,17 +250,17 @@ def _failures(route: api.Route) -> dict[int, Schema]:
     found: dict[int, Schema] = {}
     for status, group in groupby(errors_of(route), status_of):
         possible = list(group)
-        own = any(error in route.raises for error in possible)
-        stored = own and status < HTTPStatus.INTERNAL_SERVER_ERROR
-        if own or len(possible) > 1:
-            found[status] = _problems(possible, *(_replayed(route) if stored else ()))
+        is_declared = any(error in route.raises for error in possible)
+        is_stored = is_declared and status < HTTPStatus.INTERNAL_SERVER_ERROR
+        if is_declared or len(possible) > 1:
+            found[status] = _problems(possible, *(_replayed(route) if is_stored else ()))
         else:
             found[status] = {"$ref": f"#/components/responses/{possible[0].__name__}"}
     return found
 
 
-def _told(answer: str) -> Schema:
-    return {answer: examples.ANSWERS[answer]} if answer in examples.ANSWERS else {}
+def _response_example(name: str) -> Schema:
+    return {name: examples.RESPONSES[name]} if name in examples.RESPONSES else {}
 
 
 def _replayed(route: api.Route) -> tuple[str, ...]:
@@ -225,7 +268,7 @@ def _replayed(route: api.Route) -> tuple[str, ...]:
 
 
 def _problems(possible: list[Error], *headers: str) -> Schema:
-    """The answer with one of several errors of the same status."""
+    """Return the response for errors that share a status."""
     schemas_of = {error.code(): f"#/components/schemas/{error.__name__}" for error in possible}
     one_of = [{"$ref": reference} for reference in schemas_of.values()]
     schema = (
@@ -250,7 +293,7 @@ def _headers(*names: str) -> Schema:
 
 
 def _content(schema: Schema, bodies: Schema) -> Schema:
-    """A schema with its one example, or its named examples."""
+    """Return a schema with its example or named examples."""
     content = {"schema": schemas.in_openapi(schema)}
     if len(bodies) == 1:
         return {**content, "example": next(iter(bodies.values()))}

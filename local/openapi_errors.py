@@ -1,4 +1,4 @@
-"""Which errors a route can answer with, and what each looks like: for the OpenAPI document."""
+"""The errors that a route can return, and their schemas, for the OpenAPI document."""
 
 from dataclasses import fields
 from typing import Any, get_type_hints
@@ -15,26 +15,26 @@ Error = type[ServiceError]
 
 
 class BadGateway(errors.BadGateway):
-    """The function gave no answer that can be passed on."""
+    """The function returned no valid response."""
 
 
 class GatewayTimeout(errors.NoAnswer):
-    """The function did not answer in time."""
+    """The function did not return in time."""
 
 
 class Fault(BaseModel):
-    """A field that is wrong."""
+    """An invalid field."""
 
     field: str
     message: str
 
 
 _FIELD_TYPES: dict[str, Any] = {"errors": list[Fault], "place": Place | None}
-"""Fields of errors whose Python type says less than is known."""
+"""Schemas of error fields that are narrower than their Python type."""
 
 
 def errors_of(route: api.Route) -> list[Error]:
-    """Every error that a route can answer with, the gateway's included, by status and code."""
+    """Return all errors of a route, including the gateway's, sorted by status and code."""
     found: set[Error] = {errors.InvalidRequest, errors.Internal, BadGateway, GatewayTimeout}
     found |= set(route.raises)
     if route.scope is not None:
@@ -47,23 +47,23 @@ def errors_of(route: api.Route) -> list[Error]:
 
 
 def order_of(error: Error) -> tuple[int, str]:
-    """Where an error stands in a list: by its status, then by its code."""
+    """Return the sort key of an error: its status, then its code."""
     return status_of(error), error.code()
 
 
 def model_of(error: Error) -> type[BaseModel]:
-    """What `shared.api.problems.problem` makes of such an error."""
+    """Return the schema of the problem that `shared.api.problems.problem` makes of an error."""
     hints = get_type_hints(error)
     given: dict[str, Any] = {
-        "type": _fixed(f"urn:scooter-accumulator:{error.code()}"),
-        "title": _fixed(error.title()),
+        "type": (str, Field(examples=[f"urn:scooter-accumulator:{error.code()}"])),
+        "title": (str, Field(examples=[error.title()])),
         "status": _fixed(status_of(error)),
         "detail": (str, ...),
         "code": _fixed(error.code()),
         "request_id": (str, ...),
         **{name: (_FIELD_TYPES.get(name, hints[name]), ...) for name in _own_fields(error)},
     }
-    # Of a function that failed the platform says more.
+    # The platform adds fields if a function failed.
     config = ConfigDict(extra="allow") if error is BadGateway else ConfigDict()
     model: type[BaseModel] = create_model(
         error.__name__, __config__=config, __doc__=error.title(), **given
@@ -72,7 +72,7 @@ def model_of(error: Error) -> type[BaseModel]:
 
 
 def example_of(error: Error) -> dict[str, Any]:
-    """A problem as a caller gets it. A field that no error had before needs an example."""
+    """Return an example problem. A new error field needs an example value."""
     own = {name: examples.ERROR_FIELDS[name] for name in _own_fields(error)}
     return problem(error(**own), examples.REQUEST_ID)
 

@@ -1,4 +1,4 @@
-"""Links of the OpenAPI document: from what a POST answers with to the routes that take its ids."""
+"""Links of the OpenAPI document, from the response of a POST to the routes that take its ids."""
 
 from collections.abc import Collection
 from typing import Any
@@ -9,7 +9,7 @@ from shared import api
 
 
 def links_from(route: api.Route, answer: Any, routes: Collection[api.Route]) -> Schema:
-    """References to the routes that take an id which this route's answer surely has."""
+    """Return references to the routes that take an id which this route's response always has."""
     fields = getattr(answer, "model_fields", {}) if route.method == "POST" else {}
     ids = {name for name, field in fields.items() if field.annotation in (str, UUID)}
     return {
@@ -20,7 +20,7 @@ def links_from(route: api.Route, answer: Any, routes: Collection[api.Route]) -> 
 
 
 def links_to(routes: Collection[api.Route]) -> Schema:
-    """One link to each route that takes an id; the answer's field is the parameter's namesake."""
+    """Return a link to each route that takes an id; field and parameter have the same name."""
     return {
         route.operation_id: {
             "operationId": route.operation_id,
@@ -32,6 +32,6 @@ def links_to(routes: Collection[api.Route]) -> Schema:
 
 
 def _id_of(route: api.Route) -> str | None:
-    """The path's parameter, if it has just one."""
+    """Return the path's parameter if it has exactly one."""
     names = [*route.path_parameters.model_fields]
     return names[0] if len(names) == 1 else None

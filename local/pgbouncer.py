@@ -1,4 +1,4 @@
-"""The local pooler: PgBouncer in transaction mode, as one stands before a managed cluster."""
+"""The local connection pooler: PgBouncer in transaction mode, as in a managed cluster."""
 
 import signal
 import socket
@@ -24,12 +24,12 @@ pool_mode = transaction
 max_client_conn = 1000
 default_pool_size = 20
 ignore_startup_parameters = extra_float_digits
-# Databases of tests come and go: their pools are given up soon.
+# Tests create and drop databases: close idle pools soon.
 autodb_idle_timeout = 5
 server_idle_timeout = 5
 server_login_retry = 0.1
-# How long a transaction waits for a connection, also while the database is down: the default of
-# two minutes is longer than any function may take.
+# How long a transaction waits for a connection, also while the database is down. The default of
+# two minutes exceeds the time limit of all functions.
 query_wait_timeout = 1
 log_connections = 0
 log_disconnections = 0
@@ -37,31 +37,31 @@ log_disconnections = 0
 
 
 class PgBouncer(Server):
-    """A pooler before `server`, for all its databases; it dies with this process.
+    """A pooler for all databases of `server`; it ends with this process.
 
-    Each transaction may be served by another connection: what is kept in a session is lost.
+    Each transaction may use another connection, so session state is lost.
     """
 
     def __init__(self, server: Postgres, directory: Path) -> None:
-        super().__init__("pgbouncer", directory, last_signal=signal.SIGTERM)
+        super().__init__("pgbouncer", directory, stop_signal=signal.SIGTERM)
         self._server = server
         self._port = 0
 
     @property
     def url(self) -> str:
-        """Where the service's database is, through the pooler."""
+        """The URL of the service's database through the pooler."""
         return self.url_of(DATABASE)
 
     def url_of(self, database: str) -> str:
-        """Where another database is, through the pooler."""
+        """Return the URL of another database through the pooler."""
         return f"postgresql://postgres@{HOST}:{self._port}/{database}"
 
     def start(self) -> Self:
-        """Start the pooler; the database may come later. Raises CannotStart."""
+        """Start the pooler, even if the database does not run. Raises CannotStart."""
         if self.pid is None:
             executable = find_pgbouncer()
             if executable is None:
-                raise CannotStart("pgbouncer is not installed: install it, or go without a pooler")
+                raise CannotStart("pgbouncer is not installed: install it, or omit --pgbouncer")
             user = unprivileged_user()
             make_directory(self._directory, owner=user)
             self._port = self._port or free_port()
@@ -85,5 +85,5 @@ class PgBouncer(Server):
 
 
 def find_pgbouncer() -> str | None:
-    """PgBouncer's executable, if it is installed."""
+    """Return PgBouncer's executable, or None if it is not installed."""
     return find_program("pgbouncer")

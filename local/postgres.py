@@ -1,4 +1,4 @@
-"""The local PostgreSQL: a real server, from the executables in a wheel."""
+"""The local PostgreSQL: a real server, with the executables of a Python wheel."""
 
 import importlib.util
 import os
@@ -16,7 +16,7 @@ from typing import Self
 import psycopg2
 
 from local import CannotStart
-from local.children import HOST, free_port, leashed, make_directory, unprivileged_user
+from local.children import HOST, ending_with_parent, free_port, make_directory, unprivileged_user
 from local.servers import Server
 
 DATABASE = "scooter_accumulator"
@@ -30,16 +30,16 @@ _SETTINGS = {
     "timezone": "UTC",
 }
 # synchronous_commit stays on: without it a killed server loses its last commits.
-_CARELESS = {"fsync": "off", "full_page_writes": "off"}
+_NOT_DURABLE = {"fsync": "off", "full_page_writes": "off"}
 
 
 class Postgres(Server):
-    """A PostgreSQL server whose data is in `directory`; it dies with this process.
+    """A PostgreSQL server with its data in `directory`; it ends with this process.
 
-    Port 0 is a free one, and stays the same when the server is started again. Without `durable`
-    the data survives the server's death but not the machine's: for tests.
-    Root may not run PostgreSQL: then it runs as nobody. It takes any local login, without TLS.
-    `settings` are the server's, by name, above ours.
+    Port 0: a free port, the same after a restart. Without `durable` the data survives a kill of
+    the server but not a crash of the machine: for tests. `settings` override the defaults.
+    If this process is root, the server runs as nobody, because PostgreSQL refuses to run as root.
+    Any local login is accepted, without TLS.
     """
 
     def __init__(
@@ -50,24 +50,24 @@ class Postgres(Server):
         durable: bool = True,
         settings: Mapping[str, str] | None = None,
     ) -> None:
-        super().__init__("postgres", directory, last_signal=signal.SIGINT)
+        super().__init__("postgres", directory, stop_signal=signal.SIGINT)
         self._data = directory / "data"
         self._port = port
         self._durable = durable
-        self._settings = {**_SETTINGS, **({} if durable else _CARELESS), **(settings or {})}
+        self._settings = {**_SETTINGS, **({} if durable else _NOT_DURABLE), **(settings or {})}
         self._user = unprivileged_user()
 
     @property
     def url(self) -> str:
-        """Where the service's database is; known when the server has been started."""
+        """The URL of the service's database. The server must have been started."""
         return self.url_of(DATABASE)
 
     def url_of(self, database: str) -> str:
-        """Where another database of this server is."""
+        """Return the URL of another database of this server."""
         return f"postgresql://postgres@{HOST}:{self._port}/{database}"
 
     def start(self) -> Self:
-        """Start the server; the first time, make its data directory and the service's database.
+        """Start the server. The first time, make its data directory and the service's database.
 
         Raises CannotStart.
         """
@@ -78,7 +78,7 @@ class Postgres(Server):
                 self._initialise(executables)
             self._port = self._port or free_port()
             options = [f"--{name}={value}" for name, value in self._settings.items()]
-            data = ["-D", self._seen(self._data)]
+            data = ["-D", self._server_path(self._data)]
             self._child.start(
                 [executables / "postgres", *data, "-p", str(self._port), *options],
                 port=self._port,
@@ -89,28 +89,32 @@ class Postgres(Server):
             )
         return self
 
-    def _seen(self, directory: Path) -> str:
-        """`directory` as the server names it: the current one.
+    def _server_path(self, directory: Path) -> str:
+        """Return the path of `directory`, the server's working directory, for the server.
 
-        So nobody need not be let through the directories above, /root for instance.
+        Root has it by link, because user nobody may not enter a parent directory such as /root.
         """
-        by_link = self._user and sys.platform == "linux"
-        return "/proc/self/cwd" if by_link else str(directory.resolve())
+        is_by_link = self._user and sys.platform == "linux"
+        return "/proc/self/cwd" if is_by_link else str(directory.resolve())
 
     def _initialise(self, executables: Path) -> None:
         unfinished = self._directory / "unfinished"
         shutil.rmtree(unfinished, ignore_errors=True)
         make_directory(unfinished, owner=self._user)
-        command: list[str | Path] = [executables / "initdb", "-D", self._seen(unfinished)]
+        command: list[str | Path] = [
+            executables / "initdb",
+            "-D",
+            self._server_path(unfinished),
+        ]
         command += ["--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C"]
         command += [] if self._durable else ["--no-sync"]
         self._run_initdb(command, unfinished)
         unfinished.rename(self._data)
 
     def _run_initdb(self, command: Sequence[str | Path], directory: Path) -> None:
-        """Run it to its end, also when we are interrupted: killed, it leaves shared memory."""
+        """Run a command to its end even on interrupt: killed, it leaves shared memory behind."""
         with subprocess.Popen(  # noqa: S603 - our own command
-            leashed(command, user=self._user, last_signal=signal.SIGKILL),
+            ending_with_parent(command, user=self._user, stop_signal=signal.SIGKILL),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
@@ -118,11 +122,11 @@ class Postgres(Server):
             env=_ENVIRONMENT,
         ) as initdb:
             try:
-                complaint = initdb.communicate()[1]
+                output = initdb.communicate()[1]
             finally:
                 initdb.wait()
         if initdb.returncode:
-            reason = (complaint.strip() or "it wrote nothing").splitlines()[-1]
+            reason = (output.strip() or "it printed no reason").splitlines()[-1]
             raise CannotStart(f"initdb failed in {self._directory}: {reason}")
 
     def _is_ready(self) -> bool:
@@ -130,12 +134,12 @@ class Postgres(Server):
             lines = (self._data / "postmaster.pid").read_text().splitlines()
         except FileNotFoundError:
             return False
-        # Line 1 is the server's pid, line 8 its state; the file may be an earlier server's.
+        # Line 1 is the server's pid, line 8 its state. The file may be from an earlier server.
         if lines[:1] != [str(self.pid)] or lines[7:8] != ["ready   "]:
             return False
         try:
             self._make_database()
-        except psycopg2.OperationalError:  # a process of it has crashed: it starts anew by itself
+        except psycopg2.OperationalError:  # it restarts after a crash of one of its processes
             return False
         return True
 
@@ -151,7 +155,7 @@ class Postgres(Server):
 
 
 def _executables(*, reachable_for_all: bool) -> Path:
-    """The directory of initdb and postgres, copied to a public place if nobody may not enter."""
+    """Return the directory of initdb and postgres; a copy, if user nobody cannot read it."""
     found = importlib.util.find_spec(_PACKAGE)
     if found is None or found.origin is None:
         raise CannotStart(f"{_PACKAGE} is missing: install requirements.txt (make setup)")
@@ -169,7 +173,7 @@ def _all_may_run(executable: Path) -> bool:
 
 
 def _public_copy(package: Path) -> Path:
-    """The package's server in a place that nobody may enter, with the same relative layout."""
+    """Copy the package's server to a directory that user nobody can read, with the same layout."""
     public = Path("/var/tmp") / f"scooter-accumulator-{_PACKAGE}-{version(_PACKAGE)}"  # noqa: S108 - checked below
     if not public.exists():
         private = Path(tempfile.mkdtemp(dir=public.parent))
@@ -183,8 +187,8 @@ def _public_copy(package: Path) -> Path:
             path.chmod(mode | (0o055 if mode & 0o100 else 0o044))
         try:
             private.rename(public)
-        except OSError:  # another process was first
+        except OSError:  # another process made the copy first
             shutil.rmtree(private)
     if public.is_symlink() or public.stat().st_uid != os.geteuid():
-        raise CannotStart(f"{public} is not ours: remove it")
+        raise CannotStart(f"{public} belongs to another user: remove it")
     return public / _PACKAGE

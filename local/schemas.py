@@ -1,4 +1,4 @@
-"""The models' schemas in the dialects of the documents: pydantic speaks JSON Schema 2020-12."""
+"""Converts pydantic's JSON Schema 2020-12 to the dialects of the generated documents."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -8,26 +8,26 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode
 
 Schema = dict[str, Any]
 Input = tuple[str, JsonSchemaMode, TypeAdapter[Any]]
-"""A model under a key, as it is read (`validation`) or written (`serialization`)."""
+"""A key, a model, and the mode: `validation` (input) or `serialization` (output)."""
 
 _NULL = {"type": "null"}
 _DATA = {"const", "default", "discriminator", "enum", "example", "examples", "required"}
 
 
 class Generator(GenerateJsonSchema):
-    """Without titles that repeat the names; an answer always has all its fields."""
+    """Generates schemas without titles that repeat names; in output, every field is required."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:
-        """Never."""
+        """Return False: a title would only repeat the name."""
         del schema
         return False
 
     def field_is_required(self, field: Any, total: bool) -> bool:  # noqa: FBT001 - pydantic's
-        """In an answer, always."""
+        """Return True for output: every field is always present."""
         return self.mode == "serialization" or super().field_is_required(field, total)
 
     def model_schema(self, schema: Any) -> Schema:
-        """Leave the class's name to the key that the schema stands under."""
+        """Add no title to a model: the schema's key has its name."""
         found = super().model_schema(schema)
         found.pop("title", None)
         return found
@@ -36,7 +36,7 @@ class Generator(GenerateJsonSchema):
 def of_models(
     models: Iterable[Input], ref_template: str
 ) -> tuple[dict[str, Schema], dict[str, Schema]]:
-    """Each model's schema by its key, and the definitions that they refer to, both by name."""
+    """Return the schema of each model by key, and the definitions that they refer to."""
     found, shared = TypeAdapter.json_schemas(
         models, ref_template=ref_template, schema_generator=Generator
     )
@@ -44,7 +44,7 @@ def of_models(
 
 
 def without_null(schema: Schema) -> Schema:
-    """The schema of what is left out instead of being null, as a parameter is."""
+    """Return the schema of a parameter, which is omitted instead of null."""
     others = [choice for choice in schema.get("anyOf", []) if choice != _NULL]
     if len(others) != 1:
         return schema
@@ -52,7 +52,7 @@ def without_null(schema: Schema) -> Schema:
 
 
 def in_openapi(schema: Any) -> Any:
-    """A JSON Schema in OpenAPI 3.0's own dialect, which has no null, no const, no tuples."""
+    """Convert a JSON Schema to OpenAPI 3.0's dialect, which has no null, const or tuples."""
     if isinstance(schema, list):
         return [in_openapi(part) for part in schema]
     if not isinstance(schema, dict):
@@ -78,7 +78,7 @@ def _part(key: str, value: Any) -> Any:
 
 
 def _bounded(schema: Schema) -> Schema:
-    """Whether a bound is exclusive is said beside it."""
+    """Convert an exclusive bound to a bound with a separate flag."""
     for bound, exclusive in (("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum")):
         if exclusive in schema:
             schema |= {bound: schema[exclusive], exclusive: True}
@@ -86,13 +86,14 @@ def _bounded(schema: Schema) -> Schema:
 
 
 def _nullable(schema: Schema) -> Schema:
-    """`nullable` instead of the alternative null; beside a $ref it would be without effect."""
+    """Use `nullable` instead of an alternative null, where it has an effect: beside a type.
+
+    Beside an enum it would, too, but code generators make several types of that.
+    """
     if _NULL not in schema.get("anyOf", []):
         return schema
     one = without_null(schema)
-    if "anyOf" in one or "$ref" in one:
-        others = [choice for choice in schema["anyOf"] if choice != _NULL]
-        return {**schema, "anyOf": [*others, {"nullable": True, "enum": [None]}]}
-    if "enum" in one:
-        one["enum"] = [*one["enum"], None]
-    return {**one, "nullable": True}
+    if "type" in one and "enum" not in one:
+        return {**one, "nullable": True}
+    others = [choice for choice in schema["anyOf"] if choice != _NULL]
+    return {**schema, "anyOf": [*others, {"enum": [None]}]}

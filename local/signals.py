@@ -1,19 +1,19 @@
-"""Ctrl-C and SIGTERM, which mean the same: stop everything, in order."""
+"""SIGINT (Ctrl-C) and SIGTERM: both stop the program cleanly."""
 
 import signal
 
 INTERRUPTED = 130
-"""The exit code after either."""
+"""The exit code after either signal."""
 _BOTH = (signal.SIGINT, signal.SIGTERM)
 
 
-def heed() -> None:
-    """SIGTERM like Ctrl-C; and Ctrl-C also where a shell has switched it off: with `&`."""
+def handle() -> None:
+    """Raise KeyboardInterrupt on SIGTERM and SIGINT, even if a shell ignores SIGINT (with `&`)."""
     for number in _BOTH:
         signal.signal(number, signal.default_int_handler)
 
 
 def ignore() -> None:
-    """Once is enough."""
+    """Ignore further stop signals during shutdown."""
     for number in _BOTH:
         signal.signal(number, signal.SIG_IGN)

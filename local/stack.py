@@ -1,4 +1,7 @@
-"""The whole cloud, put together: started in order, stopped in the other, owned by one directory."""
+"""The local cloud: starts its parts in order, and stops them in reverse order.
+
+One directory holds all of its data.
+"""
 
 import hashlib
 import json
@@ -32,12 +35,12 @@ API_KEYS = {"operator": "local-operator", "backend": "local-backend", "read": "l
 DOCUMENT = Path(__file__).parents[1] / "docs" / "openapi.json"
 EXECUTION_TIMEOUT_SECONDS = 60
 _SECONDS_TO_REPORT = 15
-_SECONDS_A_CABINET = 0.03
+_SECONDS_PER_CABINET = 0.03
 
 
 @dataclass(frozen=True)
 class Options:
-    """What `python -m local up` takes."""
+    """The options of `python -m local up`."""
 
     http_port: int = 8080
     mqtt_port: int = 1883
@@ -50,7 +53,7 @@ class Options:
 
 
 class Stack:
-    """A running local cloud. Raises CannotStart or SettingsInvalid, with nothing left running."""
+    """A running local cloud. Raises CannotStart or SettingsInvalid; then nothing keeps running."""
 
     def __init__(self, options: Options, say: Callable[[str], None] = lambda _: None) -> None:
         self.options = options
@@ -79,8 +82,8 @@ class Stack:
         self._parts.close()
 
     def watch(self) -> None:
-        """Start servers again that die, for ever; from the thread that has started the stack."""
-        self._watched.watch()
+        """Restart servers that die, until interrupted; in the thread that started the stack."""
+        self._servers.watch()
 
     def _start(self) -> None:
         settings = config.read(config.Settings, os.environ)  # noqa: TID251 - before anything runs
@@ -102,7 +105,7 @@ class Stack:
         self._ready = True
 
     def _open_log(self, level: str) -> None:
-        """Functions write their records to standard output, which the platform collects."""
+        """Redirect standard output, where functions write their log records, to the log file."""
         directory = self.options.data_dir
         try:
             directory.mkdir(parents=True, exist_ok=True)
@@ -123,7 +126,7 @@ class Stack:
         self.servers["database"] = postgres
 
     def _start_pooler(self) -> None:
-        """What the functions reach the database through, if that was asked for."""
+        """Start PgBouncer if `--pgbouncer` was given."""
         self._functions_database_url = self.database_url
         postgres = self.servers.get("database")
         if self.options.pgbouncer and isinstance(postgres, Postgres):
@@ -138,7 +141,7 @@ class Stack:
         self.servers["broker"] = self.broker.start()
 
     def _set_environment(self) -> None:
-        """The functions' environment variables: what was just started, and the local API keys."""
+        """Set the functions' environment variables: the started servers, and the local API keys."""
         environment = os.environ  # noqa: TID251 - whoever starts functions makes it
         digests = {scope: hashlib.sha256(key.encode()) for scope, key in API_KEYS.items()}
         keys = [f"local-{scope}:{scope}:{found.hexdigest()}" for scope, found in digests.items()]
@@ -151,13 +154,14 @@ class Stack:
             "MQTT_HOST": self.broker.host,
             "MQTT_PORT": str(self.broker.port),
             "MQTT_TLS": "false",
+            "MQTT_VERSION": self.broker.mqtt_version,
             "MQTT_USERNAME": username,
             "MQTT_PASSWORD": password,
         }
         config.settings.cache_clear()
 
     def _migrate(self) -> None:
-        # Nobody else uses the database in our directory: its lock is what a killed run left behind.
+        # Nobody else uses this directory's database, so a lock was left by a killed run.
         event = {"break_lock": "database" in self.servers}
         try:
             applied = self._invoke("migrate", event)
@@ -168,19 +172,19 @@ class Stack:
 
     def _start_gateway(self) -> None:
         if not DOCUMENT.exists():
-            raise CannotStart(f"{DOCUMENT} is missing: make it with `make documents`")
+            raise CannotStart(f"{DOCUMENT} is missing: run make documents")
         self.gateway = Gateway(
             json.loads(DOCUMENT.read_text()),
             self.pool,
             port=self.options.http_port,
-            observers=(self._give_login, self._show),
+            observers=(self._add_login, self._print_request),
             execution_timeout=EXECUTION_TIMEOUT_SECONDS,
         )
         self._parts.callback(self.gateway.stop)
         self.gateway.start()
 
     def _start_bridge(self) -> None:
-        """It must be there before the first cabinet speaks: the broker keeps nothing for nobody."""
+        """Start the bridge before the cabinets: the broker drops messages without a subscriber."""
         username, password = BRIDGE_LOGIN
         login = {"MQTT_USERNAME": username, "MQTT_PASSWORD": password}
         environment = {**os.environ, **login}  # noqa: TID251 - as a deployment gives it
@@ -190,7 +194,7 @@ class Stack:
         )
         self._parts.callback(self.bridge.stop, timeout_seconds=1)
         self.bridge.start()
-        self._wait_until(lambda: self.bridge.connected, "the bridge has not subscribed")
+        self._wait_until(lambda: self.bridge.is_connected, "the bridge has not subscribed")
 
     def _start_cabinets(self) -> None:
         options = self.options
@@ -209,14 +213,15 @@ class Stack:
             body = {"accumulator_id": accumulator_id}
             api.expect({201, 409}, "POST", "/v1/accumulators", body)
         self._parts.callback(self.fleet.stop)
-        greetings = self.bridge.counters.delivered + 2 * options.cabinets  # hello and state_report
+        # Each cabinet sends hello and a state report.
+        expected = self.bridge.counters.delivered + 2 * options.cabinets
         self.fleet.start(self.broker.host, self.broker.port)
         self._wait_until(
-            lambda: self.bridge.counters.delivered >= greetings, "the cabinets' reports are not in"
+            lambda: self.bridge.counters.delivered >= expected, "the cabinets have not reported"
         )
 
     def _registered_devices(self, api: Api) -> Iterator[str]:
-        """The devices that an earlier run has registered."""
+        """Return the devices that an earlier run registered."""
         cursor = None
         while True:
             page = api.get("/v1/cabinets?limit=200" + (f"&cursor={cursor}" if cursor else ""))
@@ -226,8 +231,8 @@ class Stack:
                 return
 
     def _start_control(self) -> None:
-        self._watched = Servers(self.servers)
-        control = ControlServer(self.fleet, self._watched)
+        self._servers = Servers(self.servers)
+        control = ControlServer(self.fleet, self._servers)
         self._parts.callback(control.stop)
         control.start()
         self.control_url = control.url
@@ -237,13 +242,13 @@ class Stack:
         self._parts.callback(timer.stop)
         timer.start()
 
-    def _give_login(self, exchange: Exchange) -> None:
-        """What an operator does with a new cabinet: give its device a login at the broker."""
+    def _add_login(self, exchange: Exchange) -> None:
+        """Give the device of a new cabinet its login at the broker, as an operator does."""
         if exchange.resource == "/v1/cabinets" and exchange.status == HTTPStatus.CREATED:
             self.broker.add_device(json.loads(exchange.response_body)["device_id"])
 
-    def _show(self, exchange: Exchange) -> None:
-        """A line a request, once the requests are not our own."""
+    def _print_request(self, exchange: Exchange) -> None:
+        """Print a line per request, except the stack's own requests while it starts."""
         if not self._ready:
             return
         at = time.strftime("%H:%M:%S")
@@ -262,15 +267,15 @@ class Stack:
                 "pid": os.getpid(),
             },
         )
-        self._parts.callback(addresses.forget, self.options.data_dir)
+        self._parts.callback(addresses.delete, self.options.data_dir)
 
     def _invoke(self, function: str, event: dict[str, Any]) -> Any:
         return self.pool.invoke(function, event, timeout=EXECUTION_TIMEOUT_SECONDS)
 
-    def _wait_until(self, condition: Callable[[], bool], complaint: str) -> None:
-        seconds = _SECONDS_TO_REPORT + self.options.cabinets * _SECONDS_A_CABINET
+    def _wait_until(self, condition: Callable[[], bool], failure: str) -> None:
+        seconds = _SECONDS_TO_REPORT + self.options.cabinets * _SECONDS_PER_CABINET
         deadline = time.monotonic() + seconds
         while not condition():
             if time.monotonic() > deadline:
-                raise CannotStart(f"{complaint} after {seconds:g} s: see {self.log_file}")
+                raise CannotStart(f"{failure} after {seconds:g} s: see {self.log_file}")
             time.sleep(0.005)

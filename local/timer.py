@@ -1,4 +1,4 @@
-"""The timer trigger: invokes its function again and again, with the cloud's event."""
+"""The timer trigger: invokes its function at a fixed interval, with the cloud's event."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -10,7 +10,7 @@ from shared import log
 
 
 class Timer:
-    """Calls `fire` with a timer event every so many seconds, whatever becomes of the calls."""
+    """Calls `fire` with a timer event at a fixed interval; a failed call does not stop it."""
 
     def __init__(self, seconds: float, fire: Callable[[dict[str, Any]], object]) -> None:
         self._seconds = seconds
@@ -19,11 +19,11 @@ class Timer:
         self._thread = Thread(target=self._run, name="timer", daemon=True)
 
     def start(self) -> None:
-        """Let time run; the first event comes after one interval."""
+        """Start; the first event comes after one interval."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Fire no more. A call under way is given a second, then left alone."""
+        """Stop. Wait for a running call for a second at most."""
         self._stopping.set()
         self._thread.join(1)
 
@@ -31,12 +31,12 @@ class Timer:
         while not self._stopping.wait(self._seconds):
             try:
                 self._fire(timer_event())
-            except Exception:  # noqa: BLE001 - the trigger goes on whatever the function does
-                log.error("the timer's function failed")
+            except Exception:  # noqa: BLE001 - a failed function does not stop the trigger
+                log.error("timer invocation failed")
 
 
 def timer_event() -> dict[str, Any]:
-    """What the timer trigger hands to its function."""
+    """Return an event of the timer trigger."""
     return {
         "messages": [
             {

@@ -1,7 +1,7 @@
-"""What all functions share.
+"""The code that all functions share.
 
-A cold start makes some fifty thousand objects that stay. To look through them for garbage after
-every 700 new ones, as Python does, would take a twelfth of it: docs/performance.md.
+A cold start creates some fifty thousand objects that stay. By default, Python searches for garbage
+after every 700 new ones, which takes a twelfth of the cold start (docs/performance.md).
 """
 
 import gc

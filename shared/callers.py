@@ -1,4 +1,4 @@
-"""Who calls: API keys, their scopes, and what a request may do."""
+"""Callers: API keys and their scopes."""
 
 import hashlib
 import hmac
@@ -9,30 +9,32 @@ from uuid import UUID, uuid4
 from shared.errors import Forbidden, Unauthenticated
 
 Scope = Literal["read", "backend", "operator"]
-"""From the least to the most: each may do what those before it may."""
+"""From least to most privileged; each scope includes those before it."""
 
 _RANK = {scope: rank for rank, scope in enumerate(get_args(Scope))}
 
 
 @dataclass(frozen=True)
 class Caller:
-    """The API key that a request came with; `name` is the key's name, never the key."""
+    """The caller of a request; `name` is the name of its API key, never the key."""
 
     name: str
     scope: Scope
     new_id: UUID = field(default_factory=uuid4)
-    """The id for what this request makes; with an Idempotency-Key the same when it is repeated."""
+    """The id for what this request creates; with an Idempotency-Key, a retry has the same."""
 
     def require(self, scope: Scope) -> None:
         """Raise Forbidden unless the key's scope is at least `scope`."""
         if _RANK[self.scope] < _RANK[scope]:
-            raise Forbidden(detail=f"This needs scope {scope}; the key has {self.scope}.")
+            raise Forbidden(
+                detail=f"This request needs scope {scope}; the key has scope {self.scope}."
+            )
 
 
 def identify(api_keys: str, authorization: str) -> Caller | None:
-    """Whose key an Authorization header carries; None if nobody's.
+    """Return the caller whose key an Authorization header carries; None for an unknown key.
 
-    `api_keys`: name:scope:sha256-of-the-key, comma-separated. Takes the same time for every key.
+    `api_keys`: name:scope:sha256-of-the-key, comma-separated. The comparison takes constant time.
     """
     scheme, _, key = authorization.partition(" ")
     digest = hashlib.sha256(key.strip().encode(errors="surrogatepass")).hexdigest()
@@ -45,7 +47,7 @@ def identify(api_keys: str, authorization: str) -> Caller | None:
 
 
 def caller_of(event: dict[str, Any]) -> Caller:
-    """The caller that the authorizer has put into the event. Raises Unauthenticated."""
+    """Return the caller that the authorizer put into the event. Raises Unauthenticated."""
     context = (event.get("requestContext") or {}).get("authorizer") or {}
     if context.get("scope") not in _RANK or not context.get("name"):
         raise Unauthenticated

@@ -1,4 +1,4 @@
-"""Cursors: where the next page of a list begins, opaque to callers."""
+"""Cursors: opaque positions where the next page of a list begins."""
 
 import base64
 import json
@@ -10,14 +10,14 @@ from shared.errors import InvalidRequest
 
 
 def encode(*key: Any) -> str:
-    """A cursor that stands for the sort key of a page's last row."""
+    """Encode the sort key of a page's last row."""
     return base64.urlsafe_b64encode(json.dumps(key, default=str).encode()).decode().rstrip("=")
 
 
 def decode(cursor: str | None, *kinds: Any) -> list[Any]:
-    """The sort key, as many values as `kinds` and of these types; all None for the first page.
+    """Decode a sort key with values of the types `kinds`; all None for the first page.
 
-    Raises InvalidRequest for a cursor that is none of ours.
+    Raises InvalidRequest for anything that is not a cursor.
     """
     if cursor is None:
         return [None] * len(kinds)
@@ -26,5 +26,5 @@ def decode(cursor: str | None, *kinds: Any) -> list[Any]:
         key = json.loads(base64.b64decode(padded, b"-_", validate=True))
         return [TypeAdapter(kind).validate_python(v) for kind, v in zip(kinds, key, strict=True)]
     except (ValueError, TypeError, OverflowError, RecursionError):
-        message = "give back a next_cursor as it was, or none"
+        message = "must be an unchanged next_cursor of the same list"
         raise InvalidRequest(errors=[{"field": "cursor", "message": message}]) from None

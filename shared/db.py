@@ -1,6 +1,6 @@
-"""PostgreSQL: one cached connection a function instance, checked and re-opened when broken.
+"""PostgreSQL: one cached connection for each function instance, reopened when it is broken.
 
-Everything here works behind a transaction-pooling proxy: nothing is kept in a session.
+Everything works behind a transaction-pooling proxy: the session keeps no state.
 """
 
 import json
@@ -21,16 +21,16 @@ Row = dict[str, Any]
 Connection = psycopg2.extensions.connection
 Params = Mapping[str, Any]
 
-# A lock that is not to be had, or a statement that does not end, is an error, not a hung function.
-# A page costs about the same wherever it is, in memory or on an SSD: by its default the planner
-# would read a whole table to find a few rows.
+# A lock or a statement that takes too long is an error, not a hung function.
+# Pages are in memory or on an SSD: with its default for random reads the planner would scan a whole
+# table to find a few rows.
 _LIMITS = (
     "SET LOCAL lock_timeout = '10s'; SET LOCAL statement_timeout = '20s';"
     " SET LOCAL random_page_cost = 1.1; "
 )
 _BEGIN = f"BEGIN; {_LIMITS}"
 
-# One function instance serves one request at a time, and is one thread.
+# A function instance serves one request at a time, in one thread.
 _instance = threading.local()
 
 psycopg2.extensions.register_adapter(dict, psycopg2.extras.Json)
@@ -38,7 +38,7 @@ psycopg2.extras.register_uuid()  # type: ignore[no-untyped-call] # the stubs lac
 
 
 class Tx:
-    """Statements: of one transaction, or each on its own."""
+    """Runs statements: all in one transaction, or each on its own."""
 
     def __init__(self, *, single: bool) -> None:
         self._single = single
@@ -46,54 +46,54 @@ class Tx:
         self._unsent: list[bytes] = []
 
     def all(self, sql: str, params: Params | None = None) -> list[Row]:
-        """Every row of the answer, in order."""
+        """Return all rows, in order."""
         cursor = self._run(sql, params)
         names = [column.name for column in cursor.description or ()]
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
     def first(self, sql: str, params: Params | None = None) -> Row | None:
-        """The first row, if there is one."""
+        """Return the first row; None if there is none."""
         rows = self.all(sql, params)
         return rows[0] if rows else None
 
     def one(self, sql: str, params: Params | None = None) -> Row:
-        """The row that is there."""
+        """Return the only row."""
         [row] = self.all(sql, params)
         return row
 
     def execute(self, sql: str, params: Params | None = None) -> int:
-        """How many rows were changed."""
+        """Return the number of rows changed."""
         return self._run(sql, params).rowcount
 
-    def batch(self, sql: str, rows: Sequence[Mapping[str, Any]]) -> list[Row]:
-        """The rows of one statement that takes many `rows` as the JSON array `%(rows)s`."""
-        return self.all(sql, {"rows": json.dumps(rows, default=str)}) if rows else []
+    def batch(self, sql: str, rows: Sequence[Mapping[str, Any]], **params: Any) -> list[Row]:
+        """Run one statement that takes `rows` as the JSON array `%(rows)s`; return its rows."""
+        return self.all(sql, {"rows": json.dumps(rows, default=str), **params}) if rows else []
 
-    def write(self, sql: str, params: Params) -> None:
-        """A statement without an answer: sent with what comes next, at the latest the commit."""
+    def queue(self, sql: str, params: Params) -> None:
+        """Queue a statement that returns nothing: sent with the next one, at the latest COMMIT."""
         if self._cursor is None or self._single:
             self._run(sql, params)
         else:
             self._unsent.append(self._cursor.mogrify(sql, params))
 
-    def write_batch(self, sql: str, rows: Sequence[Mapping[str, Any]]) -> None:
-        """As `write`, of many `rows` as the JSON array `%(rows)s`."""
+    def queue_batch(self, sql: str, rows: Sequence[Mapping[str, Any]], **params: Any) -> None:
+        """Queue a statement that takes `rows` as the JSON array `%(rows)s`; nothing if empty."""
         if rows:
-            self.write(sql, {"rows": json.dumps(rows, default=str)})
+            self.queue(sql, {"rows": json.dumps(rows, default=str), **params})
 
-    def mark(self) -> None:
-        """Where `go_back` goes to."""
-        self.write("SAVEPOINT mark", {})
+    def savepoint(self) -> None:
+        """Set the savepoint that `rollback_to_savepoint` returns to."""
+        self.queue("SAVEPOINT locks", {})
 
-    def go_back(self) -> None:
-        """Give back all that was locked, and undo all that was done, since the mark."""
-        self.execute("ROLLBACK TO SAVEPOINT mark")
+    def rollback_to_savepoint(self) -> None:
+        """Undo everything since the savepoint, and release the locks taken since."""
+        self.execute("ROLLBACK TO SAVEPOINT locks")
 
     def _run(self, sql: str, params: Params | None) -> psycopg2.extensions.cursor:
-        """Send a statement; what opens a transaction goes with its first, in the same message.
+        """Send a statement. The first one is sent together with BEGIN, in one message.
 
-        The platform may cut a sleeping instance's connection: what has not been committed is sent
-        once more, on a new one.
+        The platform may cut a sleeping instance's connection: the first message, before which
+        nothing was sent, is sent once more on a new connection.
         """
         if self._cursor is not None and not self._single:
             self._unsent.append(self._cursor.mogrify(sql, params or {}))
@@ -101,24 +101,24 @@ class Tx:
             self._cursor.execute(message)
             return self._cursor
         opened = (_LIMITS if self._single else _BEGIN) + sql
-        self._cursor = (_cached() or _connected()).cursor()
+        self._cursor = (_cached_connection() or _connect()).cursor()
         try:
             self._cursor.execute(opened, params or {})
         except (psycopg2.OperationalError, psycopg2.InterfaceError):
             if not self._cursor.connection.closed:
                 raise
             log.info("the database connection was cut; connecting again")
-            self._cursor = _connected().cursor()
+            self._cursor = _connect().cursor()
             self._cursor.execute(opened, params or {})
         return self._cursor
 
     def commit(self) -> None:
-        """Keep what was done."""
+        """Commit."""
         if self._cursor is not None:
             self._run("COMMIT", None)
 
     def roll_back(self) -> None:
-        """Leave nothing of it."""
+        """Roll back; close the connection if that fails."""
         try:
             if self._cursor is not None:
                 self._cursor.execute("ROLLBACK")
@@ -128,12 +128,12 @@ class Tx:
 
 @contextmanager
 def transaction() -> Iterator[Tx]:
-    """One transaction: committed at the end of the block, rolled back by any exception.
+    """Run a transaction: committed at the end of the block, rolled back by any exception.
 
-    Raises DatabaseUnavailable when the server cannot be reached, refuses to write, or a lock is
-    not to be had in time. If that happens at the commit, the commit may have taken place.
+    Raises DatabaseUnavailable when the server cannot be reached or refuses to write, or a lock is
+    not granted in time. Raised at the commit, the transaction may have been committed.
     """
-    with _translated():
+    with _translate_errors():
         tx = Tx(single=False)
         try:
             yield tx
@@ -145,15 +145,15 @@ def transaction() -> Iterator[Tx]:
 
 @contextmanager
 def statements() -> Iterator[Tx]:
-    """Each statement on its own, kept when it has run: only such as may be run twice.
+    """Run each statement in a transaction of its own; it may be sent twice, so it must be safe to.
 
-    Raises DatabaseUnavailable as a transaction does.
+    Raises DatabaseUnavailable as `transaction` does.
     """
-    with _translated():
+    with _translate_errors():
         yield Tx(single=True)
 
 
-def answers() -> bool:
+def is_reachable() -> bool:
     """Whether the database can be reached and read."""
     try:
         with statements() as tx:
@@ -172,28 +172,28 @@ def close() -> None:
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
-    """The driver's errors turned into ours."""
+def _translate_errors() -> Iterator[None]:
+    """Translate the driver's errors."""
     try:
         yield
     except (psycopg2.OperationalError, psycopg2.InterfaceError, ReadOnlySqlTransaction) as error:
-        # The text may name hosts: it is for the log only.
+        # The message may name hosts: for the log only.
         log.error("database unavailable", error=str(error).strip())
         close()
         raise DatabaseUnavailable from error
 
 
-def _cached() -> Connection | None:
+def _cached_connection() -> Connection | None:
     connection: Connection | None = getattr(_instance, "connection", None)
     return connection if connection and _instance.url == config.settings().database_url else None
 
 
-def _connected() -> Connection:
+def _connect() -> Connection:
     close()
     url = config.settings().database_url
     connection = psycopg2.connect(
         url, connect_timeout=3, tcp_user_timeout=10_000, application_name="accumulators"
     )
-    connection.autocommit = True  # transactions are begun and ended in words, above
+    connection.autocommit = True  # BEGIN and COMMIT are sent explicitly, above
     _instance.connection, _instance.url = connection, url
     return connection

@@ -1,4 +1,4 @@
-"""What can go wrong, as a tree. The class's docstring is the message, its name the code.
+"""Errors of the service, as a tree. A class's docstring is its message, its name is its code.
 
 ServiceError
 ├── BadRequest                   400
@@ -10,8 +10,11 @@ ServiceError
 │   ├── RouteNotFound
 │   ├── CabinetNotFound, CellNotFound, AccumulatorNotFound
 │   └── BookingNotFound, CommandNotFound
+├── NotAllowed                   405
+│   └── MethodNotAllowed
 ├── Conflict                     409
 │   ├── CabinetExists, CabinetNotEmpty, CabinetOffline, CabinetInactive
+│   ├── DeviceExists, CellsInUse
 │   ├── AccumulatorExists, AccumulatorInUse, PlaceTaken
 │   ├── NotEnoughAccumulators, NotEnoughFreeCells
 │   ├── BookingExpired, BookingNotActive
@@ -36,27 +39,27 @@ from typing import Any
 from uuid import UUID
 
 Place = dict[str, str | int] | None
-"""Where an accumulator is, as the API says it: docs/how-it-works.md, "Places"."""
+"""The place of an accumulator, as in the API: docs/how-it-works.md, "Places"."""
 
 
 @dataclass(eq=False)
 class ServiceError(Exception):
-    """Something the caller can be told."""
+    """An error that the caller sees."""
 
     detail: str | None = field(default=None, kw_only=True)
 
     @classmethod
     def code(cls) -> str:
-        """The error's stable name: the class's, in snake_case."""
+        """Return the error's stable code: the class's name in snake_case."""
         return re.sub(r"(?<!^)(?=[A-Z])", "_", cls.__name__).lower()
 
     @classmethod
     def title(cls) -> str:
-        """One sentence that is the same for every such error: the docstring's first line."""
+        """Return the first line of the class's docstring, the same for all its errors."""
         return (cls.__doc__ or "").splitlines()[0]
 
     def extra(self) -> dict[str, Any]:
-        """The fields that this class adds to an answer, by name."""
+        """Return the fields that this class adds to a response."""
         return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "detail"}
 
     def __str__(self) -> str:
@@ -64,11 +67,11 @@ class ServiceError(Exception):
 
 
 class BadRequest(ServiceError):
-    """The request cannot be understood."""
+    """The request is invalid."""
 
 
 class Unauthenticated(ServiceError):
-    """An API key is needed: Authorization: Bearer <key>."""
+    """An API key is required: Authorization: Bearer <key>."""
 
 
 class Refused(ServiceError):
@@ -76,11 +79,15 @@ class Refused(ServiceError):
 
 
 class NotFound(ServiceError):
-    """There is no such thing."""
+    """The resource does not exist."""
+
+
+class NotAllowed(ServiceError):
+    """The resource does not allow this."""
 
 
 class Conflict(ServiceError):
-    """The present state does not allow it."""
+    """The current state does not allow this."""
 
 
 class TooLarge(ServiceError):
@@ -92,24 +99,24 @@ class Unprocessable(ServiceError):
 
 
 class Internal(ServiceError):
-    """Something unexpected went wrong; the request id finds it in the log."""
+    """An unexpected error occurred; search the log for the request id."""
 
 
 class BadGateway(ServiceError):
-    """The cabinet gave an answer that is no success."""
+    """The cabinet replied with a failure."""
 
 
 class Unavailable(ServiceError):
-    """A part of the service cannot be reached; ask again."""
+    """A part of the service is unavailable; retry."""
 
 
 class NoAnswer(ServiceError):
-    """The cabinet did not answer in time."""
+    """The cabinet did not reply in time."""
 
 
 @dataclass(eq=False)
 class InvalidRequest(BadRequest):
-    """The request is malformed; `errors` names each field."""
+    """The request is malformed; `errors` lists each invalid field."""
 
     errors: list[dict[str, str]] = field(default_factory=list)
 
@@ -123,11 +130,11 @@ class Forbidden(Refused):
 
 
 class RouteNotFound(NotFound):
-    """There is no such method and path."""
+    """There is no route with this path."""
 
 
 class CabinetNotFound(NotFound):
-    """There is no such cabinet."""
+    """The cabinet does not exist."""
 
 
 class CellNotFound(NotFound):
@@ -135,27 +142,45 @@ class CellNotFound(NotFound):
 
 
 class AccumulatorNotFound(NotFound):
-    """There is no such accumulator."""
+    """The accumulator does not exist."""
 
 
 class BookingNotFound(NotFound):
-    """There is no such booking."""
+    """The booking does not exist."""
 
 
 class CommandNotFound(NotFound):
-    """There is no such command."""
+    """The command does not exist."""
+
+
+@dataclass(eq=False)
+class MethodNotAllowed(NotAllowed):
+    """The path does not have this method; `allow` lists those that it has."""
+
+    allow: list[str]
 
 
 class CabinetExists(Conflict):
-    """A cabinet or a device with this id is registered already."""
+    """A cabinet or device with this id is already registered."""
+
+
+class DeviceExists(Conflict):
+    """Another cabinet has this device."""
+
+
+@dataclass(eq=False)
+class CellsInUse(Conflict):
+    """Cells that the cabinet would lose are not closed and empty, or are booked."""
+
+    cells: list[int] = field(default_factory=list)
 
 
 class CabinetNotEmpty(Conflict):
-    """The cabinet still holds accumulators or unfinished work."""
+    """The cabinet has accumulators, unfinished bookings or unsettled commands."""
 
 
 class CabinetOffline(Conflict):
-    """Nothing has been heard of the cabinet lately."""
+    """The cabinet is offline: no message was received from it recently."""
 
 
 class CabinetInactive(Conflict):
@@ -163,7 +188,7 @@ class CabinetInactive(Conflict):
 
 
 class AccumulatorExists(Conflict):
-    """An accumulator with this id is registered already."""
+    """An accumulator with this id is already registered."""
 
 
 class AccumulatorInUse(Conflict):
@@ -172,14 +197,14 @@ class AccumulatorInUse(Conflict):
 
 @dataclass(eq=False)
 class PlaceTaken(Conflict):
-    """Another accumulator is in that place."""
+    """Another accumulator is in that cell."""
 
     accumulator_id: str
 
 
 @dataclass(eq=False)
 class NotEnoughAccumulators(Conflict):
-    """The cabinet has fewer accumulators to issue than were asked for."""
+    """The cabinet has fewer accumulators to issue than requested."""
 
     requested: int
     available: int
@@ -187,23 +212,23 @@ class NotEnoughAccumulators(Conflict):
 
 @dataclass(eq=False)
 class NotEnoughFreeCells(Conflict):
-    """The cabinet has fewer free cells than were asked for."""
+    """The cabinet has fewer free cells than requested."""
 
     requested: int
     available: int
 
 
 class BookingExpired(Conflict):
-    """The booking's time has run out."""
+    """The booking has expired."""
 
 
 class BookingNotActive(Conflict):
-    """The booking's state does not allow this."""
+    """The booking's status does not allow this."""
 
 
 @dataclass(eq=False)
 class AccumulatorNotHeld(Conflict):
-    """The contractor does not hold the accumulator to be installed."""
+    """The contractor does not have the accumulator to install; `place` says where it is."""
 
     accumulator_id: str
     place: Place
@@ -211,42 +236,42 @@ class AccumulatorNotHeld(Conflict):
 
 @dataclass(eq=False)
 class AccumulatorNotInScooter(Conflict):
-    """The accumulator to be removed is not in the scooter."""
+    """The accumulator to remove is not in the scooter; `place` says where it is."""
 
     accumulator_id: str
     place: Place
 
 
 class RequestInProgress(Conflict):
-    """The first request with this Idempotency-Key is still running."""
+    """The first request with this Idempotency-Key is still in progress; retry later."""
 
 
 class RequestTooLarge(TooLarge):
-    """The request's body is larger than 2.5 MB."""
+    """The request body is larger than 2.5 MB."""
 
 
 class IdempotencyKeyReused(Unprocessable):
-    """The Idempotency-Key was used with another request."""
+    """The Idempotency-Key was used for another request; use a new key."""
 
 
 @dataclass(eq=False)
 class CabinetRejected(BadGateway):
-    """The cabinet refused the command; nothing was opened."""
+    """The cabinet rejected the command; nothing was opened."""
 
     reason: str
     command_id: UUID
 
 
 class DatabaseUnavailable(Unavailable):
-    """The database cannot be reached; ask again."""
+    """The database is unavailable; retry."""
 
 
 class QueueUnavailable(Unavailable):
-    """The message queue cannot be reached; nothing was sent to the cabinet."""
+    """The message queue is unavailable; nothing was sent to the cabinet."""
 
 
 @dataclass(eq=False)
 class CabinetNoAnswer(NoAnswer):
-    """The cabinet did not answer; its doors may have opened. Ask again with the same booking."""
+    """The cabinet did not reply; its doors may have opened. Retry with the same booking."""
 
     command_id: UUID

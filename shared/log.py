@@ -1,4 +1,4 @@
-"""Structured logs: one JSON object a line, as Yandex Cloud Logging takes them."""
+"""Structured logs: one JSON object per line, in Yandex Cloud Logging's format."""
 
 import json
 import logging
@@ -21,14 +21,14 @@ class _JsonLine(logging.Formatter):
         }
         if record.exc_info:
             fields["exception"] = self.formatException(record.exc_info)
-        # ASCII: some readers take more characters than \n for the end of a line.
+        # ASCII: some readers end a line at characters other than \n.
         return json.dumps(fields, default=str)
 
 
 def configure(level: str, stream: TextIO | None = None) -> None:
-    """Write the service's records to `stream` (standard output unless given) from `level` up.
+    """Write the service's records of at least `level` to `stream`, by default standard output.
 
-    The platform's root logger is left alone: the records do not propagate to it.
+    They do not propagate to the platform's root logger.
     """
     handler = logging.StreamHandler(stream or sys.stdout)
     handler.setFormatter(_JsonLine())
@@ -38,7 +38,7 @@ def configure(level: str, stream: TextIO | None = None) -> None:
 
 
 def begin(level: str, **fields: Any) -> None:
-    """A function's invocation begins: `fields` are added to all its records."""
+    """Begin a function's invocation: add `fields` to all its records."""
     configure(level)
     _context.set(fields)
 
@@ -54,20 +54,20 @@ def _write(level: int, message: str, fields: dict[str, Any], *, trace: bool = Fa
 
 
 def debug(message: str, **fields: Any) -> None:
-    """Record a detail for the developer."""
+    """Log a detail for developers."""
     _write(logging.DEBUG, message, fields)
 
 
 def info(message: str, **fields: Any) -> None:
-    """Record what happened."""
+    """Log a normal event."""
     _write(logging.INFO, message, fields)
 
 
 def warning(message: str, **fields: Any) -> None:
-    """Record what should not happen often."""
+    """Log an event that should be rare."""
     _write(logging.WARNING, message, fields)
 
 
 def error(message: str, **fields: Any) -> None:
-    """Record what a person must look at, with the exception being handled, if any."""
+    """Log a failure that needs attention, with the exception being handled, if any."""
     _write(logging.ERROR, message, fields, trace=sys.exc_info()[0] is not None)

@@ -1,133 +1,140 @@
-"""What a cabinet says, once its bytes are understood: typed, frozen, independent of its make.
+"""Messages from cabinets, decoded: typed, strict, frozen, independent of the make of cabinet.
 
-Source of the fields and their limits: docs/protocol.md, "Cabinet → service".
+Source of the fields and their limits: docs/protocol.md, "Cabinet → service". What devices really
+send is read by `shared/protocols`.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator
-from pydantic.json_schema import SkipJsonSchema
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from shared.values import CellNumber, Charge, Id
+from shared.values import CellNumber, Charge, Id, is_empty_reading
 
-Short = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\x00]+$")]
+
+class RawMessage(NamedTuple):
+    """A message as it was received: not decoded yet."""
+
+    event_id: str
+    device_id: str
+    payload: bytes
+
+
+ShortText = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\x00]+$")]
 
 Door = Literal["open", "closed", "unknown"]
 
 
-class Unusable(BaseModel):
-    """A value that a cell reported and that cannot be true: the cell is not believed."""
-
-    model_config = ConfigDict(frozen=True, defer_build=True)
-
-    value: str
+def _check_id(accumulator_id: str) -> str:
+    if accumulator_id != accumulator_id.upper() or is_empty_reading(accumulator_id):
+        raise ValueError("an accumulator's id is in upper case, and not only zeros or Fs")
+    return accumulator_id
 
 
-def _unusable(value: Any) -> Unusable:
-    return Unusable(value=repr(value)[:100])
+ReportedId = Annotated[Id, AfterValidator(_check_id)] | Literal["?"] | None
+"""An accumulator's id; None: all sensors report an empty cell; "?": it cannot be read."""
 
 
-ReportedId = Annotated[
-    Id | Literal["?"] | Annotated[str, AfterValidator(_unusable), SkipJsonSchema()] | None,
-    Field(union_mode="left_to_right"),
-]
-"""An accumulator's id; None: every sensor says empty; "?": something that cannot be read."""
-
-ReportedCharge = (
-    Annotated[
-        Charge | Annotated[Any, PlainValidator(_unusable), SkipJsonSchema()],
-        Field(union_mode="left_to_right"),
-    ]
-    | None
-)
-"""Percent; None: unknown. Anything else makes the cell unusable, not the message."""
+def _check_cells(cells: list[Any]) -> list[Any]:
+    if len({cell.cell_number for cell in cells}) != len(cells):
+        raise ValueError("a cell is named twice")
+    return cells
 
 
-class Part(BaseModel):
-    """What messages and their parts share: unknown fields are ignored."""
+Cells = AfterValidator(_check_cells)
+
+
+class MessagePart(BaseModel):
+    """Base of messages and their parts: unknown fields are ignored."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
 
-class CellState(Part):
+class CellState(MessagePart):
     """One cell as its sensors see it."""
 
     cell_number: CellNumber
     door: Door
     accumulator_id: ReportedId
-    battery_charge: ReportedCharge = None
-    state_of_health: ReportedCharge = None
+    battery_charge: Charge | None = None
+    state_of_health: Charge | None = None
     charging: bool | None = None
-    temperature_c: float | None = None
-    fault: Short | None = None
-
-    def doubt(self) -> str | None:
-        """Why this cell is not believed, if it is not."""
-        for field in ("accumulator_id", "battery_charge"):
-            value = getattr(self, field)
-            if isinstance(value, Unusable):
-                return f"cell {self.cell_number}: {field} is {value.value}"
-        return None
+    temperature_c: float | None = Field(None, ge=-60, le=150)
+    fault: ShortText | None = None
 
 
-class CommandCell(Part):
+class CommandCell(MessagePart):
     """What a command did to one cell."""
 
     cell_number: CellNumber
-    result: Short = Field(
+    result: ShortText = Field(
         description="opened, locked, or a failure: jammed, not_detected, empty, occupied, faulty,"
-        " disabled, unknown_cell; a word that is not known counts as a failure"
+        " disabled, unknown_cell; any other word counts as a failure"
     )
     accumulator_id: ReportedId = None
-    battery_charge: ReportedCharge = None
+    battery_charge: Charge | None = None
 
 
-class Message(Part):
-    """What every message has. `(boot_id, seq)` orders one cabinet's messages."""
+class Message(MessagePart):
+    """Fields of every message."""
 
     v: Literal[1]
-    boot_id: Short
-    seq: Annotated[int, Field(ge=0, lt=2**63)]
+    boot_id: ShortText
     sent_at: Annotated[str, Field(max_length=64)] | None = Field(
-        None, description="The device's clock; informative, decides nothing"
+        None, description="By the device's clock; for information only"
     )
 
 
-class CommandResult(Message):
+class NumberedMessage(Message):
+    """Fields of every message but the last will. `(boot_id, seq)` orders a cabinet's messages."""
+
+    seq: Annotated[int, Field(ge=0, lt=2**63)]
+
+
+class CommandResult(NumberedMessage):
     """The answer to a command."""
 
     type: Literal["command_result"]
-    command_id: Short
+    command_id: ShortText
     status: Literal["done", "rejected", "expired"]
-    reason: Short | None = Field(
+    reason: ShortText | None = Field(
         None,
         description="Of a rejection: busy, maintenance, updating, alarm, unknown_command, invalid",
     )
-    cells: list[CommandCell] = Field([], max_length=1000)
+    cells: Annotated[list[CommandCell], Cells] = Field([], max_length=1000)
 
 
-class StateReport(Message):
-    """The complete state, on request, at start-up and at least every 10 minutes."""
+class StateReport(NumberedMessage):
+    """The complete state: on request, after start-up, and at least every 10 minutes."""
 
     type: Literal["state_report"]
-    command_id: Short | None = Field(None, description="The report_state that asked for it")
-    alarms: list[Short] = Field([], max_length=100)
-    cells: list[CellState] = Field(max_length=1000)
+    command_id: ShortText | None = Field(None, description="The command that it answers")
+    alarms: list[ShortText] = Field([], max_length=100)
+    cells: Annotated[list[CellState], Cells] = Field(max_length=1000)
 
 
-class CellEvent(Message):
+class CellEvent(NumberedMessage):
     """One cell changed: its door, or an accumulator in or out."""
 
     type: Literal["cell_event"]
     cell: CellState
 
 
-class Hello(Message):
-    """Power-up; a state_report follows by itself."""
+class Hello(NumberedMessage):
+    """Sent at power-up, and at each connection if the cabinet likes; a state_report follows."""
 
     type: Literal["hello"]
-    firmware: Short | None = None
+    firmware: ShortText | None = None
     cells_total: Annotated[int, Field(ge=0, le=100_000)] | None = None
+    session: ShortText | None = Field(None, description="Names this connection; see goodbye")
 
 
-AnyMessage = Annotated[CommandResult | StateReport | CellEvent | Hello, Field(discriminator="type")]
+class Goodbye(Message):
+    """The MQTT last will: the connection of this session is lost."""
+
+    type: Literal["goodbye"]
+    session: ShortText | None = Field(None, description="That of the connection's hello")
+
+
+AnyMessage = Annotated[
+    CommandResult | StateReport | CellEvent | Hello | Goodbye, Field(discriminator="type")
+]

@@ -1,6 +1,6 @@
-"""Yandex Monitoring: writing the product's metrics.
+"""Yandex Monitoring: write the product's metrics.
 
-Limits of the service: 10,000 metrics a write, 1,000 values a label.
+The service accepts 10,000 metrics in a request and 1,000 values of a label.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ TIMEOUT_SECONDS = 5
 
 @dataclass(frozen=True)
 class Metric:
-    """A gauge's value now."""
+    """The present value of a gauge."""
 
     name: str
     value: float
@@ -24,12 +24,11 @@ class Metric:
 
 
 def write(metrics: Sequence[Metric], *, folder_id: str, token: str) -> bool:
-    """Write gauges with a service account's IAM token; False if the service did not take them.
+    """Write gauges with a service account's IAM token; False if they were not accepted.
 
-    Metrics are not worth a failed poll: what goes wrong is logged, not raised.
+    Failures are logged, not raised: missing metrics must not fail the poll.
     """
-    # Only the poll needs it, and only where a folder is configured: it costs a cold start 80 ms.
-    import requests  # noqa: PLC0415 - as said
+    import requests  # noqa: PLC0415 - 80 ms of a cold start; only the poll with metrics needs it
 
     for start in range(0, len(metrics), MAX_METRICS):
         body = {

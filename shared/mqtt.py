@@ -1,9 +1,10 @@
-"""The message queue: publishing to cabinets by MQTT, with IoT Core's topics.
+"""MQTT: publish to cabinets, on IoT Core's topics.
 
-One cached connection a function instance. It has no background thread: an instance sleeps
-between calls, and everything that is to be sent is sent before the call returns.
+Each function instance caches one connection. It has no background thread, because the platform
+freezes an instance between calls: everything is sent before a call returns.
 """
 
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -12,6 +13,8 @@ from typing import Any
 
 from paho.mqtt import client as paho
 from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
 
 from shared import config, log
 from shared.errors import QueueUnavailable
@@ -20,30 +23,36 @@ CONNECT_SECONDS = 3.0
 ACKNOWLEDGE_SECONDS = 3.0
 KEEPALIVE_SECONDS = 60
 
+_PROTOCOLS = {"5": paho.MQTTv5, "3.1.1": paho.MQTTv311}
+_MAX_EXPIRY_SECONDS = 2**32 - 1
 _instance = threading.local()
 
 
 class Publisher:
-    """Publishes to cabinets on this instance's connection."""
+    """Publishes to cabinets over this instance's connection."""
 
-    def publish(self, device_id: str | None, payload: bytes) -> None:
-        """Send `payload` to a device's commands, or to all devices' when `device_id` is None.
+    def publish(self, device_id: str | None, payload: bytes, *, ttl_s: float) -> None:
+        """Publish `payload` to a device's command topic, or to all devices' if `device_id` is None.
 
-        Raises QueueUnavailable only when nothing was sent. Once bytes have left, the broker may
-        have them, acknowledged or not: then this returns, and the cabinet's answer decides.
+        With MQTT 5, the broker drops it for a client that is not there within `ttl_s` from now.
+        Raises QueueUnavailable only if nothing was sent. Once bytes have left, the broker may have
+        them even without an acknowledgement: then this returns, and the cabinet's result decides.
         """
+        expires_at = time.monotonic() + ttl_s
         registry = config.settings().registry_id
         topic = (
             f"$devices/{device_id}/commands" if device_id else f"$registries/{registry}/commands"
         )
         connection = _connection()
-        if not connection.send(topic, payload):
+        if error := connection.send(topic, payload, expires_at=expires_at):
             connection.close()
-            log.warning("the broker did not acknowledge; the message may have arrived", topic=topic)
+            log.warning(
+                "publication not acknowledged; it may have arrived", topic=topic, error=error
+            )
 
 
-def answers() -> bool:
-    """Whether the broker can be reached and takes our login."""
+def is_reachable() -> bool:
+    """Whether the broker can be reached and accepts our login."""
     try:
         _connection()
     except QueueUnavailable:
@@ -60,10 +69,10 @@ def close() -> None:
 
 
 def _connection() -> "_Connection":
-    """The cached connection if it is fresh, else a new one."""
+    """Return the cached connection if it is still usable, else a new one."""
     settings = config.settings()
     cached: _Connection | None = getattr(_instance, "connection", None)
-    if cached is not None and cached.settings == settings and cached.is_fresh():
+    if cached is not None and cached.settings == settings and cached.is_usable():
         return cached
     close()
     _instance.connection = connection = _Connection(settings)
@@ -75,9 +84,11 @@ class _Connection:
         self.settings = settings
         self._connected = False
         self._refusal = ""
-        self._client = paho.Client(CallbackAPIVersion.VERSION2, protocol=paho.MQTTv311)
+        self._protocol = _PROTOCOLS[settings.mqtt_version]
+        self._client = paho.Client(CallbackAPIVersion.VERSION2, protocol=self._protocol)
         self._client.connect_timeout = CONNECT_SECONDS
         self._client.on_connect = self._on_connect
+        self._client.on_publish = self._on_publish
         if settings.mqtt_username:
             self._client.username_pw_set(settings.mqtt_username, settings.mqtt_password)
         try:
@@ -90,26 +101,38 @@ class _Connection:
             self._refusal = str(error)
         if not self._connected:
             self.close()
-            log.error("queue unavailable", error=self._refusal or "no answer to CONNECT")
+            log.error(
+                "queue unavailable",
+                error=self._refusal or "no answer to CONNECT",
+                mqtt_version=settings.mqtt_version,
+            )
             raise QueueUnavailable
         self._used_at = time.monotonic()
 
-    def is_fresh(self) -> bool:
-        """Not ended by the broker, and not so old that the broker may have given it up."""
+    def is_usable(self) -> bool:
+        """Whether it is open, and not idle so long that the broker may have dropped it."""
         if time.monotonic() - self._used_at > KEEPALIVE_SECONDS / 2:
             return False
         return self._client.loop(0) == paho.MQTT_ERR_SUCCESS and self._client.is_connected()
 
-    def send(self, topic: str, payload: bytes) -> bool:
-        """Publish at QoS 1; whether the broker acknowledged it. Raises QueueUnavailable."""
-        message = self._client.publish(topic, payload, qos=1)
+    def send(self, topic: str, payload: bytes, *, expires_at: float) -> str:
+        """Publish at QoS 1; return why it was not acknowledged, if it was not.
+
+        Raises QueueUnavailable.
+        """
+        properties = None
+        if self._protocol == paho.MQTTv5:
+            left = math.ceil(expires_at - time.monotonic())
+            properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]  # paho's
+            properties.MessageExpiryInterval = min(max(left, 1), _MAX_EXPIRY_SECONDS)
+        message = self._client.publish(topic, payload, qos=1, properties=properties)
         if message.rc != paho.MQTT_ERR_SUCCESS:
-            # It was not written; this client would write it later, so that it must go.
+            # Not written: close the client, since it would write the message later.
             self.close()
             raise QueueUnavailable
         self._loop_until(message.is_published, ACKNOWLEDGE_SECONDS)
         self._used_at = time.monotonic()
-        return message.is_published()
+        return self._refusal if message.is_published() else "no answer to PUBLISH"
 
     def close(self) -> None:
         self._client.disconnect()
@@ -127,4 +150,7 @@ class _Connection:
         self, _client: paho.Client, _data: Any, _flags: Any, code: Any, _p: Any
     ) -> None:
         self._connected = not code.is_failure
+        self._refusal = str(code) if code.is_failure else ""
+
+    def _on_publish(self, _client: paho.Client, _data: Any, _mid: int, code: Any, _p: Any) -> None:
         self._refusal = str(code) if code.is_failure else ""

@@ -1,18 +1,18 @@
-# Who may do what. Every role is given on the narrowest thing that takes it.
+# Service accounts and their roles. Every role is granted on the narrowest resource possible.
 
 resource "yandex_iam_service_account" "runner" {
   name        = "${local.name}-runner"
-  description = "The functions run as it."
+  description = "Account of the functions."
 }
 
 resource "yandex_iam_service_account" "invoker" {
   name        = "${local.name}-invoker"
-  description = "The gateway and the triggers invoke functions as it."
+  description = "Account that the gateway and the triggers invoke functions with."
 }
 
 resource "yandex_iam_service_account" "bridge" {
   name        = "${local.name}-bridge"
-  description = "The trigger bridge on the broker's VM invokes mqtt_trigger as it."
+  description = "Account of the broker's VM; the trigger bridge invokes mqtt_trigger with it."
 }
 
 resource "yandex_resourcemanager_folder_iam_member" "runner" {
@@ -31,8 +31,8 @@ resource "yandex_lockbox_secret_iam_member" "runner" {
   member    = "serviceAccount:${yandex_iam_service_account.runner.id}"
 }
 
-# Exactly these may invoke: a member given by hand is removed. `migrate` has none; who deploys
-# invokes it by a role on the folder.
+# A binding is exhaustive: Terraform removes members that were added by hand. `migrate` has no binding;
+# the deployer invokes it with a role on the folder.
 resource "yandex_function_iam_binding" "invoker" {
   for_each = yandex_function.this
 

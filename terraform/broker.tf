@@ -1,6 +1,6 @@
-# A broker of one's own: one VM with Mosquitto and the trigger bridge. cloud-init makes it once from
-# the files in broker/; what changes afterwards - certificates, logins, the bridge's package - the
-# VM fetches by itself (broker/refresh). Nothing here is made with mqtt_backend = "iot_core".
+# Only with mqtt_backend = "mosquitto": one VM with Mosquitto and the trigger bridge. cloud-init
+# installs it once, from the files in broker/. The VM fetches later changes (certificates, logins, the
+# bridge's package) itself, with broker/refresh.
 
 locals {
   brokers = local.iot_core ? 0 : 1
@@ -18,7 +18,7 @@ locals {
     files = local.broker_files
   })
 
-  # What broker/refresh reads. Ids only: the secrets themselves it gets from Lockbox.
+  # Read by broker/refresh. It has only the ids of secrets; refresh gets their values from Lockbox.
   broker_settings = local.iot_core ? null : {
     ca      = local.broker_ca_pem
     revoked = try(file("${path.module}/${var.broker_pki}/revoked.pem"), "")
@@ -37,7 +37,7 @@ locals {
     }
   }
 
-  # Its own token is all that the VM needs to read them.
+  # Secrets that the VM may read with its service account's token.
   broker_reads = local.iot_core ? {} : {
     certificate = one(yandex_lockbox_secret.broker_certificate[*].id)
     service     = one(yandex_lockbox_secret.mqtt[*].id)
@@ -49,7 +49,7 @@ resource "yandex_vpc_address" "broker" {
   count = local.brokers
 
   name                = "${local.name}-broker"
-  description         = "Cabinets are told this address, or a name that leads to it."
+  description         = "Address of the broker, for cabinets and functions."
   deletion_protection = var.deletion_protection
 
   external_ipv4_address {
@@ -59,7 +59,7 @@ resource "yandex_vpc_address" "broker" {
 
 # --- Secrets ---------------------------------------------------------------------------------------
 
-# The password of the login `service`. Lockbox makes it; nobody else ever sees it.
+# The password of the login `service`. Lockbox generates it; it never leaves the cloud.
 resource "yandex_lockbox_secret" "mqtt" {
   count = local.brokers
 
@@ -87,7 +87,7 @@ resource "yandex_lockbox_secret" "broker_certificate" {
   count = local.brokers
 
   name        = "${local.name}-broker-certificate"
-  description = "The broker's certificate and its key, by broker/certificates."
+  description = "The broker's certificate and key, made by broker/certificates."
 }
 
 resource "yandex_lockbox_secret_version" "broker_certificate" {
@@ -95,7 +95,7 @@ resource "yandex_lockbox_secret_version" "broker_certificate" {
 
   secret_id = one(yandex_lockbox_secret.broker_certificate[*].id)
 
-  # Signed here and now, for a host that is known only now; the state keeps the command, not the key.
+  # Signed during apply, because the host may be known only then. The state holds the command, not the key.
   entries {
     key = "server.pem"
     command {
@@ -110,12 +110,12 @@ resource "yandex_lockbox_secret_version" "broker_certificate" {
   }
 }
 
-# Cabinets' logins: broker/credentials makes its versions, Terraform none.
+# Cabinets' logins. broker/credentials makes the versions; Terraform makes none.
 resource "yandex_lockbox_secret" "cabinets" {
   count = local.brokers
 
   name                = "${local.name}-cabinets"
-  description         = "Hashes of the cabinets' passwords, by broker/credentials."
+  description         = "Hashes of the cabinets' passwords, made by broker/credentials."
   deletion_protection = var.deletion_protection
 }
 
@@ -127,7 +127,7 @@ resource "yandex_lockbox_secret_iam_member" "broker" {
   member    = "serviceAccount:${yandex_iam_service_account.bridge.id}"
 }
 
-# To see whether there is a new version, without asking for its payload each time.
+# Lets refresh look for a new version without reading its payload each time.
 resource "yandex_lockbox_secret_iam_member" "broker_versions" {
   count = local.brokers
 
@@ -142,7 +142,7 @@ resource "yandex_compute_disk" "broker" {
   count = local.brokers
 
   name        = "${local.name}-broker"
-  description = "The bridge's session: messages that the functions have not taken yet."
+  description = "Mosquitto's data: messages that the functions have not processed yet."
   zone        = var.broker_zone
   type        = "network-ssd"
   size        = var.broker_disk_gb
@@ -168,8 +168,8 @@ data "yandex_compute_image" "ubuntu" {
   family = "ubuntu-2404-lts"
 }
 
-# cloud-init runs once in a machine's life: another recipe is another machine. The disk, the address
-# and the logins stay; it takes a few minutes, in which cabinets are refused and try again.
+# cloud-init runs only once per machine, so a changed recipe replaces the machine. The disk, the address
+# and the logins are kept. It takes a few minutes, in which cabinets cannot connect and retry.
 resource "terraform_data" "broker_recipe" {
   count = local.brokers
 
@@ -221,15 +221,15 @@ resource "yandex_compute_instance" "broker" {
   }, var.ssh_key == "" ? {} : { ssh-keys = "ubuntu:${var.ssh_key}" })
 
   metadata_options {
-    gce_http_endpoint    = 1 # on: cloud-init, refresh and the bridge ask it
+    gce_http_endpoint    = 1 # on: cloud-init, refresh and the bridge use it
     gce_http_token       = 1
     aws_v1_http_endpoint = 1
-    aws_v1_http_token    = 2 # off: one way to the token is enough
+    aws_v1_http_token    = 2 # off: a second way to get the token
   }
 
   lifecycle {
     replace_triggered_by = [terraform_data.broker_recipe]
-    ignore_changes       = [boot_disk[0].initialize_params[0].image_id] # a new image is no reason to start anew
+    ignore_changes       = [boot_disk[0].initialize_params[0].image_id] # a newer image does not replace the machine
 
     precondition {
       condition     = fileexists("${path.module}/../dist/bridge.zip")
@@ -237,7 +237,7 @@ resource "yandex_compute_instance" "broker" {
     }
     precondition {
       condition     = local.broker_ca_pem != "" && fileexists("${path.module}/${var.broker_pki}/revoked.pem")
-      error_message = "There is no CA in ${var.broker_pki}: put yours there, or make one, once, by `terraform/broker/certificates authority`."
+      error_message = "There is no CA in ${var.broker_pki}: restore yours, or make the first one with `terraform/broker/certificates authority`."
     }
   }
 
@@ -247,8 +247,8 @@ resource "yandex_compute_instance" "broker" {
   ]
 }
 
-# A disk has no deletion protection, and prevent_destroy takes no variable. Whoever would destroy the
-# disk has to destroy this first, before the machine too.
+# Protects the disk: disks have no deletion protection, and prevent_destroy does not accept a variable.
+# Terraform destroys this resource before the disk and the machine, so its failure keeps both.
 resource "terraform_data" "broker_disk_guard" {
   count = local.brokers
 
@@ -257,7 +257,7 @@ resource "terraform_data" "broker_disk_guard" {
 
   provisioner "local-exec" {
     when    = destroy
-    command = self.input.protected ? "echo 'disk ${self.input.disk_id} holds messages: set deletion_protection = false and apply first' >&2; exit 1" : "true"
+    command = self.input.protected ? "echo 'disk ${self.input.disk_id} holds undelivered messages; to delete it, set deletion_protection = false and apply first' >&2; exit 1" : "true"
   }
 
   depends_on = [yandex_compute_instance.broker]
@@ -266,16 +266,16 @@ resource "terraform_data" "broker_disk_guard" {
 # --- Outputs ---------------------------------------------------------------------------------------
 
 output "broker_address" {
-  description = "The broker's public address: point broker_domain's A record here."
+  description = "The broker's public address, for the A record of broker_domain."
   value       = local.broker_address
 }
 
 output "broker_ca" {
-  description = "The CA that cabinets trust."
+  description = "CA certificate that cabinets verify the broker with, PEM."
   value       = local.broker_ca_pem
 }
 
 output "cabinets_secret_id" {
-  description = "Where broker/credentials keeps cabinets' logins."
+  description = "Id of the secret in which broker/credentials stores cabinets' logins."
   value       = one(yandex_lockbox_secret.cabinets[*].id)
 }

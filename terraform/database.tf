@@ -16,9 +16,10 @@ resource "yandex_mdb_postgresql_cluster_v2" "main" {
   config {
     version                   = var.database_version
     backup_retain_period_days = var.backup_days
-    backup_window_start       = { hours = 1, minutes = 0 } # UTC: the small hours of Moscow
+    backup_window_start       = { hours = 1, minutes = 0 } # UTC; night in Moscow
 
-    # Each warm instance of a function keeps a connection; only its transactions take a server's.
+    # Each warm function instance keeps a connection open, but occupies a server connection only during
+    # transactions.
     pooler_config = { pooling_mode = "TRANSACTION" }
 
     resources {
@@ -34,7 +35,7 @@ resource "yandex_mdb_postgresql_cluster_v2" "main" {
 resource "yandex_mdb_postgresql_user" "service" {
   cluster_id          = yandex_mdb_postgresql_cluster_v2.main.id
   name                = "service"
-  conn_limit          = max(50, 3 * var.zone_concurrency + 10) # an instance that waits for a cabinet keeps one busy
+  conn_limit          = max(50, 3 * var.zone_concurrency + 10) # an instance that waits for a cabinet occupies one
   password_wo         = local.secret_files.database_password.text
   password_wo_version = parseint(substr(local.secret_files.database_password.revision, 0, 12), 16)
 }

@@ -1,10 +1,9 @@
-# Every function, in one map. `uses` decides what it is told and which secrets it gets; `limit` is
-# its part of the calls that a zone may run at once, which all functions share.
+# All functions in one map. `uses` determines their environment variables and secrets; `limit` is
+# their maximum of concurrent calls per zone. All functions share the zone's quota.
 #
-# An instance serves one call at a time (the platform gives Python no concurrency), so that a call
-# that waits holds one. The limits keep the triggers and the waiting unlocks from taking them all:
-# what they leave is for the quick functions, and for the authorizer before any of them.
-# An unlock that is asked for again waits a second time, so that it may run for twice the wait.
+# A Python instance serves one call at a time, so a call that waits occupies an instance. The limits
+# stop triggers and waiting unlocks from using up the quota: the rest is left for the fast functions
+# and the authorizer. A repeated unlock may wait twice, hence its timeout of twice the wait.
 
 locals {
   functions = {
@@ -36,6 +35,7 @@ locals {
       MQTT_PORT     = tostring(local.mqtt.port)
       MQTT_CA_PEM   = local.mqtt.ca_pem
       MQTT_USERNAME = local.mqtt.username
+      MQTT_VERSION  = local.mqtt.version
       REGISTRY_ID   = local.mqtt.registry
     }
     metrics = { MONITORING_FOLDER_ID = var.folder_id }
@@ -55,8 +55,8 @@ locals {
     }
   }
 
-  # What counts against the platform's 4 KB: names and values, secrets included. Of secrets that
-  # Terraform cannot see, 64 bytes are assumed.
+  # The platform limits names and values, including secrets, to 4 KB. The size of secrets that Terraform
+  # does not know is assumed to be 64 bytes.
   environment_bytes = {
     for name, definition in local.definitions : name => sum(concat(
       [for key, value in definition.environment : length(key) + length(value)],
@@ -103,7 +103,7 @@ resource "yandex_function" "this" {
     log_group_id = yandex_logging_group.main.id
   }
 
-  # New code never runs on an old schema: a migration that fails stops the apply before this.
+  # New code never runs on an old schema: a failed migration stops the apply before this resource.
   depends_on = [
     terraform_data.migrations,
     yandex_lockbox_secret_iam_member.runner,
@@ -118,7 +118,7 @@ resource "yandex_function" "this" {
     }
     precondition {
       condition     = local.environment_bytes[each.key] <= 4096
-      error_message = "${each.key}: its environment has ${local.environment_bytes[each.key]} bytes; the platform allows 4096. Fewer API keys, or a CA with an elliptic-curve key, make it smaller."
+      error_message = "The environment of ${each.key} has ${local.environment_bytes[each.key]} bytes; the platform allows 4096. Remove API keys, or use a CA with an elliptic-curve key."
     }
   }
 }

@@ -1,15 +1,17 @@
 locals {
-  # The committed document; only the functions' ids and who invokes them are filled in.
-  document = jsondecode(templatefile("${path.module}/../docs/openapi.json", {
-    function_ids       = { for name, function in yandex_function.this : name => function.id }
-    service_account_id = yandex_iam_service_account.invoker.id
-  }))
+  # The committed OpenAPI document without its servers, with the ids of the functions and of the invoking account filled in.
+  document = {
+    for key, value in jsondecode(templatefile("${path.module}/../docs/openapi.json", {
+      function_ids       = { for name, function in yandex_function.this : name => function.id }
+      service_account_id = yandex_iam_service_account.invoker.id
+    })) : key => value if key != "servers"
+  }
 
   cors = var.cors_origin == "" ? {} : {
     x-yc-apigateway = merge(try(local.document["x-yc-apigateway"], {}), {
       cors = {
         origin         = var.cors_origin
-        methods        = "GET,POST,PATCH,DELETE"
+        methods        = "GET,HEAD,POST,PATCH,DELETE"
         allowedHeaders = "authorization,content-type,idempotency-key"
         exposedHeaders = "x-request-id,idempotency-replayed"
         credentials    = false

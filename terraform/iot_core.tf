@@ -1,11 +1,11 @@
-# Yandex IoT Core instead of a broker of one's own, for who still has it: read-only since
-# 1 November 2026, switched off on 1 December 2026. Nothing here is made with mqtt_backend = "mosquitto".
+# Only with mqtt_backend = "iot_core": Yandex IoT Core instead of Mosquitto, for existing users. It is
+# read-only since 1 November 2026 and ends on 1 December 2026.
 
 resource "yandex_iot_core_registry" "main" {
   count = local.iot_core ? 1 : 0
 
   name      = local.name
-  passwords = compact([local.secret_files.iot_core_password.text]) # the provider has no write-only argument here
+  passwords = compact([local.secret_files.iot_core_password.text]) # in the state: the provider has no write-only argument for it
 
   log_options {
     log_group_id = yandex_logging_group.main.id
@@ -24,11 +24,11 @@ resource "yandex_function_trigger" "mqtt" {
   count = local.iot_core ? 1 : 0
 
   name        = "${local.name}-mqtt"
-  description = "What cabinets say, to mqtt_trigger."
+  description = "Passes cabinets' events to mqtt_trigger."
 
   iot {
     registry_id  = one(yandex_iot_core_registry.main[*].id)
-    topic        = "$devices/+/events" # without it, also the service's own commands
+    topic        = "$devices/+/events" # events only, not the service's commands
     batch_size   = "10"
     batch_cutoff = "1"
   }

@@ -2,25 +2,27 @@ locals {
   name     = var.name
   iot_core = var.mqtt_backend == "iot_core"
 
-  # Functions reach the network from this range, whatever the subnets are.
+  # The platform's source range for functions, independent of the subnets.
   functions_range = "198.19.0.0/16"
 
-  # The broker as the functions see it, and the registry in whose name they speak to all cabinets.
+  # How functions connect to the broker, and the registry id in the topic that all cabinets read.
   mqtt = local.iot_core ? {
     host     = "mqtt.cloud.yandex.net"
     port     = 8883
-    ca_pem   = "" # the system's
+    ca_pem   = "" # empty: the system's CAs
     username = one(yandex_iot_core_registry.main[*].id)
+    version  = "3.1.1" # it has no other
     registry = one(yandex_iot_core_registry.main[*].id)
     } : {
     host     = local.mqtt_host
     port     = local.mqtt_port
     ca_pem   = local.mqtt_ca_pem
     username = "service"
+    version  = var.mqtt_version == "" ? "5" : var.mqtt_version
     registry = var.registry_id == "" ? local.name : var.registry_id
   }
 
-  # What functions get from Lockbox, by the variable they read.
+  # Secrets that functions get from Lockbox, by environment variable.
   secrets = {
     PGPASSWORD = {
       secret_id  = yandex_lockbox_secret.this["database_password"].id

@@ -1,11 +1,11 @@
-"""Invoke the deployed function migrate; Terraform does, and so does `make migrate`.
+"""Invoke the deployed function migrate. Terraform and `make migrate` run this script.
 
     migrate.py FUNCTION_ID [--break-lock]
 
-Who invokes: YC_TOKEN (an IAM token, or an OAuth token, which is exchanged for one); without it the
-`yc` command's. Exit code 1, with the migration's own message, if a migration fails.
+It uses the IAM or OAuth token in YC_TOKEN, or else the token of the `yc` command. If a migration
+fails, it prints the migration's message and exits with code 1.
 """
-# ruff: noqa: INP001, T201, TID251 - a script; it reads its environment and writes to its screen
+# ruff: noqa: INP001, T201, TID251 - a script: reads its environment and prints
 
 import argparse
 import json
@@ -20,10 +20,10 @@ from typing import Any
 FUNCTIONS_URL = os.environ.get("YC_FUNCTIONS_URL", "https://functions.yandexcloud.net")
 TOKENS_URL = os.environ.get("YC_TOKENS_URL", "https://iam.api.cloud.yandex.net/iam/v1/tokens")
 TIMEOUT_SECONDS = 620
-"""A little more than the function's own."""
+"""A little more than the function's timeout."""
 PATIENCE_SECONDS = float(os.environ.get("MIGRATE_PATIENCE_SECONDS", "180"))
-"""How long roles that were just given may take to be known everywhere."""
-_NOT_YET = (403, 404, 429, 503)
+"""How long to retry, because newly granted roles take effect with a delay."""
+_RETRIED = (403, 404, 429, 503)
 
 
 class MigrationFailed(RuntimeError):
@@ -31,8 +31,8 @@ class MigrationFailed(RuntimeError):
 
 
 def migrate(function_id: str, event: dict[str, Any]) -> dict[str, Any]:
-    """Invoke the function; what it applied. Raises MigrationFailed."""
-    request = urllib.request.Request(  # noqa: S310 - the cloud's, or the operator's own URL
+    """Invoke the function; return its response. Raises MigrationFailed."""
+    request = urllib.request.Request(  # noqa: S310 - the URL of the cloud or from the environment
         f"{FUNCTIONS_URL}/{function_id}?integration=raw",
         data=json.dumps(event).encode(),
         headers={"Authorization": f"Bearer {_token()}", "Content-Type": "application/json"},
@@ -40,18 +40,18 @@ def migrate(function_id: str, event: dict[str, Any]) -> dict[str, Any]:
     deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
         try:
-            with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310 - as above
-                text, failed = answer.read().decode(), answer.headers.get("X-Function-Error")
+            with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as response:  # noqa: S310 - as above
+                text, failed = response.read().decode(), response.headers.get("X-Function-Error")
         except urllib.error.HTTPError as error:
             text, failed = error.read().decode(errors="replace"), "true"
-            if error.code in _NOT_YET and time.monotonic() < deadline:
+            if error.code in _RETRIED and time.monotonic() < deadline:
                 time.sleep(5)
                 continue
-            text = f"{error.code}: {_explained(text)}"
+            text = f"{error.code}: {_message(text)}"
         except OSError as error:
-            raise MigrationFailed(f"{FUNCTIONS_URL} did not answer: {error}") from error
+            raise MigrationFailed(f"{FUNCTIONS_URL} did not respond: {error}") from error
         if failed:
-            raise MigrationFailed(_explained(text))
+            raise MigrationFailed(_message(text))
         return dict(json.loads(text))
 
 
@@ -63,23 +63,25 @@ def _token() -> str:
         body = json.dumps({"yandexPassportOauthToken": token}).encode()
         request = urllib.request.Request(TOKENS_URL, data=body)  # noqa: S310 - as FUNCTIONS_URL
         try:
-            with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - as above
-                return str(json.load(answer)["iamToken"])
+            with urllib.request.urlopen(request, timeout=30) as response:  # noqa: S310 - as above
+                return str(json.load(response)["iamToken"])
         except urllib.error.HTTPError as error:
-            raise MigrationFailed(f"YC_TOKEN is not accepted: {error.code}") from error
+            raise MigrationFailed(
+                f"YC_TOKEN was rejected with HTTP status {error.code}; get a new token"
+            ) from error
     try:
         command = ["yc", "iam", "create-token"]
         made = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603 - a constant command
     except (OSError, subprocess.CalledProcessError) as error:
         raise MigrationFailed(
-            "no token to invoke the function with: set YC_TOKEN, or set up the yc command "
+            "no token to invoke the function with: set YC_TOKEN, or configure the yc command "
             f"({getattr(error, 'stderr', None) or error})"
         ) from error
     return made.stdout.strip()
 
 
-def _explained(text: str) -> str:
-    """The platform's errors are JSON with an errorMessage; the rest is passed on as it is."""
+def _message(text: str) -> str:
+    """The errorMessage of the platform's JSON errors; any other text unchanged."""
     try:
         return str(json.loads(text)["errorMessage"])
     except (ValueError, KeyError, TypeError):
@@ -87,16 +89,20 @@ def _explained(text: str) -> str:
 
 
 def _main() -> None:
-    parser = argparse.ArgumentParser(description="Bring the database's schema up to date.")
-    parser.add_argument("function_id")
-    parser.add_argument("--break-lock", action="store_true", help="after a run that was killed")
+    parser = argparse.ArgumentParser(
+        description="Apply missing migrations to the deployed database."
+    )
+    parser.add_argument("function_id", help="id of the deployed function migrate")
+    parser.add_argument(
+        "--break-lock", action="store_true", help="first remove the lock that a killed run left"
+    )
     given = parser.parse_args()
     try:
         done = migrate(given.function_id, {"break_lock": True} if given.break_lock else {})
     except MigrationFailed as error:
         sys.exit(f"migrations: {error}")
     applied = ", ".join(done.get("applied", [])) or "nothing new"
-    print(f"migrations: {applied}; the schema is at {done.get('version')}")
+    print(f"migrations: {applied}; schema version: {done.get('version')}")
 
 
 if __name__ == "__main__":

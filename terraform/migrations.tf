@@ -1,5 +1,6 @@
-# The schema: the function that migrates is deployed and invoked before all other functions, which
-# depend on it. A failing migration fails the apply with its message; the others stay as they were.
+# The database schema. The function migrate is deployed and invoked before all other functions, which
+# depend on it. A failed migration fails the apply with its message, and the other functions are not
+# changed.
 
 resource "yandex_function" "migrate" {
   name               = local.definitions.migrate.name

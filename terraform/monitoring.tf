@@ -11,23 +11,23 @@ locals {
     queue     = "folderId=\"${var.folder_id}\", service=\"message-queue\""
   }
 
-  # Two charts a row. The product's metrics are written every minute by poll_cabinets
-  # (shared/services/stats.py names them), the others by the platform.
+  # Two charts per row. poll_cabinets writes the product's metrics every minute (shared/services/stats.py);
+  # the platform writes the others.
   charts = [
     { title = "Accumulators in each cabinet", query = "\"cabinet_accumulators\"{${local.metrics.product}}" },
-    { title = "Of them charged and free to take", query = "\"cabinet_available\"{${local.metrics.product}}" },
+    { title = "Accumulators available for booking in each cabinet", query = "\"cabinet_available\"{${local.metrics.product}}" },
     { title = "Mean charge in each cabinet, %", query = "\"cabinet_charge_mean\"{${local.metrics.product}}" },
     { title = "Lowest charge in each cabinet, %", query = "\"cabinet_charge_min\"{${local.metrics.product}}" },
-    { title = "Accumulators with each technician", query = "\"contractor_accumulators\"{${local.metrics.product}}" },
+    { title = "Accumulators with each contractor", query = "\"contractor_accumulators\"{${local.metrics.product}}" },
     { title = "Accumulators by place", query = "\"accumulators\"{${local.metrics.product}}" },
     { title = "Commands by outcome", query = "\"commands\"{${local.metrics.product}}" },
     { title = "Bookings by outcome", query = "\"bookings\"{${local.metrics.product}}" },
     { title = "Anomalies by kind", query = "\"anomalies\"{${local.metrics.product}}" },
-    { title = "Cabinets' answer time, ms: median, p99, maximum", query = "{${local.metrics.product}, name=\"answer_*_ms\"}" },
-    { title = "Requests a second, by status", query = "series_sum(\"code\", \"api_gateway.requests_count_per_second\"{${local.metrics.gateway}})" },
-    { title = "Failed requests a second, by status", query = "series_sum(\"code\", \"api_gateway.errors_count_per_second\"{${local.metrics.gateway}})" },
+    { title = "Cabinets' reply time, ms: median, p99, maximum", query = "{${local.metrics.product}, name=\"answer_*_ms\"}" },
+    { title = "Requests per second, by status", query = "series_sum(\"code\", \"api_gateway.requests_count_per_second\"{${local.metrics.gateway}})" },
+    { title = "Failed requests per second, by status", query = "series_sum(\"code\", \"api_gateway.errors_count_per_second\"{${local.metrics.gateway}})" },
     {
-      title = "Mean answer time at the gateway, ms"
+      title = "Mean response time at the gateway, ms"
       query = join(" / ", [
         "series_sum(\"api_gateway.requests_latency_milliseconds_sum\"{${local.metrics.gateway}})",
         "series_sum(\"api_gateway.requests_latency_milliseconds_count\"{${local.metrics.gateway}})",
@@ -35,18 +35,18 @@ locals {
     },
     { title = "Maximum run time of each function, ms", query = "\"functions_max_duration\"{${local.metrics.functions}}" },
     { title = "Mean run time of each function, ms", query = "\"functions_avg_duration\"{${local.metrics.functions}}" },
-    { title = "Rows written to the database a second", query = "non_negative_derivative(\"database_rows_written\"{${local.metrics.product}})" },
-    { title = "Calls at once, by function", query = "\"functions_inflight\"{${local.metrics.functions}}" },
-    { title = "Calls refused for a quota, by function", query = "\"functions_throttles\"{${local.metrics.functions}}" },
+    { title = "Rows written to the database per second", query = "non_negative_derivative(\"database_rows_written\"{${local.metrics.product}})" },
+    { title = "Concurrent calls, by function", query = "\"functions_inflight\"{${local.metrics.functions}}" },
+    { title = "Throttled calls, by function", query = "\"functions_throttles\"{${local.metrics.functions}}" },
     { title = "Failed calls, by function", query = "\"functions_errors\"{${local.metrics.functions}}" },
-    { title = "Dead letters (every queue of the folder)", query = "\"queue.messages.stored_count\"{${local.metrics.queue}}" },
+    { title = "Dead letters (all queues of the folder)", query = "\"queue.messages.stored_count\"{${local.metrics.queue}}" },
   ]
 }
 
 resource "yandex_monitoring_dashboard" "main" {
   name        = local.name
   title       = "Accumulators and cabinets"
-  description = "The stock, the commands, and how the service does."
+  description = "Accumulators, commands, and the health of the service."
 
   dynamic "widgets" {
     for_each = local.charts
@@ -66,7 +66,7 @@ resource "yandex_monitoring_dashboard" "main" {
             query     = widgets.value.query
             text_mode = true
           }
-          downsampling { # said in full: what is left out comes back as a difference in each plan
+          downsampling { # all arguments are set, because each plan would show an omitted one as a change
             gap_filling      = "GAP_FILLING_UNSPECIFIED"
             grid_aggregation = "GRID_AGGREGATION_AVG"
             max_points       = 500

@@ -13,7 +13,7 @@ resource "yandex_vpc_subnet" "main" {
 
 resource "yandex_vpc_security_group" "database" {
   name        = "${local.name}-database"
-  description = "PostgreSQL: reached by functions only."
+  description = "PostgreSQL: reachable by functions only."
   network_id  = yandex_vpc_network.main.id
 
   ingress {
@@ -38,11 +38,11 @@ resource "yandex_vpc_security_group" "database" {
 
 resource "yandex_vpc_security_group" "broker" {
   name        = "${local.name}-broker"
-  description = "The broker's VM: MQTT over TLS from anywhere, SSH from where ssh_from says."
+  description = "The broker's VM: MQTT over TLS from anywhere, SSH from the ranges in ssh_from."
   network_id  = yandex_vpc_network.main.id
 
   ingress {
-    description    = "MQTT over TLS: logins with a password, and with a certificate"
+    description    = "MQTT over TLS: 8883 for passwords, 8884 for client certificates"
     protocol       = "TCP"
     from_port      = 8883
     to_port        = 8884
@@ -60,7 +60,7 @@ resource "yandex_vpc_security_group" "broker" {
   }
 
   egress {
-    description    = "Packages, the functions' URL, the cloud's own services"
+    description    = "Packages, function URLs, the cloud's services"
     protocol       = "ANY"
     v4_cidr_blocks = ["0.0.0.0/0"]
   }

@@ -1,9 +1,9 @@
-"""Build what is deployed: dist/<function>.zip for each function, and dist/bridge.zip.
+"""Build the deployed packages: dist/<function>.zip for each function, and dist/bridge.zip.
 
-The same input gives the same bytes, so that Terraform makes a new version of a function only when
-something in its package has changed.
+The same input gives the same bytes, so Terraform makes a new version of a function only when its
+package has changed.
 """
-# ruff: noqa: INP001, T201 - a script; its screen is its interface
+# ruff: noqa: INP001, T201 - a script that prints
 
 import io
 import subprocess
@@ -15,45 +15,45 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 SIZE_LIMIT = 3_670_016
-"""Bytes; a larger archive Terraform does not upload directly."""
+"""Bytes. Terraform does not upload larger archives directly."""
 RUNTIME_MAGIC = "cb0d0d0a"
-"""How bytecode of the runtime python312 begins."""
+"""First bytes of bytecode for the runtime python312."""
 CODE_DIRECTORY = "/function/code"
-"""Where the platform unpacks a package: tracebacks name it."""
+"""Where the platform unpacks a package; paths in tracebacks start with it."""
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _FILE_MODE = 0o100644
-_LEFT_OUT = ("__pycache__", "__init__.py")
+_EXCLUDED = ("__pycache__", "__init__.py")
 
 Files = Mapping[str, bytes]
 
 
 class PackageTooLarge(RuntimeError):
-    """A package is larger than Terraform uploads directly."""
+    """A package is too large for a direct upload by Terraform."""
 
 
 def build(target: Path, *, root: Path = ROOT, compiler: str | None = None) -> list[Path]:
-    """Write every package into `target`; their paths, in order.
+    """Write every package into `target`; return their paths.
 
-    `compiler`: a Python of the runtime's version; with None the functions carry no bytecode.
+    `compiler`: a Python of the runtime's version. With None, functions contain no bytecode.
     """
     target.mkdir(parents=True, exist_ok=True)
     contents = {folder.name: dict(_function(root, folder)) for folder in _functions(root)}
     if compiler:
         contents = {name: {**c, **_bytecode(c, compiler)} for name, c in contents.items()}
-    contents["bridge"] = dict(_bridge(root))  # its VM has a disk that keeps its bytecode
+    contents["bridge"] = dict(_bridge(root))  # no bytecode: its VM stores that on disk
     for name, files in contents.items():
         (target / f"{name}.zip").write_bytes(archive(name, files))
     return [target / f"{name}.zip" for name in contents]
 
 
 def archive(name: str, files: Files) -> bytes:
-    """A zip of `files` (path: content) whose bytes depend on nothing else."""
+    """A zip of `files` (path: content); its bytes depend only on them."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as packed:
         for path in sorted(files):
             entry = zipfile.ZipInfo(path, date_time=_EPOCH)
-            entry.create_system = 3  # Unix: the mode below counts
+            entry.create_system = 3  # Unix: makes the mode below effective
             entry.external_attr = _FILE_MODE << 16
             packed.writestr(entry, files[path], zipfile.ZIP_DEFLATED, compresslevel=9)
     size = buffer.tell()
@@ -63,16 +63,16 @@ def archive(name: str, files: Files) -> bytes:
 
 
 def find_compiler() -> str | None:
-    """A Python here that makes the runtime's bytecode, if there is one."""
-    ask = "import importlib.util; print(importlib.util.MAGIC_NUMBER.hex())"
+    """A Python on this machine that compiles for the runtime, or None."""
+    script = "import importlib.util; print(importlib.util.MAGIC_NUMBER.hex())"
     for python in (sys.executable, "python3.12"):
         try:
-            answer = subprocess.run(  # noqa: S603 - one of the two above
-                [python, "-c", ask], capture_output=True, text=True, check=False
+            done = subprocess.run(  # noqa: S603 - one of the two above
+                [python, "-c", script], capture_output=True, text=True, check=False
             )
         except OSError:
             continue
-        if answer.stdout.strip() == RUNTIME_MAGIC:
+        if done.stdout.strip() == RUNTIME_MAGIC:
             return python
     return None
 
@@ -84,11 +84,11 @@ def _functions(root: Path) -> list[Path]:
 def _function(root: Path, folder: Path) -> Iterator[tuple[str, bytes]]:
     """The handler at the root, and all of `shared`.
 
-    All of it, because it is small beside the limit and some of it (commands, protocols) is found
-    at run time: a choice of modules could be wrong, and would save nothing at import.
+    All of it, because it is small and some modules (commands, protocols) are imported by discovery
+    at run time. Modules that are never imported cost nothing at a cold start.
     """
     for path in sorted(folder.rglob("*")):
-        if path.is_file() and not set(_LEFT_OUT) & set(path.relative_to(folder).parts):
+        if path.is_file() and not set(_EXCLUDED) & set(path.relative_to(folder).parts):
             yield path.relative_to(folder).as_posix(), path.read_bytes()
     yield from _python(root, "shared")
 
@@ -105,7 +105,7 @@ def _python(root: Path, package: str) -> Iterator[tuple[str, bytes]]:
 
 
 def _bytecode(files: Files, compiler: str) -> dict[str, bytes]:
-    """The bytecode of our own code, valid by the source's hash: unpacking may change times."""
+    """Bytecode of the given files, validated by source hash, as unpacking may change times."""
     with tempfile.TemporaryDirectory() as directory:
         for path, content in files.items():
             file = Path(directory, path)
@@ -122,6 +122,6 @@ def _bytecode(files: Files, compiler: str) -> dict[str, bytes]:
 if __name__ == "__main__":
     python = find_compiler()
     if python is None:
-        print("no Python 3.12 here: the packages carry no bytecode, cold starts take longer")
+        print("Python 3.12 not found: packages contain no bytecode, so cold starts take longer")
     for package in build(ROOT / "dist", compiler=python):
         print(f"{package.relative_to(ROOT)}: {package.stat().st_size:,} bytes")

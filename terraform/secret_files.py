@@ -1,13 +1,13 @@
-"""The deployment's secrets, as files in terraform/.secrets that git and Terraform's state lack.
+"""Manage the deployment's secrets: files in terraform/.secrets, in neither git nor the state.
 
-    secret_files.py                    make what is missing; what is there stays
-    secret_files.py key NAME SCOPE     add an API key (read, backend or operator) and print it, once
+    secret_files.py                    make missing secrets; keep existing ones
+    secret_files.py key NAME SCOPE     add an API key (read, backend or operator), print it once
     secret_files.py revoke NAME        remove an API key
     secret_files.py rotate             make a new database password
 
-The next apply brings what has changed to Lockbox, the database and the functions.
+The next apply updates Lockbox, the database and the functions.
 """
-# ruff: noqa: INP001, T201 - a script; its screen is its interface
+# ruff: noqa: INP001, T201 - a script that prints
 
 import argparse
 import hashlib
@@ -20,23 +20,25 @@ SCOPES = ("read", "backend", "operator")
 
 
 def make_missing(folder: Path) -> None:
-    """Passwords, and a first API key that may do everything."""
+    """Make missing passwords, and a first API key with the scope operator."""
     _write(folder / ".gitignore", "*")
     for name in ("database_password", "iot_core_password"):
         if not (folder / name).exists():
             _write(folder / name, _password())
     if not (folder / "api_keys").exists():
         _write(folder / "operator_key", add_key(folder, "operator", "operator"))
-        print(f"made {folder}: keep a copy where only those who deploy can read it")
+        print(f"created secrets in {folder}: keep a copy that only deployers can read")
 
 
 def add_key(folder: Path, name: str, scope: str) -> str:
-    """A new API key; only its SHA-256 is kept in `api_keys`."""
+    """Make an API key and return it; `api_keys` stores only its SHA-256."""
     if not re.fullmatch(r"[a-z0-9-]{1,32}", name):
-        raise SystemExit(f"{name}: 1 to 32 lower-case letters, digits and hyphens")
+        raise SystemExit(
+            f"{name!r} is not a valid name: use 1 to 32 lower-case letters, digits and hyphens"
+        )
     entries = _entries(folder)
     if any(entry.startswith(f"{name}:") for entry in entries):
-        raise SystemExit(f"there is an API key {name}; revoke it first")
+        raise SystemExit(f"API key {name} exists already; revoke it first")
     key = secrets.token_urlsafe(32)
     digest = hashlib.sha256(key.encode()).hexdigest()
     _write(folder / "api_keys", ",".join([*entries, f"{name}:{scope}:{digest}"]))
@@ -44,13 +46,13 @@ def add_key(folder: Path, name: str, scope: str) -> str:
 
 
 def revoke_key(folder: Path, name: str) -> None:
-    """Forget an API key."""
+    """Remove an API key; refused for the last one."""
     entries = _entries(folder)
     kept = [entry for entry in entries if not entry.startswith(f"{name}:")]
     if len(kept) == len(entries):
-        raise SystemExit(f"there is no API key {name}")
+        raise SystemExit(f"no API key is named {name}")
     if not kept:
-        raise SystemExit(f"{name} is the last API key; add another first")
+        raise SystemExit(f"{name} is the last API key; add another one first")
     _write(folder / "api_keys", ",".join(kept))
 
 
@@ -60,12 +62,12 @@ def _entries(folder: Path) -> list[str]:
 
 
 def _password() -> str:
-    """256 random bits; the suffix is for services that ask for each group of characters."""
+    """256 random bits; the suffix satisfies services that require every class of characters."""
     return secrets.token_urlsafe(32) + "-aA1"
 
 
 def _write(file: Path, text: str) -> None:
-    """Whole or not at all, for the owner's eyes; no line end, because it would count."""
+    """Write atomically, readable by the owner only; without a line end, which would count."""
     file.parent.mkdir(mode=0o700, exist_ok=True)
     draft = file.with_name(file.name + ".new")
     draft.touch(mode=0o600)

@@ -1,6 +1,6 @@
-# The texts lie in .secrets (make secrets) and in Lockbox, never in the state: Lockbox
-# versions are made by a command, of which the state keeps the words, and the database's password
-# is a write-only argument. A changed file makes a new version, which the functions then get.
+# Secrets are stored in .secrets (make secrets) and in Lockbox, never in the state: Lockbox versions are
+# made by a command, of which the state holds only the text, and the database's password is a write-only
+# argument. A changed file makes a new Lockbox version, and the functions are updated to it.
 
 locals {
   secret_files = {

@@ -1,8 +1,8 @@
-"""Check a deployed service from outside, changing nothing: `smoke_test.py https://…`.
+"""Check a deployed service from outside without changing anything: `smoke_test.py https://…`.
 
-The key comes from API_KEY, else from terraform/.secrets/operator_key.
+The API key comes from API_KEY, or else from terraform/.secrets/operator_key.
 """
-# ruff: noqa: INP001, T201, TID251 - a script; it reads its environment and writes to its screen
+# ruff: noqa: INP001, T201, TID251 - a script: reads its environment and prints
 
 import argparse
 import json
@@ -19,41 +19,49 @@ from typing import Any
 
 KEY_FILE = Path(__file__).resolve().parent / ".secrets" / "operator_key"
 PATIENCE_SECONDS = 300.0
-"""A new broker's VM takes minutes to install itself."""
+"""The VM of a new broker takes minutes to install."""
 
-Answer = tuple[int, Any]
+Response = tuple[int, Any]
 
 
 def checks(url: str, key: str) -> Iterator[tuple[str, Callable[[], bool]]]:
-    """What is checked, in order, each with how."""
-    yield "the database and the broker can be reached", lambda: _is_healthy(_get(url, "/v1/health"))
+    """Names and functions of the checks, in order."""
+    yield "database and broker are reachable", lambda: _is_healthy(_get(url, "/v1/health"))
     yield "no key: 401", lambda: _get(url, "/v1/cabinets")[0] == HTTPStatus.UNAUTHORIZED
     yield "a wrong key: 403", lambda: _get(url, "/v1/cabinets", "wrong")[0] == HTTPStatus.FORBIDDEN
     yield "an unknown path: 404", lambda: _get(url, "/v1/nowhere", key)[0] == HTTPStatus.NOT_FOUND
-    yield "the key reads cabinets", lambda: "cabinets" in _body(_get(url, "/v1/cabinets", key))
-    yield "the invariants hold", lambda: bool(_body(_get(url, "/v1/stats", key))["audit"]["ok"])
+    yield "a wrong method: 405", lambda: _has_no_method(url, key)
+    yield "HEAD is served like GET", lambda: _get(url, "/v1/cabinets", key, "HEAD") == (200, None)
+    yield "the key can read cabinets", lambda: "cabinets" in _body(_get(url, "/v1/cabinets", key))
+    yield "the audit passes", lambda: bool(_body(_get(url, "/v1/stats", key))["audit"]["ok"])
 
 
-def _is_healthy(answer: Answer) -> bool:
-    return answer[0] == HTTPStatus.OK and answer[1]["status"] == "ok"
+def _is_healthy(response: Response) -> bool:
+    return response[0] == HTTPStatus.OK and response[1]["status"] == "ok"
 
 
-def _body(answer: Answer) -> dict[str, Any]:
-    status, body = answer
+def _has_no_method(url: str, key: str) -> bool:
+    return _get(url, "/v1/cabinets", key, "PUT")[0] == HTTPStatus.METHOD_NOT_ALLOWED
+
+
+def _body(response: Response) -> dict[str, Any]:
+    status, body = response
     if status != HTTPStatus.OK:
         raise ValueError(f"{status}: {body}")
     return dict(body)
 
 
-def _get(url: str, path: str, key: str = "") -> Answer:
+def _get(url: str, path: str, key: str = "", method: str = "GET") -> Response:
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     address = url.rstrip("/") + path
-    request = urllib.request.Request(address, headers=headers)  # noqa: S310 - the same URL
+    request = urllib.request.Request(  # noqa: S310 - the given URL
+        address, headers=headers, method=method
+    )
     try:
-        with urllib.request.urlopen(  # noqa: S310 - the operator's own URL
+        with urllib.request.urlopen(  # noqa: S310 - the given URL
             request, timeout=30, context=ssl.create_default_context()
-        ) as answer:
-            return answer.status, json.load(answer)
+        ) as response:
+            return response.status, json.loads(response.read() or b"null")
     except urllib.error.HTTPError as error:
         text = error.read().decode(errors="replace")
         try:
@@ -62,11 +70,11 @@ def _get(url: str, path: str, key: str = "") -> Answer:
             return error.code, text
 
 
-def _passes(check: Callable[[], bool], deadline: float) -> str:
-    """Empty when the check has passed before the deadline, else what was wrong."""
+def _fault_of(check: Callable[[], bool], deadline: float) -> str:
+    """Repeat the check until it passes or the deadline is over; return its fault, empty if none."""
     while True:
         try:
-            fault = "" if check() else "not so"
+            fault = "" if check() else "unexpected response"
         except (OSError, ValueError, KeyError, TypeError) as error:
             fault = f"{type(error).__name__}: {error}"
         if not fault or time.monotonic() > deadline:
@@ -76,8 +84,14 @@ def _passes(check: Callable[[], bool], deadline: float) -> str:
 
 def _main() -> None:
     parser = argparse.ArgumentParser(description="Check a deployed service from outside.")
-    parser.add_argument("url")
-    parser.add_argument("--patience", type=float, default=PATIENCE_SECONDS, metavar="SECONDS")
+    parser.add_argument("url", help="Terraform's output api_url")
+    parser.add_argument(
+        "--patience",
+        type=float,
+        default=PATIENCE_SECONDS,
+        metavar="SECONDS",
+        help="how long to repeat a failing check (default: %(default)s)",
+    )
     given = parser.parse_args()
     key = os.environ.get("API_KEY") or (KEY_FILE.read_text() if KEY_FILE.exists() else "")
     if not key:
@@ -85,7 +99,7 @@ def _main() -> None:
     deadline = time.monotonic() + given.patience
     faults = 0
     for name, check in checks(given.url, key):
-        fault = _passes(check, deadline)
+        fault = _fault_of(check, deadline)
         faults += bool(fault)
         print(f"{'FAIL' if fault else 'ok  '}  {name}{': ' + fault if fault else ''}", flush=True)
     sys.exit(1 if faults else 0)

@@ -1,11 +1,11 @@
 locals {
-  # Triggers that keep what a function could not process in a queue of its own.
+  # Triggers, each with a dead-letter queue for events that its function failed to process.
   triggers = toset(local.iot_core ? ["poll-cabinets", "mqtt-trigger"] : ["poll-cabinets"])
 }
 
 resource "yandex_function_trigger" "poll_cabinets" {
   name        = "${local.name}-poll-cabinets"
-  description = "Every minute: ask the cabinets for their state, write down expiry, push the metrics."
+  description = "Every minute: requests state reports from all cabinets, expires bookings, writes metrics."
 
   timer {
     cron_expression = "* * * * ? *"
@@ -35,7 +35,7 @@ resource "yandex_message_queue" "dead_letters" {
   for_each = local.triggers
 
   name                      = "${local.name}-${each.key}-dead-letters"
-  message_retention_seconds = 1209600 # 14 days, the longest there is
+  message_retention_seconds = 1209600 # 14 days, the maximum
   access_key                = yandex_iam_service_account_static_access_key.queues.access_key
   secret_key                = yandex_iam_service_account_static_access_key.queues.secret_key
 
@@ -44,7 +44,7 @@ resource "yandex_message_queue" "dead_letters" {
 
 resource "yandex_iam_service_account" "dead_letters" {
   name        = "${local.name}-dead-letters"
-  description = "The triggers write to their dead-letter queues as it."
+  description = "Account that the triggers write to their dead-letter queues with."
 }
 
 resource "yandex_resourcemanager_folder_iam_member" "dead_letters" {
@@ -53,18 +53,18 @@ resource "yandex_resourcemanager_folder_iam_member" "dead_letters" {
   member    = "serviceAccount:${yandex_iam_service_account.dead_letters.id}"
 }
 
-# Message Queue takes no IAM token for making queues, only a static key, and its resource reads the
-# key from the configuration: this one secret is in the state.
+# Message Queue requires a static key to create queues, and the provider reads the key from the
+# configuration. Therefore this secret is in the state.
 resource "yandex_iam_service_account" "queues" {
   name        = "${local.name}-queues"
-  description = "Terraform makes the queues as it."
+  description = "Account that Terraform creates the queues with."
 }
 
 resource "yandex_resourcemanager_folder_iam_member" "queues" {
   folder_id   = var.folder_id
   role        = "ymq.admin"
   member      = "serviceAccount:${yandex_iam_service_account.queues.id}"
-  sleep_after = 15 # seconds, until the role has reached Message Queue
+  sleep_after = 15 # seconds, until Message Queue knows the role
 }
 
 resource "yandex_iam_service_account_static_access_key" "queues" {

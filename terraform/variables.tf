@@ -4,47 +4,58 @@ variable "cloud_id" {
 }
 
 variable "folder_id" {
-  description = "The folder to deploy into; one that holds nothing else is best."
+  description = "The folder to deploy into; preferably an empty one."
   type        = string
 }
 
 variable "registry_id" {
-  description = "Names the topic that all cabinets read, with Mosquitto: the old registry's id where cabinets come from IoT Core; empty: the name."
+  description = "With mosquitto: the id in the topic $registries/<id>/commands, which all cabinets read. Empty: the value of name. For cabinets that move from IoT Core: their old registry's id."
   type        = string
   default     = ""
 
   validation {
     condition     = can(regex("^[A-Za-z0-9._-]{0,64}$", var.registry_id))
-    error_message = "registry_id: at most 64 letters, digits, dots, hyphens and underscores."
+    error_message = "registry_id: use at most 64 letters, digits, dots, hyphens and underscores."
   }
 }
 
 variable "name" {
-  description = "Prefix of every resource's name; another one allows a second deployment in the folder."
+  description = "Prefix of every resource's name. A different prefix allows a second deployment in the same folder."
   type        = string
   default     = "scooter-accumulator"
 
   validation {
     condition     = can(regex("^[a-z][-a-z0-9]{1,30}[a-z0-9]$", var.name))
-    error_message = "name: 3 to 32 lower-case letters, digits and hyphens, beginning with a letter."
+    error_message = "name: use 3 to 32 lower-case letters, digits and hyphens, starting with a letter."
   }
 }
 
-# --- What carries MQTT -----------------------------------------------------------------------------
+# --- MQTT ------------------------------------------------------------------------------------------
 
 variable "mqtt_backend" {
-  description = "mosquitto: a broker of one's own on a VM, with the trigger bridge. iot_core: Yandex IoT Core, which ends on 1 December 2026."
+  description = "mosquitto: Mosquitto and the trigger bridge on a VM. iot_core: Yandex IoT Core, which ends on 1 December 2026."
   type        = string
   default     = "mosquitto"
 
   validation {
     condition     = contains(["mosquitto", "iot_core"], var.mqtt_backend)
-    error_message = "mqtt_backend: mosquitto or iot_core."
+    error_message = "mqtt_backend: use mosquitto or iot_core."
+  }
+}
+
+variable "mqtt_version" {
+  description = "MQTT version that the functions publish commands with, 5 or 3.1.1; empty: 5 with mosquitto, 3.1.1 with iot_core. Only with 5 do commands expire in the broker."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = contains(["", "3.1.1"], var.mqtt_version) || (var.mqtt_version == "5" && var.mqtt_backend == "mosquitto")
+    error_message = "mqtt_version: empty, 3.1.1, or with mosquitto 5; IoT Core does not speak MQTT 5."
   }
 }
 
 variable "iot_core_devices" {
-  description = "With iot_core: the cabinets, each with its X.509 certificates in PEM (public parts only)."
+  description = "With iot_core: cabinet names, each with its X.509 certificates in PEM (public parts only)."
   type        = map(list(string))
   default     = {}
 }
@@ -52,7 +63,7 @@ variable "iot_core_devices" {
 # --- Network ---------------------------------------------------------------------------------------
 
 variable "zones" {
-  description = "Availability zones and their subnets. Functions need a subnet in every zone of the region."
+  description = "Availability zones and the address ranges of their subnets. Functions need a subnet in every zone of the region."
   type        = map(string)
   default = {
     ru-central1-a = "10.10.0.0/24"
@@ -62,76 +73,76 @@ variable "zones" {
 
   validation {
     condition     = length(var.zones) > 0 && alltrue([for range in values(var.zones) : can(cidrhost(range, 0))])
-    error_message = "zones: at least one zone, each with an address range such as 10.10.0.0/24."
+    error_message = "zones: give at least one zone, each with an address range such as 10.10.0.0/24."
   }
 }
 
 variable "ssh_from" {
-  description = "Address ranges that may reach the broker's VM by SSH; none by default."
+  description = "Address ranges that may connect to the broker's VM by SSH. Empty: nobody may."
   type        = list(string)
   default     = []
 
   validation {
     condition     = alltrue([for range in var.ssh_from : can(cidrhost(range, 0)) && range != "0.0.0.0/0"])
-    error_message = "ssh_from: address ranges such as 198.51.100.7/32; not the whole internet."
+    error_message = "ssh_from: use address ranges such as 198.51.100.7/32; 0.0.0.0/0 is not allowed."
   }
 }
 
 # --- Database --------------------------------------------------------------------------------------
 
 variable "database_version" {
-  description = "PostgreSQL's major version."
+  description = "Major version of PostgreSQL."
   type        = string
   default     = "17"
 }
 
 variable "database_zones" {
-  description = "Zones with a database host: two or more survive the loss of one host."
+  description = "Zones with a database host each. With two or more, the database survives the loss of one host."
   type        = set(string)
   default     = ["ru-central1-a", "ru-central1-b"]
 
   validation {
     condition     = length(var.database_zones) > 0 && length(setsubtract(var.database_zones, keys(var.zones))) == 0
-    error_message = "database_zones: at least one, and each must be among zones."
+    error_message = "database_zones: give at least one zone; each must be a key of zones."
   }
 }
 
 variable "database_preset" {
-  description = "Class of a database host."
+  description = "Class of the database hosts."
   type        = string
   default     = "s3-c2-m8"
 }
 
 variable "database_disk_gb" {
-  description = "Size of a database host's SSD, GB."
+  description = "Disk size of each database host, GB."
   type        = number
   default     = 20
 
   validation {
     condition     = var.database_disk_gb >= 10
-    error_message = "database_disk_gb: at least 10."
+    error_message = "database_disk_gb: use at least 10."
   }
 }
 
 variable "backup_days" {
-  description = "How many days backups are kept."
+  description = "Retention of database backups, days."
   type        = number
   default     = 14
 
   validation {
     condition     = var.backup_days >= 7 && var.backup_days <= 60
-    error_message = "backup_days: 7 to 60."
+    error_message = "backup_days: use 7 to 60."
   }
 }
 
 variable "deletion_protection" {
-  description = "Refuse to delete the database; set to false and apply before make destroy."
+  description = "Refuse to delete the database, the broker's disk and address, and the cabinets' logins. Set to false and apply before make destroy."
   type        = bool
   default     = true
 }
 
 variable "apply_migrations" {
-  description = "Invoke the function migrate during apply. False only where there is no cloud to invoke it in."
+  description = "Invoke the function migrate during apply. False only for checks without a cloud."
   type        = bool
   default     = true
 }
@@ -139,40 +150,40 @@ variable "apply_migrations" {
 # --- Functions -------------------------------------------------------------------------------------
 
 variable "function_memory_mb" {
-  description = "Memory of a function's instance, MB; the share of a CPU grows with it."
+  description = "Memory of a function instance, MB. Its share of a CPU grows with the memory."
   type        = number
   default     = 256
 
   validation {
     condition     = var.function_memory_mb >= 128 && var.function_memory_mb <= 8192 && var.function_memory_mb % 128 == 0
-    error_message = "function_memory_mb: 128 to 8192, in steps of 128."
+    error_message = "function_memory_mb: use 128 to 8192, in steps of 128."
   }
 }
 
 variable "zone_concurrency" {
-  description = "The cloud's quota of concurrent calls in a zone, all functions together; it is shared out from this."
+  description = "The cloud's quota of concurrent function calls per zone. The limits of the single functions are shares of it."
   type        = number
   default     = 10
 
   validation {
     condition     = var.zone_concurrency >= 10
-    error_message = "zone_concurrency: at least 10, the platform's default quota."
+    error_message = "zone_concurrency: use at least 10, the platform's default quota."
   }
 }
 
 variable "unlock_wait_seconds" {
-  description = "How long an unlock waits for the cabinet; the time-outs of function and gateway follow from it."
+  description = "How long an unlock waits for the cabinet, seconds. The timeouts of the function and the gateway are derived from it."
   type        = number
   default     = 15
 
   validation {
     condition     = var.unlock_wait_seconds > 0 && var.unlock_wait_seconds <= 240
-    error_message = "unlock_wait_seconds: more than 0, at most 240."
+    error_message = "unlock_wait_seconds: use more than 0 and at most 240."
   }
 }
 
 variable "settings" {
-  description = "Other settings of the service, by variable, such as BOOKING_SECONDS; docs/settings.md lists them with their defaults."
+  description = "Other environment variables of the functions, such as BOOKING_SECONDS. docs/settings.md lists them with their defaults."
   type        = map(string)
   default     = {}
 
@@ -181,28 +192,28 @@ variable "settings" {
       "BOOKING_SECONDS", "COMMAND_TTL_SECONDS", "LOG_LEVEL", "MIN_ISSUE_CHARGE", "OFFLINE_AFTER_SECONDS",
       "POLL_SPREAD_SECONDS", "RECONCILE_SECONDS", "STOP_ALARMS",
     ])) == 0
-    error_message = "settings: only the service's own settings; the unlock's wait is the variable unlock_wait_seconds, all else Terraform sets."
+    error_message = "settings: use BOOKING_SECONDS, COMMAND_TTL_SECONDS, LOG_LEVEL, MIN_ISSUE_CHARGE, OFFLINE_AFTER_SECONDS, POLL_SPREAD_SECONDS, RECONCILE_SECONDS or STOP_ALARMS. UNLOCK_WAIT_SECONDS is the variable unlock_wait_seconds; Terraform sets the rest."
   }
 }
 
 variable "cors_origin" {
-  description = "Origin that browsers may call the API from, such as https://console.example; empty: none may."
+  description = "Web origin that may call the API from a browser, such as https://console.example. Empty: none."
   type        = string
   default     = ""
 
   validation {
     condition     = var.cors_origin == "" || can(regex("^https://[^/*]+$", var.cors_origin))
-    error_message = "cors_origin: empty, or one origin such as https://console.example; no wildcard."
+    error_message = "cors_origin: use one origin such as https://console.example without a wildcard, or leave it empty."
   }
 }
 
 variable "log_days" {
-  description = "How many days logs are kept."
+  description = "Retention of logs, days."
   type        = number
   default     = 14
 
   validation {
     condition     = var.log_days >= 1 && var.log_days <= 31
-    error_message = "log_days: 1 to 31."
+    error_message = "log_days: use 1 to 31."
   }
 }

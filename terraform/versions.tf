@@ -9,7 +9,7 @@ terraform {
   }
 }
 
-# Who deploys: YC_TOKEN (an IAM or OAuth token) or YC_SERVICE_ACCOUNT_KEY_FILE in the environment.
+# Credentials come from the environment: YC_TOKEN (an IAM or OAuth token) or YC_SERVICE_ACCOUNT_KEY_FILE.
 provider "yandex" {
   cloud_id  = var.cloud_id
   folder_id = var.folder_id

@@ -1,6 +1,7 @@
-"""The real things that tests stand on: one PostgreSQL and one broker a worker."""
+"""Fixtures of all tests: one PostgreSQL server and one broker per worker."""
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import pytest
@@ -8,16 +9,19 @@ import pytest
 from local.broker import Broker
 from local.pgbouncer import find_pgbouncer
 from local.postgres import Postgres
-from tests import database
-from tests.service import Service, running
+from tests.support import database, programs, schedule
+from tests.support.service import Service, running
 
-# How long an example takes on a busy machine says nothing of the code.
+if TYPE_CHECKING:
+    from xdist.scheduler import LoadFileScheduling
+
+# The duration of an example depends on the machine, not on the code.
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    text = "the service reaches PostgreSQL through PgBouncer in transaction mode"
+    text = "connect the service to PostgreSQL through PgBouncer in transaction mode"
     parser.addoption("--pgbouncer", action="store_true", help=text)
 
 
@@ -25,6 +29,29 @@ def pytest_configure(config: pytest.Config) -> None:
     database.POOLED = config.getoption("--pgbouncer")
     if database.POOLED and find_pgbouncer() is None:
         raise pytest.UsageError("--pgbouncer: pgbouncer is not installed")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Print a line for each missing program at the end of the run."""
+    terminal = config.pluginmanager.get_plugin("terminalreporter")
+    if terminal is None or hasattr(config, "workerinput"):
+        return
+    for line in programs.summary(str(r.longrepr) for r in terminal.stats.get("skipped", [])):
+        terminal.write_line(line)
+
+
+@pytest.hookimpl(trylast=True)  # after pytest-randomly
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: schedule.rank(item.nodeid))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> "LoadFileScheduling":
+    """Run all tests of a file in one worker, so that its servers start once."""
+    from xdist.scheduler import LoadFileScheduling  # noqa: PLC0415 - only with workers
+
+    config.option.loadscopereorder = False
+    return LoadFileScheduling(config, log)
 
 
 @pytest.fixture(scope="session")
@@ -36,13 +63,13 @@ def postgres() -> Iterator[Postgres]:
 
 @pytest.fixture(scope="session")
 def template(postgres: Postgres) -> str:
-    """A database with the service's tables, empty; never connect to it."""
+    """The name of an empty, migrated database to clone; never connect to it."""
     return database.make_template(postgres)
 
 
 @pytest.fixture
 def database_url(postgres: Postgres, template: str) -> Iterator[str]:
-    """A migrated, empty database of this test's own."""
+    """A migrated, empty database for one test."""
     with database.cloned(postgres, template) as url:
         yield url
 
@@ -56,6 +83,6 @@ def broker() -> Iterator[Broker]:
 
 @pytest.fixture
 def service(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
-    """The service in this process, with no cabinet yet."""
+    """The service in this process, without cabinets."""
     with running(database_url, monkeypatch) as service:
         yield service

@@ -1,4 +1,4 @@
-"""Accumulators: register, look up, correct, retire; their chain of custody."""
+"""Accumulators: register, look up, correct, retire; chain of custody."""
 
 from shared import api, db, errors
 from shared.models.accumulators import (
@@ -11,14 +11,14 @@ from shared.models.accumulators import (
 )
 from shared.models.base import Page
 from shared.services import accumulators
-from shared.values import Id
+from shared.values import AccumulatorId
 
 handler = api.handler_of(__name__)
 
 
 @api.route("GET", "/v1/accumulators", scope="read")
 def list_accumulators(query: AccumulatorQuery) -> AccumulatorPage:
-    """Accumulators by id."""
+    """List accumulators, by id."""
     with db.statements() as tx:
         return accumulators.listing(tx, query)
 
@@ -31,7 +31,7 @@ def list_accumulators(query: AccumulatorQuery) -> AccumulatorPage:
     raises=(errors.AccumulatorExists,),
 )
 def register_accumulator(request: AccumulatorRequest) -> Accumulator:
-    """Make an accumulator known: with a contractor, in a scooter, or nowhere known."""
+    """Register an accumulator: with a contractor, in a scooter, or nowhere known."""
     with db.transaction() as tx:
         return accumulators.register(tx, request)
 
@@ -42,8 +42,8 @@ def register_accumulator(request: AccumulatorRequest) -> Accumulator:
     scope="read",
     raises=(errors.AccumulatorNotFound,),
 )
-def get_accumulator(accumulator_id: Id) -> Accumulator:
-    """One accumulator and where it is."""
+def get_accumulator(accumulator_id: AccumulatorId) -> Accumulator:
+    """Return one accumulator and its place."""
     with db.statements() as tx:
         return accumulators.get(tx, accumulator_id)
 
@@ -59,8 +59,8 @@ def get_accumulator(accumulator_id: Id) -> Accumulator:
         errors.PlaceTaken,
     ),
 )
-def correct_accumulator(accumulator_id: Id, request: AccumulatorChange) -> Accumulator:
-    """Record what a person knows better; the ledger says why."""
+def correct_accumulator(accumulator_id: AccumulatorId, request: AccumulatorChange) -> Accumulator:
+    """Correct status, place or charge; the ledger keeps the reason."""
     with db.transaction() as tx:
         return accumulators.correct(tx, accumulator_id, request)
 
@@ -72,8 +72,8 @@ def correct_accumulator(accumulator_id: Id, request: AccumulatorChange) -> Accum
     status=204,
     raises=(errors.AccumulatorNotFound, errors.AccumulatorInUse),
 )
-def retire_accumulator(accumulator_id: Id) -> None:
-    """Take an accumulator out of the system; its ledger stays."""
+def retire_accumulator(accumulator_id: AccumulatorId) -> None:
+    """Retire an accumulator; its ledger stays."""
     with db.transaction() as tx:
         accumulators.retire(tx, accumulator_id)
 
@@ -84,7 +84,7 @@ def retire_accumulator(accumulator_id: Id) -> None:
     scope="read",
     raises=(errors.AccumulatorNotFound,),
 )
-def list_movements(accumulator_id: Id, query: Page) -> MovementPage:
-    """The chain of custody, newest first."""
+def list_movements(accumulator_id: AccumulatorId, query: Page) -> MovementPage:
+    """List an accumulator's chain of custody, newest first."""
     with db.statements() as tx:
         return accumulators.movements(tx, accumulator_id, query)

@@ -1,4 +1,4 @@
-"""Whose API key a request carries: asked by the gateway before it calls a function."""
+"""The gateway's authorizer: identify the caller by the request's API key."""
 
 from typing import Any
 
@@ -7,10 +7,10 @@ from shared.callers import identify
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Answer the gateway: the key's name and scope become the request's authorizer context.
+    """Return the key's name and scope, which the gateway adds to the request's event.
 
-    What a scope may do is decided by each route: this answer depends on the key alone, so that the
-    gateway may cache it by key.
+    The response depends only on the key, so that the gateway may cache it; each route checks the
+    scope.
     """
     settings = config.settings()
     log.begin(settings.log_level, request_id=context.request_id)

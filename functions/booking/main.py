@@ -22,21 +22,21 @@ handler = api.handler_of(__name__)
     ),
 )
 def create_booking(request: BookingRequest, caller: api.Caller) -> Booking:
-    """Hold what the contractor will come for."""
+    """Book accumulators or empty cells for a contractor."""
     with db.transaction() as tx:
         return booking.reserve(tx, caller.new_id, request, config.settings())
 
 
 @api.route("GET", "/v1/bookings", scope="read")
 def list_bookings(query: BookingQuery) -> BookingPage:
-    """Bookings, newest first."""
+    """List bookings, newest first."""
     with db.statements() as tx:
         return booking.listing(tx, query)
 
 
 @api.route("GET", "/v1/bookings/{booking_id}", scope="read", raises=(errors.BookingNotFound,))
 def get_booking(booking_id: OwnId) -> Booking:
-    """One booking."""
+    """Return one booking."""
     with db.statements() as tx:
         return booking.get(tx, booking_id)
 
@@ -48,6 +48,6 @@ def get_booking(booking_id: OwnId) -> Booking:
     raises=(errors.BookingNotFound, errors.BookingNotActive),
 )
 def cancel_booking(booking_id: OwnId) -> Booking:
-    """Give back what is held; not once its cells are being opened."""
+    """Cancel an active booking and release what it holds."""
     with db.transaction() as tx:
         return booking.cancel(tx, booking_id)

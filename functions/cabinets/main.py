@@ -1,4 +1,4 @@
-"""Cabinets and cells, the service in numbers, and its health."""
+"""Cabinets and cells; statistics and health of the service; the caller's key."""
 
 from shared import api, config, db, errors
 from shared.models.cabinets import (
@@ -10,7 +10,7 @@ from shared.models.cabinets import (
     Cell,
     CellChange,
 )
-from shared.models.stats import Health, Stats
+from shared.models.stats import ApiKey, Health, Stats
 from shared.services import cabinets, stats
 from shared.values import CellInPath, Id
 
@@ -19,28 +19,33 @@ handler = api.handler_of(__name__)
 
 @api.route("GET", "/v1/cabinets", scope="read")
 def list_cabinets(query: CabinetQuery) -> CabinetPage:
-    """Which cabinet has how many: nearest first if the query says `near`, else by id."""
+    """List cabinets with their stock: nearest first if the query has `near`, else by id."""
     with db.statements() as tx:
         return cabinets.listing(tx, query, config.settings())
 
 
 @api.route("POST", "/v1/cabinets", scope="operator", status=201, raises=(errors.CabinetExists,))
 def register_cabinet(request: CabinetRequest) -> CabinetDetails:
-    """Make a cabinet and its cells known."""
+    """Register a cabinet and its cells."""
     with db.transaction() as tx:
         return cabinets.register(tx, request, config.settings())
 
 
 @api.route("GET", "/v1/cabinets/{cabinet_id}", scope="read", raises=(errors.CabinetNotFound,))
 def get_cabinet(cabinet_id: Id) -> CabinetDetails:
-    """One cabinet with its cells."""
+    """Return one cabinet with its cells."""
     with db.statements() as tx:
         return cabinets.get(tx, cabinet_id, config.settings())
 
 
-@api.route("PATCH", "/v1/cabinets/{cabinet_id}", scope="operator", raises=(errors.CabinetNotFound,))
+@api.route(
+    "PATCH",
+    "/v1/cabinets/{cabinet_id}",
+    scope="operator",
+    raises=(errors.CabinetNotFound, errors.CellsInUse, errors.DeviceExists),
+)
 def change_cabinet(cabinet_id: Id, request: CabinetChange) -> CabinetDetails:
-    """Change where a cabinet is, or whether it is in service."""
+    """Change a cabinet: where it is, its status, its number of cells, its device."""
     with db.transaction() as tx:
         return cabinets.change(tx, cabinet_id, request, config.settings())
 
@@ -53,7 +58,7 @@ def change_cabinet(cabinet_id: Id, request: CabinetChange) -> CabinetDetails:
     raises=(errors.CabinetNotFound, errors.CabinetNotEmpty),
 )
 def remove_cabinet(cabinet_id: Id) -> None:
-    """Forget a cabinet that holds nothing."""
+    """Remove an empty cabinet."""
     with db.transaction() as tx:
         cabinets.remove(tx, cabinet_id)
 
@@ -65,24 +70,29 @@ def remove_cabinet(cabinet_id: Id) -> None:
     raises=(errors.CabinetNotFound, errors.CellNotFound),
 )
 def change_cell(cabinet_id: Id, cell_number: CellInPath, request: CellChange) -> Cell:
-    """Take a cell out of use, or put it back."""
+    """Take a cell out of use, or put it back in use."""
     with db.transaction() as tx:
         return cabinets.change_cell(tx, cabinet_id, cell_number, request)
 
 
 @api.route("GET", "/v1/stats", scope="read")
 def get_stats() -> Stats:
-    """The service in numbers, with the audit of its invariants."""
+    """Return the service's statistics, with the audit of its invariants."""
     with db.statements() as tx:
         return stats.describe(tx, config.settings())
 
 
+@api.route("GET", "/v1/me", scope="read")
+def get_me(caller: api.Caller) -> ApiKey:
+    """Return the name and the scope of the request's key."""
+    return ApiKey(caller=caller.name, scope=caller.scope)
+
+
 @api.route("GET", "/v1/health", scope=None)
 def get_health() -> tuple[Health, int]:
-    """Whether the database and the queue can be reached: 200 if both, else 503."""
-    # Nothing else here needs it: it would cost a cold start paho's import.
-    from shared import mqtt  # noqa: PLC0415 - paho is for this route alone
+    """Check whether the database and the queue can be reached: 200 if both, else 503."""
+    from shared import mqtt  # noqa: PLC0415 - imports paho, which no other route here needs
 
-    database, queue = db.answers(), mqtt.answers()
+    database, queue = db.is_reachable(), mqtt.is_reachable()
     health = Health.of(database=database, queue=queue)
     return health, 200 if health.status == "ok" else 503

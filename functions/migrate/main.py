@@ -1,4 +1,4 @@
-"""Bring the database's schema up to date: invoked by hand and at deployment, not by HTTP."""
+"""Apply database migrations: invoked by hand and at deployment, not by HTTP."""
 
 from pathlib import Path
 from typing import Any
@@ -11,23 +11,23 @@ from shared import config, log
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 LOCK_SECONDS = 10
-"""How long to wait for another migration to end."""
+"""How long to wait for another migration, seconds."""
 
 
 class MigrationRunning(RuntimeError):
-    """Another migration holds the lock; if it died, invoke with {"break_lock": true}."""
+    """Another migration holds the lock; if that run died, invoke with {"break_lock": true}."""
 
 
 class MigrationFailed(RuntimeError):
-    """A migration could not be applied: its name, and the server's message."""
+    """A migration failed: its name, and the server's message."""
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Apply the migrations that are missing, each in its own transaction, in order.
+    """Apply the missing migrations in order, each in its own transaction.
 
     `event`: {"break_lock": true} removes the lock that a killed run left behind; else {}.
-    Answer: {"applied": [names], "version": name of the last}. A failing migration raises, with
-    its name and the server's message; those before it stay applied.
+    Return {"applied": [names], "version": name of the last}. Raises MigrationFailed; the migrations
+    before the failed one stay applied.
     """
     log.begin(config.settings().log_level, request_id=context.request_id)
     backend = get_backend(config.settings().database_url)

@@ -1,19 +1,21 @@
-"""What cabinets say: from the trigger's event into the database."""
+"""Apply the messages of cabinets that a trigger event carries."""
 
 from typing import Any
 
-from shared import config, db, events, log
-from shared.services import ingest
+from shared import config, db, evidence, log, triggers
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Apply a batch of messages, all or nothing.
+    """Apply a batch of messages in one transaction.
 
     Raises when the database fails, so that the batch is delivered again.
     """
-    log.begin(config.settings().log_level, request_id=context.request_id)
-    envelopes = events.envelopes(event)
+    settings = config.settings()
+    log.begin(settings.log_level, request_id=context.request_id)
+    messages = triggers.raw_messages(event)
     with db.transaction() as tx:
-        anomalies = ingest.apply(tx, envelopes)
-    log.debug("messages applied", messages=len(envelopes), anomalies=anomalies)
-    return {"messages": len(envelopes), "anomalies": anomalies}
+        anomalies = evidence.apply_messages(
+            tx, messages, reconcile_seconds=settings.reconcile_seconds
+        )
+    log.debug("messages applied", messages=len(messages), anomalies=anomalies)
+    return {"messages": len(messages), "anomalies": anomalies}

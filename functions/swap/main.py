@@ -14,6 +14,6 @@ handler = api.handler_of(__name__)
     raises=(errors.AccumulatorNotHeld, errors.AccumulatorNotInScooter),
 )
 def create_swap(request: SwapRequest, caller: api.Caller) -> Swap:
-    """Record that a contractor put the charged accumulator in and took the flat one out."""
+    """Record that a contractor put a charged accumulator into a scooter and took the flat one."""
     with db.transaction() as tx:
         return swap.record(tx, caller.new_id, request)

@@ -1,10 +1,10 @@
-"""Commands to cabinets: unlock a booking's cells, send any command, look up what became of it."""
+"""Commands to cabinets: unlock a booking's cells, send any command, look up its outcome."""
 
 from shared import api, config, db, errors, mqtt
 from shared.api.commands import CommandRequest
 from shared.models.commands import Command, Unlock
 from shared.services import dispatch, unlock
-from shared.services.unlock import Asker
+from shared.services.dispatch import Sender
 from shared.values import Id, OwnId
 
 handler = api.handler_of(__name__)
@@ -25,9 +25,8 @@ handler = api.handler_of(__name__)
     ),
 )
 def unlock_booking(booking_id: OwnId, caller: api.Caller) -> Unlock:
-    """Open the cells of a booking, wait for the cabinet, and tell what it did."""
-    asker = Asker(mqtt.Publisher(), config.settings(), requested_by=caller.name)
-    return unlock.open_cells(booking_id, asker)
+    """Open the cells of a booking, wait for the cabinet, and return what it did."""
+    return unlock.open_cells(booking_id, _sender(caller))
 
 
 @api.route(
@@ -43,21 +42,23 @@ def unlock_booking(booking_id: OwnId, caller: api.Caller) -> Unlock:
     ),
 )
 def send_command(cabinet_id: Id, request: CommandRequest, caller: api.Caller) -> Command:
-    """Send any registered command and wait; needs `operator`, or the command's own scope."""
+    """Send a command to a cabinet and wait for its outcome; each command needs its own scope."""
     caller.require(request.scope)
     return dispatch.send(
         request.command(),
         cabinet_id,
-        publisher=mqtt.Publisher(),
-        settings=config.settings(),
-        requested_by=caller.name,
+        _sender(caller),
         command_id=caller.new_id,
-        reason=request.reason,
+        **request.details(),
     )
 
 
 @api.route("GET", "/v1/commands/{command_id}", scope="read", raises=(errors.CommandNotFound,))
 def get_command(command_id: OwnId) -> Command:
-    """What became of a command, also after a 504."""
+    """Return a command and its outcome, also after a 504."""
     with db.statements() as tx:
         return dispatch.record(dispatch.get(tx, command_id))
+
+
+def _sender(caller: api.Caller) -> Sender:
+    return Sender(mqtt.Publisher(), config.settings(), requested_by=caller.name)

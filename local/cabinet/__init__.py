@@ -1,1 +1,1 @@
-"""Simulated cabinets: they speak the real protocol over real MQTT and can fail as hardware does."""
+"""Simulated cabinets: they use the real protocol over real MQTT, and can fail as hardware does."""

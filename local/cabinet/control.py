@@ -1,8 +1,8 @@
-"""The control interface of a running stack, not of the service: HTTP on this machine only.
+"""The control interface of a running stack: HTTP on this machine, not part of the service.
 
-GET /cabinets, GET /cabinets/{id} (the physical truth), POST /cabinets/{id}/{action} with the
+GET /cabinets, GET /cabinets/{id} (the physical state), POST /cabinets/{id}/{action} with the
 action's arguments as a JSON object; GET /servers, POST /servers/{name}/{stop or start}. `Control`
-speaks it from Python.
+is its client.
 """
 
 import json
@@ -18,12 +18,12 @@ from pydantic import ValidationError
 from local.cabinet.actions import ACTIONS
 from local.cabinet.device import Device
 from local.cabinet.fleet import Fleet
-from local.cabinet.hardware import Impossible
+from local.cabinet.hardware import ActionImpossible
 from local.servers import Servers
 
 
-class Refused(RuntimeError):
-    """The control interface did not do what it was asked; the message is one line that says why."""
+class ControlError(RuntimeError):
+    """A request to the control interface failed; the message is one line that says why."""
 
 
 class ControlServer:
@@ -35,15 +35,15 @@ class ControlServer:
 
     @property
     def url(self) -> str:
-        """Where `Control` finds it."""
+        """The URL for `Control`."""
         return f"http://127.0.0.1:{self._server.server_port}"
 
     def start(self) -> None:
-        """Begin to answer."""
+        """Start to serve."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Finish what is being answered and close the port."""
+        """Finish the running requests, and close the port."""
         if self._thread.is_alive():
             self._server.shutdown()
             self._thread.join()
@@ -51,37 +51,37 @@ class ControlServer:
 
 
 class Control:
-    """The cabinets and servers of a running stack, from Python. Raises `Refused`."""
+    """A client of the control interface. Its methods raise ControlError."""
 
     def __init__(self, url: str) -> None:
         self._url = url
 
     def cabinets(self) -> list[dict[str, Any]]:
-        """Return one line for each cabinet."""
+        """Return a summary of each cabinet."""
         cabinets: list[dict[str, Any]] = self._request("GET", "/cabinets")["cabinets"]
         return cabinets
 
     def cabinet(self, cabinet_id: str) -> dict[str, Any]:
-        """Return the physical truth of one cabinet, and who carries what."""
-        return self._request("GET", f"/cabinets/{_part(cabinet_id)}")
+        """Return the physical state of a cabinet, and the contents of all bags."""
+        return self._request("GET", f"/cabinets/{_quote(cabinet_id)}")
 
     def act(self, cabinet_id: str, action: str, **arguments: Any) -> str:
-        """Do one of the ACTIONS; return the sentence that says what was done."""
-        path = f"/cabinets/{_part(cabinet_id)}/{_part(action)}"
+        """Perform one of ACTIONS; return a sentence on its effect."""
+        path = f"/cabinets/{_quote(cabinet_id)}/{_quote(action)}"
         return str(self._request("POST", path, json.dumps(arguments))["message"])
 
     def servers(self) -> dict[str, int | None]:
-        """Return the process of each server by name; None for one that is down."""
+        """Return the process id of each server by name; None if it is down."""
         servers: dict[str, int | None] = self._request("GET", "/servers")["servers"]
         return servers
 
     def stop_server(self, name: str) -> str:
-        """Put a server down; it stays so until start_server."""
-        return str(self._request("POST", f"/servers/{_part(name)}/stop")["message"])
+        """Stop a server until `start_server`."""
+        return str(self._request("POST", f"/servers/{_quote(name)}/stop")["message"])
 
     def start_server(self, name: str) -> str:
-        """Let a server run again; return when it answers."""
-        return str(self._request("POST", f"/servers/{_part(name)}/start")["message"])
+        """Start a server; return when it is ready."""
+        return str(self._request("POST", f"/servers/{_quote(name)}/start")["message"])
 
     def _request(self, method: str, path: str, body: str | None = None) -> dict[str, Any]:
         address = urlsplit(self._url)
@@ -91,18 +91,18 @@ class Control:
             response = connection.getresponse()
             answer: dict[str, Any] = json.loads(response.read())
         except (OSError, HTTPException, ValueError) as error:
-            raise Refused(
+            raise ControlError(
                 f"no running stack answers at {self._url} ({error}): start one with"
                 " `python -m local up`"
             ) from error
         finally:
             connection.close()
         if response.status != HTTPStatus.OK:
-            raise Refused(answer["error"])
+            raise ControlError(answer["error"])
         return answer
 
 
-def _part(text: str) -> str:
+def _quote(text: str) -> str:
     return quote(text, safe="")
 
 
@@ -118,7 +118,7 @@ class _Server(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     server: _Server
-    timeout = 5  # seconds of silence before a connection is given up
+    timeout = 5  # seconds without data, after which a connection is closed
 
     def do_GET(self) -> None:
         self._serve("GET")
@@ -127,19 +127,19 @@ class _Handler(BaseHTTPRequestHandler):
         self._serve("POST")
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - as inherited
-        """Keep the screen for the stack's own lines."""
+        """Log nothing: the terminal is for the stack's own lines."""
 
     def _serve(self, method: str) -> None:
         try:
-            status, answer = HTTPStatus.OK, self._answer(method)
+            status, answer = HTTPStatus.OK, self._perform(method)
         except LookupError as error:
             status, answer = HTTPStatus.NOT_FOUND, {"error": str(error.args[0])}
-        except Impossible as error:
+        except ActionImpossible as error:
             status, answer = HTTPStatus.CONFLICT, {"error": str(error)}
         except ValidationError as error:
-            status, answer = HTTPStatus.BAD_REQUEST, {"error": _in_one_line(error)}
+            status, answer = HTTPStatus.BAD_REQUEST, {"error": _describe(error)}
         except ValueError as error:
-            status, answer = HTTPStatus.BAD_REQUEST, {"error": f"the body is no object: {error}"}
+            status, answer = HTTPStatus.BAD_REQUEST, {"error": str(error)}
         body = json.dumps(answer).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
@@ -147,7 +147,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def _answer(self, method: str) -> dict[str, Any]:
+    def _perform(self, method: str) -> dict[str, Any]:
         fleet = self.server.fleet
         arguments = self._arguments() if method == "POST" else {}
         path = [unquote(part) for part in urlsplit(self.path).path.strip("/").split("/")]
@@ -155,9 +155,9 @@ class _Handler(BaseHTTPRequestHandler):
             case "GET", ["cabinets"]:
                 return {"cabinets": [_summary(device) for device in fleet.by_id.values()]}
             case "GET", ["cabinets", cabinet_id]:
-                return _truth(fleet, self._known(cabinet_id))
+                return _physical_state(fleet, self._device(cabinet_id))
             case "POST", ["cabinets", cabinet_id, action] if action in ACTIONS:
-                self._known(cabinet_id)
+                self._device(cabinet_id)  # raises if there is none
                 return {"message": ACTIONS[action](fleet, cabinet_id, **arguments)}
             case "GET", ["servers"]:
                 return {"servers": self.server.servers.pids()}
@@ -165,7 +165,7 @@ class _Handler(BaseHTTPRequestHandler):
                 return {"message": self._switch(name, verb)}
             case _:
                 actions = ", ".join(ACTIONS)
-                raise LookupError(f"no {method} {self.path} here; the actions are {actions}")
+                raise LookupError(f"there is no {method} {self.path}; the actions are {actions}")
 
     def _switch(self, name: str, verb: str) -> str:
         servers = self.server.servers
@@ -174,18 +174,23 @@ class _Handler(BaseHTTPRequestHandler):
             raise LookupError(f"there is no server {name} to {verb}; there are: {known}")
         if verb == "stop":
             servers.stop(name)
-            return f"{name} is down until it is started"
+            return f"{name} is down until you start it"
         if not servers.start(name):
-            raise Impossible(f"{name} does not start: the stack's log says why")
+            raise ActionImpossible(f"{name} does not start: see the stack's log")
         return f"{name} is up"
 
     def _arguments(self) -> dict[str, Any]:
-        arguments = json.loads(self.rfile.read(int(self.headers["Content-Length"] or 0)) or "{}")
+        body = self.rfile.read(int(self.headers["Content-Length"] or 0))
+        try:
+            arguments = json.loads(body or "{}")
+        except ValueError as error:
+            raise ValueError(f"the body is not JSON: {error}") from None
         if not isinstance(arguments, dict):
-            raise ValueError(f"it is {type(arguments).__name__}")  # noqa: TRY004 - as bad JSON
+            kind = type(arguments).__name__
+            raise ValueError(f"the body is not a JSON object but {kind}")  # noqa: TRY004 - a 400
         return arguments
 
-    def _known(self, cabinet_id: str) -> Device:
+    def _device(self, cabinet_id: str) -> Device:
         device = self.server.fleet.by_id.get(cabinet_id)
         if device is None:
             raise LookupError(
@@ -205,19 +210,19 @@ def _summary(device: Device) -> dict[str, Any]:
     }
 
 
-def _truth(fleet: Fleet, device: Device) -> dict[str, Any]:
-    with fleet.world.lock:
+def _physical_state(fleet: Fleet, device: Device) -> dict[str, Any]:
+    with fleet.runtime.lock:
         return {
             **device.hardware.to_json(),
             "boot_id": device.hardware.boot_id,
             "online": device.online,
-            "answer": device.answer,
-            "delay_s": device.delay_s,
+            "answer": device.reply_mode,
+            "delay_s": device.reply_delay_s,
             "bags": {name: [one.accumulator_id for one in bag] for name, bag in fleet.bags.items()},
         }
 
 
-def _in_one_line(error: ValidationError) -> str:
+def _describe(error: ValidationError) -> str:
     return "; ".join(
         f"{'.'.join(str(part) for part in one['loc'])}: {one['msg']}"
         for one in error.errors(include_url=False)

@@ -1,7 +1,7 @@
-"""The simulated cabinets of one local cloud, and the bags of the people who carry accumulators.
+"""The simulated cabinets of a local cloud, and the bags of the people who carry accumulators.
 
-The physical world is kept in one file, written before anyone hears of a change, so that it is
-found as it was even after a kill -9.
+A change is written to the state file before any message reports it, so that a `kill -9` loses no
+change that was reported.
 """
 
 import json
@@ -16,12 +16,12 @@ from typing import Any
 from local import CannotStart
 from local.broker import DEVICE_PASSWORD
 from local.cabinet.device import Device
-from local.cabinet.hardware import Accumulator, Cell, Hardware, Impossible
-from local.cabinet.memory import Memory
-from local.cabinet.world import World
+from local.cabinet.hardware import Accumulator, ActionImpossible, Cell, Hardware
+from local.cabinet.runtime import Runtime
+from local.cabinet.state_file import StateFile
 
-SHORT_CABINET = "C-002"  # has only two accumulators to issue, so that a booking of three is refused
-CHARGED = 80
+SHORT_CABINET = "C-002"  # has two charged accumulators: a booking of three is refused
+CHARGED = 80  # percent
 REPORT_SECONDS = 600
 CHARGING_SECONDS = 60
 MOSCOW = (55.7558, 37.6176)
@@ -33,7 +33,7 @@ def _utc_now() -> datetime:
 
 
 class Fleet:
-    """Cabinets C-001, C-002, … by id; each is a device of the same id."""
+    """Cabinets C-001, C-002, …; each is a device with the same id."""
 
     def __init__(
         self,
@@ -44,28 +44,27 @@ class Fleet:
         state_file: Path | None = None,
         registry_id: str = "local",
     ) -> None:
-        """Take the cabinets from the file as they were; make those that it lacks by the seed."""
-        self.charges = True  # whether accumulators charge as time passes
+        """Read the cabinets from the state file; make those that it lacks from the seed."""
         self.bags: dict[str, list[Accumulator]] = {}
-        self.world = World(self._save)
+        self.runtime = Runtime(self._save)
         self._seed = seed
-        self._memory = Memory(state_file)
-        self._written: dict[str, str] = {}
-        self._touched: set[str] = set()  # bags
+        self._state_file = StateFile(state_file)
+        self._saved: dict[str, str] = {}
+        self._changed_bags: set[str] = set()
         known = self._load()
-        fresh_ids = self._fresh_ids()
+        unused_ids = self._unused_ids()
         self.by_id: dict[str, Device] = {}
         for number in range(1, count + 1):
             cabinet_id = f"C-{number:03}"
             hardware = known.get(cabinet_id) or Hardware(
                 cabinet_id,
-                _make_cells(cells, cabinet_id, seed, fresh_ids),
+                _make_cells(cells, cabinet_id, seed, unused_ids),
                 now=_utc_now,
                 rng=self._rng(cabinet_id),
             )
-            self.by_id[cabinet_id] = Device(hardware, self.world, registry_id=registry_id)
-            self._written[cabinet_id] = json.dumps(hardware.to_json())
-        self._write_whole()
+            self.by_id[cabinet_id] = Device(hardware, self.runtime, registry_id=registry_id)
+            self._saved[cabinet_id] = json.dumps(hardware.to_json())
+        self._rewrite_state_file()
 
     def start(
         self,
@@ -76,35 +75,35 @@ class Fleet:
         passwords: Mapping[str, str] | None = None,
         ca_file: str = "",
     ) -> None:
-        """Power all cabinets up; return when commands reach every one of them.
+        """Boot all cabinets; return when every one is online. Raises CannotStart.
 
-        `passwords`: by device id, where each has its own; with the file of a CA by TLS.
+        `passwords`: by device id, if not the local cloud's; by TLS with `ca_file`.
         """
-        self.world.start()
-        self.world.network.start()
+        self.runtime.start()
+        self.runtime.network.start()
         for device in self.by_id.values():
             password = (passwords or {}).get(device.device_id, DEVICE_PASSWORD)
             device.start(host, port, password=password, ca_file=ca_file)
-            self.world.every(REPORT_SECONDS, device.report)
-        self.world.every(CHARGING_SECONDS, self._charge)
+            self.runtime.call_every(REPORT_SECONDS, device.report)
+        self.runtime.call_every(CHARGING_SECONDS, self._charge)
         for device in self.by_id.values():
             if not device.wait_online(seconds):
                 self.stop()
                 raise CannotStart(
                     f"cabinet {device.device_id} could not subscribe at {host}:{port} within"
-                    f" {seconds:g} s: is the broker there, and does it know the device?"
+                    f" {seconds:g} s: check that the broker runs and knows the device"
                 )
 
     def stop(self) -> None:
-        """Take all cabinets off the network; nothing waits for their answers any more."""
-        self.world.stop()
+        """Disconnect all cabinets, and save their state."""
+        self.runtime.stop()
         for device in self.by_id.values():
             device.stop()
-        self.world.network.stop()
+        self.runtime.network.stop()
         self._save(*self.by_id)
 
     def registrations(self) -> list[dict[str, Any]]:
-        """Return what POST /v1/cabinets wants to know, one body a cabinet."""
+        """Return a body of POST /v1/cabinets for each cabinet."""
         return [
             {
                 "cabinet_id": device.device_id,
@@ -116,7 +115,7 @@ class Fleet:
         ]
 
     def accumulator_ids(self) -> list[str]:
-        """Return every accumulator there is, in cells and in bags."""
+        """Return the ids of all accumulators in cells and bags."""
         in_cells = [
             cell.accumulator
             for device in self.by_id.values()
@@ -126,18 +125,18 @@ class Fleet:
         in_bags = [accumulator for bag in self.bags.values() for accumulator in bag]
         return sorted({accumulator.accumulator_id for accumulator in in_cells + in_bags})
 
-    # What people do with accumulators
+    # --- Accumulators in people's hands -------------------------------------------------------
 
     def take(self, cabinet_id: str, cell_number: int, *, by: str = DEFAULT_BAG) -> Accumulator:
-        """Take the accumulator out of an open cell into somebody's bag."""
+        """Move the accumulator from an open cell to the bag of `by`."""
 
-        def into_bag(hardware: Hardware) -> Accumulator:
+        def move_to_bag(hardware: Hardware) -> Accumulator:
             accumulator = hardware.remove(cell_number)
             self.bags.setdefault(by, []).append(accumulator)
-            self._touched.add(by)
+            self._changed_bags.add(by)
             return accumulator
 
-        return self.by_id[cabinet_id].act(into_bag)
+        return self.by_id[cabinet_id].act(move_to_bag)
 
     def insert(
         self,
@@ -148,36 +147,36 @@ class Fleet:
         by: str = DEFAULT_BAG,
         battery_charge: int | None = None,
     ) -> Accumulator:
-        """Put an accumulator from somebody's bag into an open cell.
+        """Move an accumulator from the bag of `by` to an open cell.
 
-        One that this world has never seen comes from a scooter. `battery_charge`: what it has now.
+        An accumulator with an unknown id comes from a scooter. `battery_charge`: its charge now.
         """
 
-        def out_of_bag(hardware: Hardware) -> Accumulator:
+        def move_to_cell(hardware: Hardware) -> Accumulator:
             bag = self.bags.get(by, [])
             carried = next((one for one in bag if one.accumulator_id == accumulator_id), None)
             if carried is None and (where := self.find(accumulator_id)):
-                raise Impossible(f"{by} does not carry {accumulator_id}: it is {where}")
+                raise ActionImpossible(f"{by} does not carry {accumulator_id}: it is {where}")
             accumulator = carried or Accumulator(accumulator_id)
             if battery_charge is not None:
                 accumulator = replace(accumulator, battery_charge=battery_charge)
             hardware.insert(cell_number, accumulator)
             if carried:
                 bag.remove(carried)
-                self._touched.add(by)
+                self._changed_bags.add(by)
             return accumulator
 
-        return self.by_id[cabinet_id].act(out_of_bag)
+        return self.by_id[cabinet_id].act(move_to_cell)
 
     def duplicate(self, accumulator_id: str, *, by: str = DEFAULT_BAG) -> None:
-        """Put one more accumulator that bears this id into a bag, as a forger would."""
-        with self.world.lock:
+        """Put another accumulator with this id into a bag."""
+        with self.runtime.lock:
             self.bags.setdefault(by, []).append(Accumulator(accumulator_id))
-            self._touched.add(by)
+            self._changed_bags.add(by)
             self._save()
 
     def find(self, accumulator_id: str) -> str | None:
-        """Say where in this world an accumulator is, if it is anywhere."""
+        """Describe where an accumulator is; None if it is in no bag or cell."""
         for name, bag in self.bags.items():
             if any(one.accumulator_id == accumulator_id for one in bag):
                 return f"in the bag of {name}"
@@ -187,52 +186,52 @@ class Fleet:
                     return f"in cell {cell.cell_number} of {device.device_id}"
         return None
 
-    # Time and memory
+    # --- Charging and the state file ----------------------------------------------------------
 
     def _charge(self) -> None:
-        if not self.charges:
-            return
-        with self.world.lock:
+        with self.runtime.lock:
             for device in self.by_id.values():
                 device.hardware.charge(CHARGING_SECONDS)
             self._save(*self.by_id)
 
     def _save(self, *cabinet_ids: str) -> None:
-        """Append to the file what has changed in these cabinets, and in bags."""
-        with self.world.lock:
+        """Append the changes of these cabinets, and of all bags, to the state file."""
+        with self.runtime.lock:
             texts = {id_: json.dumps(self.by_id[id_].hardware.to_json()) for id_ in cabinet_ids}
-            changed = {id_: text for id_, text in texts.items() if self._written.get(id_) != text}
-            if changed or self._touched:
-                self._written |= changed
-                bags = {name: [asdict(one) for one in self.bags[name]] for name in self._touched}
-                self._touched.clear()
-                self._memory.add(changed, bags)
-            if self._memory.is_long:
-                self._write_whole()
+            changed = {id_: text for id_, text in texts.items() if self._saved.get(id_) != text}
+            if changed or self._changed_bags:
+                self._saved |= changed
+                bags = {
+                    name: [asdict(one) for one in self.bags[name]] for name in self._changed_bags
+                }
+                self._changed_bags.clear()
+                self._state_file.append(changed, bags)
+            if self._state_file.needs_rewrite:
+                self._rewrite_state_file()
 
-    def _write_whole(self) -> None:
+    def _rewrite_state_file(self) -> None:
         bags = {name: [asdict(one) for one in bag] for name, bag in self.bags.items()}
-        self._memory.begin(self._written, bags)
+        self._state_file.rewrite(self._saved, bags)
 
     def _load(self) -> dict[str, Hardware]:
-        known, bags = self._memory.read()
+        known, bags = self._state_file.read()
         try:
             for name, bag in bags.items():
                 self.bags[name] = [Accumulator(**one) for one in bag]
-            self._written = {key: json.dumps(value) for key, value in known.items()}
+            self._saved = {key: json.dumps(value) for key, value in known.items()}
             return {
                 cabinet_id: Hardware.from_json(data, now=_utc_now, rng=self._rng(cabinet_id))
                 for cabinet_id, data in known.items()
             }
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise self._memory.unreadable(error) from error
+            raise self._state_file.damaged(error) from error
 
     def _rng(self, cabinet_id: str) -> random.Random:
         return random.Random(f"{self._seed}/{cabinet_id}/behaviour")  # noqa: S311 - not a secret
 
-    def _fresh_ids(self) -> Iterator[str]:
-        """Give ids that nothing in the file bears, sleeping cabinets included."""
-        text = "".join(self._written.values()) + repr(self.bags).replace("'", '"')
+    def _unused_ids(self) -> Iterator[str]:
+        """Generate accumulator ids that are not in the state file."""
+        text = "".join(self._saved.values()) + repr(self.bags).replace("'", '"')
         ids = (f"A-{number:04}" for number in counting(1))
         return (accumulator_id for accumulator_id in ids if f'"{accumulator_id}"' not in text)
 
@@ -240,7 +239,7 @@ class Fleet:
 def _make_cells(
     count: int, cabinet_id: str, seed: int, accumulator_ids: Iterator[str]
 ) -> list[Cell]:
-    """Fill two thirds of the cells, mostly with charged accumulators."""
+    """Return cells of which two thirds are occupied, mostly by charged accumulators."""
     rng = random.Random(f"{seed}/{cabinet_id}/cells")  # noqa: S311 - not a secret
     filled = sorted(rng.sample(range(1, count + 1), round(count * 2 / 3)))
     charged = 2 if cabinet_id == SHORT_CABINET else round(len(filled) * 0.75)

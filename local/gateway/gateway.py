@@ -1,4 +1,4 @@
-"""From an HTTP request, by way of the authorizer and the function, to an answer."""
+"""Handles an HTTP request: calls the authorizer, then the function, and returns its response."""
 
 import socket
 import threading
@@ -17,9 +17,9 @@ from local import CannotStart
 from local.children import HOST
 from local.docs_page import DocsPage
 from local.functions import FunctionFailed, FunctionPool, FunctionTimedOut
-from local.gateway.operations import operations, rule
-from local.gateway.payload import SIZE_LIMIT, Call, Verdict, response_of
-from local.gateway.refusals import Refusal
+from local.gateway.errors import GatewayError
+from local.gateway.operations import ANY_METHOD, operations, rule
+from local.gateway.payload import SIZE_LIMIT, AuthorizerResult, Call, response_of
 from local.gateway.server import Server
 from shared import log
 
@@ -31,12 +31,12 @@ _BACKLOG = 256
 
 @dataclass(frozen=True)
 class Exchange:
-    """A request and its answer, as observers see them."""
+    """A request and its response, for observers."""
 
     method: str
     path: str
     resource: str | None
-    """The path as the document has it, with its {parameters}; None if it has none such."""
+    """The path template of the document, with its {parameters}; None if no operation matched."""
     status: int
     duration_ms: float
     request_id: str
@@ -46,7 +46,7 @@ class Exchange:
 
 
 class Gateway:
-    """Answers HTTP requests with the functions that an OpenAPI document names."""
+    """Serves HTTP requests with the functions that an OpenAPI document names."""
 
     def __init__(
         self,
@@ -59,8 +59,8 @@ class Gateway:
     ) -> None:
         """Serve `document` on `port` (0: a free one) after start(), or through `app` without it.
 
-        Observers are called after the function's answer and before the client gets it; a function
-        has `execution_timeout` seconds. Raises CannotStart if the document cannot be served.
+        Observers are called when the function has returned, before the response is sent.
+        `execution_timeout` is in seconds. Raises CannotStart if the document cannot be served.
         """
         self._operations = {(o.method, o.resource): o for o in operations(document)}
         resources = {resource for _, resource in self._operations}
@@ -74,7 +74,7 @@ class Gateway:
         self._server: Server | None = None
 
     def start(self) -> None:
-        """Listen. Raises CannotStart if the port cannot be had."""
+        """Start listening. Raises CannotStart if the port is in use."""
         try:
             listener = socket.create_server((HOST, self._port), backlog=_BACKLOG)
         except (OSError, OverflowError) as error:
@@ -91,28 +91,30 @@ class Gateway:
 
     @property
     def url(self) -> str:
-        """The API's address, once started."""
+        """The API's URL. The gateway must have been started."""
         port = self._server.port if self._server else self._port
         return f"http://{HOST}:{port}"
 
     def stop(self) -> None:
-        """Stop listening; requests being answered have a second to end."""
+        """Stop listening; running requests have a second to end."""
         if self._server:
             self._server.shutdown()
             self._thread.join()
-            self._server.hang_up(seconds=1)
+            self._server.close_connections(seconds=1)
 
     def app(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        """Answer one request (WSGI)."""
+        """Handle one request (WSGI)."""
         request = _Request(environ)
-        page = self._docs.answer(request.path) if request.method == "GET" else None
+        page = self._docs.answer(request.path) if request.method in {"GET", "HEAD"} else None
         request_id = str(uuid4())
         try:
             response = page or self._serve(request, request_id)
-        except Exception:  # noqa: BLE001 - the client gets an answer, whatever happens here
+        except Exception:  # noqa: BLE001 - the client gets a response in any case
             log.error("the gateway failed", request_id=request_id, path=request.path)
-            response = Refusal("internal").response(request_id)
+            response = GatewayError("internal").response(request_id)
         response.headers.setdefault("X-Request-Id", request_id)
+        # A function's response to HEAD has no body, so its length is not that of the GET.
+        response.automatically_set_content_length = request.method != "HEAD"
         return response(environ, start_response)
 
     def _serve(self, request: Request, request_id: str) -> Response:
@@ -122,8 +124,8 @@ class Gateway:
         try:
             body = _read(request)
             response = self._perform(call)
-        except Refusal as refusal:
-            response = refusal.response(request_id)
+        except GatewayError as error:
+            response = error.response(request_id)
         exchange = Exchange(
             method=request.method,
             path=request.path,
@@ -144,18 +146,20 @@ class Gateway:
             resource, parameters = self._routes.match(request.path.rstrip("/") or "/")
         except NotFound:
             return None
-        operation = self._operations.get((request.method, resource))
+        operation = self._operations.get(
+            (request.method, resource), self._operations.get((ANY_METHOD, resource))
+        )
         return Call(request, operation, dict(parameters), request_id) if operation else None
 
     def _perform(self, call: "Call | None") -> Response:
         if call is None:
-            raise Refusal("route_not_found")
+            raise GatewayError("route_not_found")
         authorizer = self._authorize(call)
         function = call.operation.function
         try:
             result = self._pool.invoke(function, call.event(authorizer), timeout=self._timeout)
         except FunctionTimedOut as error:
-            raise Refusal("gateway_timeout", str(error)) from None
+            raise GatewayError("gateway_timeout", str(error)) from None
         except FunctionFailed as failure:
             log.error(
                 "a function failed",
@@ -163,25 +167,25 @@ class Gateway:
                 request_id=call.request_id,
                 **failure.report(),
             )
-            raise Refusal("bad_gateway", str(failure), failure.report()) from None
+            raise GatewayError("bad_gateway", str(failure), failure.report()) from None
         return response_of(result)
 
     def _authorize(self, call: "Call") -> dict[str, Any]:
-        """Return what the authorizer says about the caller."""
+        """Return the context of the caller, from the authorizer. Raises GatewayError."""
         authorizer = call.operation.authorizer
         if authorizer is None:
             return {}
         if "Authorization" not in call.request.headers:
-            raise Refusal("unauthenticated")
+            raise GatewayError("unauthenticated")
         try:
             result = self._pool.invoke(authorizer, call.authorizer_event(), timeout=self._timeout)
-            verdict = Verdict.model_validate(result)
+            decision = AuthorizerResult.model_validate(result)
         except (FunctionTimedOut, FunctionFailed, ValidationError):
             log.error("the authorizer failed", request_id=call.request_id)
-            raise Refusal("internal", "The authorizer failed.") from None
-        if not verdict.is_authorized:
-            raise Refusal("forbidden")
-        return verdict.context
+            raise GatewayError("internal", "The authorizer failed.") from None
+        if not decision.is_authorized:
+            raise GatewayError("forbidden")
+        return decision.context
 
 
 class _Request(Request):
@@ -192,4 +196,4 @@ def _read(request: Request) -> bytes:
     try:
         return request.get_data()
     except RequestEntityTooLarge:
-        raise Refusal("request_too_large") from None
+        raise GatewayError("request_too_large") from None

@@ -1,4 +1,4 @@
-"""What the OpenAPI document tells the gateway: which function answers which method and path."""
+"""Reads from the OpenAPI document which function serves each method and path."""
 
 import re
 from collections.abc import Iterator
@@ -7,23 +7,27 @@ from typing import Any
 
 from local import CannotStart
 
+ANY_METHOD = "x-yc-apigateway-any-method"
+"""The key of the operation that serves the methods which a path does not describe."""
+
 
 @dataclass(frozen=True)
 class Operation:
     """One method of one path in the document."""
 
     method: str
+    """In capitals; ANY_METHOD: every method that the path does not describe."""
     resource: str
-    operation_id: str
+    operation_id: str | None
     function: str
     authorizer: str | None
     parameters: tuple[tuple[str, str], ...]
-    """What the document declares: where it stands (path, query, header, cookie), and its name."""
+    """A declared parameter: its location (path, query, header, cookie) and its name."""
     context: dict[str, Any]
 
 
 def operations(document: dict[str, Any]) -> Iterator[Operation]:
-    """Every operation that a function answers. Raises CannotStart where one cannot be served."""
+    """Return all operations that a function serves. Raises CannotStart if one is unsupported."""
     for resource, path_item in document["paths"].items():
         for method, described in path_item.items():
             if isinstance(described, dict) and "x-yc-apigateway-integration" in described:
@@ -32,7 +36,7 @@ def operations(document: dict[str, Any]) -> Iterator[Operation]:
                 except (KeyError, ValueError) as error:
                     raise CannotStart(
                         f"the OpenAPI document is wrong at {method.upper()} {resource}: {error!r};"
-                        " write it anew with make documents"
+                        " run make documents"
                     ) from None
 
 
@@ -45,9 +49,9 @@ def _operation(document: dict[str, Any], resource: str, method: str) -> Operatio
     declared = [*path_item.get("parameters", []), *described.get("parameters", [])]
     parameters = [_resolve(document, parameter) for parameter in declared]
     return Operation(
-        method=method.upper(),
+        method=method if method == ANY_METHOD else method.upper(),
         resource=resource,
-        operation_id=described["operationId"],
+        operation_id=None if method == ANY_METHOD else described["operationId"],
         function=_function_name(integration["function_id"]),
         authorizer=_authorizer(document, described.get("security", document.get("security", []))),
         parameters=tuple((parameter["in"], parameter["name"]) for parameter in parameters),
@@ -66,7 +70,7 @@ def _authorizer(document: dict[str, Any], security: list[dict[str, Any]]) -> str
 def _function_name(template: str) -> str:
     found = re.fullmatch(r"\$\{function_ids\.(\w+)\}", template)
     if not found:
-        raise ValueError(f"{template!r} is no ${{function_ids.NAME}}")
+        raise ValueError(f"{template!r} is not ${{function_ids.NAME}}")
     return found[1]
 
 
@@ -80,6 +84,6 @@ def _resolve(document: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
 
 
 def rule(resource: str) -> str:
-    """Werkzeug's notation of a path; `{name+}` takes the rest of it."""
+    """Return a path in Werkzeug's notation; `{name+}` matches the rest of the path."""
     greedy = re.sub(r"\{(\w+)\+\}", r"<path:\1>", resource)
     return re.sub(r"\{(\w+)\}", r"<\1>", greedy)

@@ -1,4 +1,4 @@
-"""Payload format 1.0: a request as the functions' events, and their results as an answer."""
+"""Payload format 1.0: converts requests to functions' events, and their results to responses."""
 
 import base64
 import binascii
@@ -14,11 +14,11 @@ from werkzeug.datastructures import Headers
 from werkzeug.wrappers import Request, Response
 
 from local.children import HOST
+from local.gateway.errors import GatewayError
 from local.gateway.operations import Operation
-from local.gateway.refusals import Refusal
 
 SIZE_LIMIT = int(2.5 * 1024 * 1024)
-"""Bytes of a request, and of an answer."""
+"""Size limit of a request or a response, in bytes."""
 
 # fmt: off
 _NOT_FOR_AUTHORIZERS = {
@@ -34,7 +34,7 @@ _RENAMED_FOR_CLIENTS = {"Content-Md5", "Date", "Server", "Www-Authenticate"}
 
 @dataclass(frozen=True)
 class Call:
-    """A request for an operation, as the events for functions are made from it."""
+    """A request for an operation, from which the functions' events are made."""
 
     request: Request
     operation: Operation
@@ -103,7 +103,7 @@ class Call:
         return self.request.remote_addr or HOST
 
     def _parameters(self) -> dict[str, list[str]]:
-        """Return the declared parameters that the request has, and no others."""
+        """Return the declared parameters that the request has."""
         sources: dict[str, Callable[[str], list[str]]] = {
             "path": lambda name: [self.path_parameters[name]],
             "query": self.request.args.getlist,
@@ -114,7 +114,7 @@ class Call:
         return {name: values for name, values in found.items() if values}
 
     def _body(self) -> tuple[str, bool]:
-        """Return the body as a string, and whether that is base64."""
+        """Return the body as a string, and whether it is base64."""
         body = self.request.get_data()
         if not body or self.request.mimetype == "application/json":
             return body.decode(errors="replace"), False
@@ -125,8 +125,8 @@ def _last(values: dict[str, list[str]]) -> dict[str, str]:
     return {name: several[-1] for name, several in values.items()}
 
 
-class Verdict(BaseModel):
-    """What an authorizer returns."""
+class AuthorizerResult(BaseModel):
+    """The result of an authorizer function."""
 
     model_config = ConfigDict(alias_generator=to_camel, strict=True)
 
@@ -138,8 +138,8 @@ _HeaderName = Annotated[str, Field(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")]
 _HeaderValue = Annotated[str, Field(pattern=r"^[\t\x20-\x7e]*$")]
 
 
-class _Answer(BaseModel):
-    """What a function returns."""
+class _FunctionResult(BaseModel):
+    """The result of a function."""
 
     model_config = ConfigDict(alias_generator=to_camel, strict=True)
 
@@ -151,33 +151,35 @@ class _Answer(BaseModel):
 
 
 def response_of(result: Any) -> Response:
-    """Make the client's answer of a function's result."""
+    """Convert a function's result to the response."""
     try:
-        answer = _Answer.model_validate(result)
-        headers = _answer_headers(answer)
-        raw = answer.body.encode()
-        body = base64.b64decode(raw, validate=True) if answer.is_base64_encoded else raw
+        parsed = _FunctionResult.model_validate(result)
+        headers = _response_headers(parsed)
+        raw = parsed.body.encode()
+        body = base64.b64decode(raw, validate=True) if parsed.is_base64_encoded else raw
     except (ValueError, binascii.Error) as error:
         fields = {
             "errorMessage": "Malformed serverless function response",
             "errorType": "ProxyIntegrationError",
             "payload": json.dumps(result),
         }
-        raise Refusal("bad_gateway", f"Malformed function response: {error}", fields) from None
+        raise GatewayError("bad_gateway", f"Malformed function response: {error}", fields) from None
     if len(body) > SIZE_LIMIT:
-        raise Refusal("bad_gateway", f"The answer has {len(body)} bytes, over {SIZE_LIMIT}.")
-    return Response(body, answer.status_code, headers)
+        raise GatewayError(
+            "bad_gateway", f"The response has {len(body)} bytes, more than {SIZE_LIMIT}."
+        )
+    return Response(body, parsed.status_code, headers)
 
 
-def _answer_headers(answer: _Answer) -> Headers:
-    headers = Headers(list(answer.headers.items()))
-    for name, values in answer.multi_value_headers.items():
+def _response_headers(result: _FunctionResult) -> Headers:
+    headers = Headers(list(result.headers.items()))
+    for name, values in result.multi_value_headers.items():
         headers.setlist(name, values)
     passed = Headers()
     for name, value in headers:
         canonical = name.title()
         if canonical in _REFUSED_FROM_FUNCTIONS:
-            raise ValueError(f"a function may not answer with {canonical}")
+            raise ValueError(f"a function may not set the header {canonical}")
         if canonical not in _NOT_FOR_CLIENTS:
             prefix = "X-Yf-Remapped-" if canonical in _RENAMED_FOR_CLIENTS else ""
             passed.add(prefix + name, value)

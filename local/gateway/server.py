@@ -1,4 +1,4 @@
-"""The gateway's HTTP server: connections that stay open, and can be ended."""
+"""The gateway's HTTP server, with persistent connections that it can close."""
 
 import re
 import socket
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Server(ThreadedWSGIServer):
-    """A thread a connection; knows its connections, so that it can end them."""
+    """Serves each connection in a thread, and tracks connections to close them."""
 
     def __init__(self, listener: socket.socket, app: "WSGIApplication") -> None:
         self._connections: set[Any] = set()
@@ -40,8 +40,8 @@ class Server(ThreadedWSGIServer):
             self._connections.discard(request)
             self._changed.notify_all()
 
-    def hang_up(self, *, seconds: float) -> None:
-        """Take no more requests; after `seconds` cut off those that are still being answered."""
+    def close_connections(self, *, seconds: float) -> None:
+        """Accept no more requests; after `seconds`, close connections of running requests."""
         with self._changed:
             self._shut(socket.SHUT_RD)
             if not self._changed.wait_for(lambda: not self._connections, seconds):
@@ -54,7 +54,7 @@ class Server(ThreadedWSGIServer):
 
 
 class _RequestHandler(WSGIRequestHandler):
-    """Serves one request after another: werkzeug's own handler ends each connection after one."""
+    """Serves several requests per connection; werkzeug's handler closes it after one."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
@@ -64,9 +64,9 @@ class _RequestHandler(WSGIRequestHandler):
             self._check_length()
             environ = self.make_environ()
             if "Transfer-Encoding" in self.headers:
-                environ["wsgi.input"] = DechunkedInput(_Unbroken(self.rfile))
-            _take_body(environ)
-        # An address or a body that cannot be read, or the client went away in the middle of it.
+                environ["wsgi.input"] = DechunkedInput(_CompleteReader(self.rfile))
+            _read_body(environ)
+        # The URL or body is invalid, or the client disconnected while sending it.
         except (OSError, ValueError, HTTPException):
             self.send_error(400)
             return
@@ -78,26 +78,26 @@ class _RequestHandler(WSGIRequestHandler):
         self.wfile.write(response.data)
 
     def _check_length(self) -> None:
-        """Refuse a body whose end is unclear: the rest would be taken for the next request."""
+        """Refuse a body of unclear length: the rest would be read as the next request."""
         lengths = self.headers.get_all("Content-Length", [])
         codings = self.headers.get_all("Transfer-Encoding", [])
-        clear = all(re.fullmatch(r"[0-9]{1,18}", length.strip()) for length in lengths) and all(
+        is_clear = all(re.fullmatch(r"[0-9]{1,18}", length.strip()) for length in lengths) and all(
             coding.strip().lower() == "chunked" for coding in codings
         )
-        if not clear or len(lengths) + len(codings) > 1:
-            raise ValueError("no clear length")
+        if not is_clear or len(lengths) + len(codings) > 1:
+            raise ValueError("the length of the body is unclear")
 
     def log_request(self, code: object = "-", size: object = "-") -> None:
-        """Write nothing: werkzeug's own would read the address, even one that cannot be read."""
+        """Log nothing: werkzeug's method fails on an invalid URL."""
 
     def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002 - werkzeug's name
-        """Write nothing: the observers tell of the requests."""
+        """Log nothing: observers report the requests."""
 
 
-class _Unbroken(BytesIO):
-    """A connection on which a read that ends early is an error.
+class _CompleteReader(BytesIO):
+    """A stream whose `read` raises OSError if the stream ends early.
 
-    DechunkedInput takes no notice of that, and goes on for the length that the chunk claimed.
+    DechunkedInput does not notice that, and would go on as if the chunk were complete.
     """
 
     def __init__(self, connection: BufferedIOBase) -> None:
@@ -105,19 +105,19 @@ class _Unbroken(BytesIO):
         self._connection = connection
 
     def read(self, size: int | None = -1) -> bytes:
-        """So many bytes."""
+        """Read exactly this many bytes."""
         data = self._connection.read(size or 0)
         if len(data) != size:
-            raise OSError("the client went away in the middle of a chunk")
+            raise OSError("the client disconnected within a chunk")
         return data
 
     def readline(self, size: int | None = -1) -> bytes:
-        """A line, or so much of it."""
+        """Read a line, or up to this many bytes of it."""
         return self._connection.readline(size or 0)
 
 
-def _take_body(environ: "WSGIEnvironment") -> None:
-    """Read all of the body, so that the next request follows; keep what the gateway would read."""
+def _read_body(environ: "WSGIEnvironment") -> None:
+    """Read the whole body, so that the next request can follow; keep what the gateway may use."""
     stream = get_input_stream(environ)
     kept = bytearray()
     size = 0

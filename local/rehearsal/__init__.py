@@ -1,5 +1,5 @@
-"""The rehearsal: what Terraform applied, run on this machine, and the demo's story played on it."""
+"""The rehearsal: runs what Terraform applied on this machine, and plays the demo against it."""
 
 
 class Fault(RuntimeError):
-    """The system would not work as it was applied; the message is one line that names why."""
+    """The deployment would not work; the message has one line for each reason."""

@@ -1,4 +1,4 @@
-"""Throw-away certificates, made by the script that makes the deployment's."""
+"""Temporary certificates, made by the deployment's own script."""
 
 import os
 import ssl
@@ -11,7 +11,7 @@ _SCRIPT = Path(__file__).parents[2] / "terraform" / "broker" / "certificates"
 
 
 class Authority:
-    """A CA of its own in a directory."""
+    """A certificate authority in a directory."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -19,20 +19,20 @@ class Authority:
 
     @property
     def ca(self) -> Path:
-        """Whoever trusts this trusts all that it has signed."""
+        """The file with its certificate, for clients."""
         return self.directory / "ca.pem"
 
     @property
     def revoked(self) -> str:
-        """The list of what no longer holds."""
+        """Its certificate revocation list."""
         return (self.directory / "revoked.pem").read_text()
 
     def certificate(self, host: str) -> str:
-        """A server's certificate with its key."""
+        """Return a new server certificate with its key."""
         return self._run("server", host)
 
-    def server(self, host: str) -> ssl.SSLContext:
-        """The TLS of a server that plays this host."""
+    def tls_context(self, host: str) -> ssl.SSLContext:
+        """Return the TLS context of a server with a certificate for this host."""
         file = self.directory / f"{host}.pem"
         file.write_text(self.certificate(host))
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

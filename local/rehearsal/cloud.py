@@ -1,7 +1,8 @@
-"""What deployed parts ask of the cloud, answered on this machine behind an HTTPS proxy.
+"""The cloud's APIs that the deployed code calls, served on this machine behind an HTTPS proxy.
 
-Functions by id, Lockbox, a VM's metadata, Monitoring: under their own names, with certificates of
-a throw-away CA, so that the deployed code runs unchanged. Who may do what, the topology says.
+Functions, Lockbox, virtual machine metadata and Monitoring have their real host names, and
+certificates of a temporary CA, so that the deployed code runs unchanged. The topology's role
+bindings decide what an account may do.
 """
 
 import json
@@ -19,7 +20,7 @@ from local.rehearsal.certificates import Authority
 from local.rehearsal.topology import READER, VIEWER, Topology
 
 OPERATOR = "operator"
-"""The account of whoever deploys: may do everything."""
+"""The account of the person who deploys; it may do everything."""
 _METADATA = "169.254.169.254"
 _FUNCTIONS = "functions.yandexcloud.net"
 _LOCKBOX = "lockbox.api.cloud.yandex.net"
@@ -30,8 +31,8 @@ HOSTS = (_FUNCTIONS, _LOCKBOX, _PAYLOADS, _MONITORING)
 Invoke = Callable[[str, Any], Any]
 
 
-class Refused(Exception):
-    """The cloud says no, with an HTTP status."""
+class CloudError(Exception):
+    """An error response of the cloud."""
 
     def __init__(self, status: int, reason: str) -> None:
         super().__init__(reason)
@@ -39,12 +40,12 @@ class Refused(Exception):
 
 
 def token_of(account: str) -> str:
-    """An account's IAM token."""
+    """Return an account's IAM token."""
     return f"t1.{account}"
 
 
 class Cloud:
-    """The cloud's interfaces. Whoever has `environment` speaks to these instead of the cloud's."""
+    """A server of the APIs; processes with `environment` call it instead of the cloud."""
 
     def __init__(
         self,
@@ -54,16 +55,16 @@ class Cloud:
         secrets: Mapping[str, dict[str, str]],
         invoke: Invoke,
     ) -> None:
-        """`secrets`: entries by secret; `invoke` calls a function by its name."""
+        """`secrets`: entries by secret id; `invoke`: called with a function's name and event."""
         self.refusals: list[str] = []
         self.metrics: list[dict[str, Any]] = []
         self.metadata: dict[str, str] = {}
         self.secrets = {name: [entries] if entries else [] for name, entries in secrets.items()}
-        self.contexts = {host: authority.server(host) for host in HOSTS}
+        self.contexts = {host: authority.tls_context(host) for host in HOSTS}
         self._topology = topology
         self._invoke = invoke
         self._authority = authority
-        self._server = _Server((HOST, 0), _Requests)
+        self._server = _Server((HOST, 0), _RequestHandler)
         self._server.cloud = self
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(0.05,), name="cloud", daemon=True
@@ -71,32 +72,32 @@ class Cloud:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What makes a process ask here."""
+        """The environment variables of a process that calls this server."""
         proxy = f"http://{HOST}:{self._server.server_port}"
         ca = str(self._authority.ca)
         names = ("http_proxy", "https_proxy")
         return dict.fromkeys(names, proxy) | {"SSL_CERT_FILE": ca, "REQUESTS_CA_BUNDLE": ca}
 
     def start(self) -> None:
-        """Begin to answer."""
+        """Start to serve."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Answer no more."""
+        """Stop serving."""
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
 
-    def answer(self, request: "_Requests", host: str, body: Any) -> Any:
-        """The JSON value or text that a request gets. Raises Refused."""
+    def respond(self, request: "_RequestHandler", host: str, body: Any) -> Any:
+        """Return the response body, a JSON value or text. Raises CloudError."""
         url = urlsplit(request.path)
         if host == _METADATA:
             return self._read_metadata(url.path.rpartition("/instance/")[2])
         account = request.headers.get("Authorization", "").removeprefix("Bearer t1.")
         if host == _FUNCTIONS:
-            return self._call(account, url.path.strip("/"), body)
+            return self._invoke_function(account, url.path.strip("/"), body)
         if host == _MONITORING:
-            self._allow_metrics(account)
+            self._check_may_write_metrics(account)
             self.metrics.append(body)
             return {}
         secret_id, _, action = url.path.removeprefix("/lockbox/v1/secrets/").partition(
@@ -111,27 +112,27 @@ class Cloud:
         key = path.removeprefix("attributes/")
         return self.metadata.get(key) or self._topology.metadata(key)
 
-    def _call(self, account: str, function_id: str, event: Any) -> Any:
+    def _invoke_function(self, account: str, function_id: str, event: Any) -> Any:
         function = self._topology.functions.get(function_id)
         if function is None:
-            raise Refused(404, f"there is no function {function_id}")
+            raise CloudError(404, f"there is no function {function_id}")
         if account != OPERATOR and not self._topology.may_invoke(account, function_id):
-            raise Refused(403, f"{self._name(account)} may not invoke {function.address}")
+            raise CloudError(403, f"{self._name(account)} may not invoke {function.address}")
         return self._invoke(function.name, event)
 
-    def _allow_metrics(self, account: str) -> None:
-        wanted = (f"serviceAccount:{account}", "monitoring.editor")
+    def _check_may_write_metrics(self, account: str) -> None:
+        required = (f"serviceAccount:{account}", "monitoring.editor")
         members = self._topology.all("yandex_resourcemanager_folder_iam_member")
-        if wanted not in {(one.values["member"], one.values["role"]) for one in members}:
-            raise Refused(403, f"{self._name(account)} may not write metrics")
+        if required not in {(one.values["member"], one.values["role"]) for one in members}:
+            raise CloudError(403, f"{self._name(account)} may not write metrics")
 
     def _lockbox(self, account: str, secret_id: str, action: str, body: Any) -> Any:
         if secret_id not in self.secrets:
-            raise Refused(404, f"there is no secret {secret_id}")
+            raise CloudError(404, f"there is no secret {secret_id}")
         versions = self.secrets[secret_id]
         role = READER if action == "payload" else VIEWER
         if account != OPERATOR and not self._topology.may_read(account, secret_id, role):
-            raise Refused(403, f"{self._name(account)} has not the role {role} on {secret_id}")
+            raise CloudError(403, f"{self._name(account)} lacks the role {role} on {secret_id}")
         if action == "payload":
             return {"entries": [{"key": k, "textValue": v} for k, v in versions[-1].items()]}
         if action == "addVersion":
@@ -152,18 +153,18 @@ class _Server(ThreadingHTTPServer):
     cloud: Cloud
 
 
-class _Requests(BaseHTTPRequestHandler):
+class _RequestHandler(BaseHTTPRequestHandler):
     server: _Server
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     _host = ""
 
     def do_CONNECT(self) -> None:
-        """Become the host that is asked for, behind TLS."""
+        """Act as the requested host on this connection, with TLS."""
         self._host = self.path.partition(":")[0]
         context = self.server.cloud.contexts.get(self._host)
         if context is None:
-            self.server.cloud.refusals.append(f"nobody plays {self._host} here")
+            self.server.cloud.refusals.append(f"the rehearsal does not serve {self._host}")
             self.send_error(502)
             return
         self.send_response_only(200)
@@ -171,7 +172,7 @@ class _Requests(BaseHTTPRequestHandler):
         self.connection: socket.socket = context.wrap_socket(self.connection, server_side=True)
         self.rfile = self.connection.makefile("rb")
         self.wfile = self.connection.makefile("wb")
-        self.close_connection = False  # which CONNECT by HTTP/1.0 would have it
+        self.close_connection = False  # a CONNECT with HTTP/1.0 has set it
 
     def do_GET(self) -> None:
         self._serve(None)
@@ -186,16 +187,16 @@ class _Requests(BaseHTTPRequestHandler):
             self.connection.close()
 
     def log_message(self, *_: object) -> None:
-        """Keep the screen clean."""
+        """Log nothing."""
 
     def _serve(self, body: Any) -> None:
         host = self._host or urlsplit(self.path).hostname or ""
         headers = {}
         try:
-            status, answer = 200, self.server.cloud.answer(self, host, body)
-        except Refused as refusal:
-            self.server.cloud.refusals.append(str(refusal))
-            status, answer = refusal.status, {"errorMessage": str(refusal)}
+            status, answer = 200, self.server.cloud.respond(self, host, body)
+        except CloudError as error:
+            self.server.cloud.refusals.append(str(error))
+            status, answer = error.status, {"errorMessage": str(error)}
         except (FunctionFailed, FunctionTimedOut) as failure:
             status, answer = 502, {"errorMessage": str(failure)}
             headers["X-Function-Error"] = "true"

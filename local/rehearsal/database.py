@@ -1,4 +1,4 @@
-"""The database that Terraform asked for: its user, with a password, and its owner's database."""
+"""The database and the user that Terraform declares, on a local PostgreSQL."""
 
 from contextlib import closing
 from pathlib import Path
@@ -14,31 +14,32 @@ from local.rehearsal.topology import Topology
 
 
 def create(server: Postgres, directory: Path, topology: Topology, password: str) -> None:
-    """Make user and database, and let the user in by password only."""
+    """Create the user, who can log in only with the password, and the database."""
     user = topology.one("yandex_mdb_postgresql_user").values["name"]
     database = topology.one("yandex_mdb_postgresql_database").values
-    rules = directory / "data" / "pg_hba.conf"
-    rules.write_text(f"host all {user} {HOST}/32 scram-sha-256\n{rules.read_text()}")
+    access_rules = directory / "data" / "pg_hba.conf"
+    first = f"host all {user} {HOST}/32 scram-sha-256\n"
+    access_rules.write_text(first + access_rules.read_text())
     owner = sql.Identifier(database["owner"])
     with closing(psycopg2.connect(server.url_of("postgres"))) as connection:
         connection.autocommit = True
         with connection.cursor() as cursor:
             role = sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}")
             cursor.execute(role.format(sql.Identifier(user), sql.Literal(password)))
-            made = sql.SQL("CREATE DATABASE {} OWNER {}")
-            cursor.execute(made.format(sql.Identifier(database["name"]), owner))
+            creation = sql.SQL("CREATE DATABASE {} OWNER {}")
+            cursor.execute(creation.format(sql.Identifier(database["name"]), owner))
             cursor.execute("SELECT pg_reload_conf()")
 
 
 def local_url(given: str, topology: Topology, server_url: str) -> str:
-    """A function's DATABASE_URL with this machine's server instead of the cluster, without TLS.
+    """Return a function's DATABASE_URL with the local server as its host, without TLS.
 
-    User and database stay as they are. Raises Fault if it leads to another cluster.
+    Raises Fault if it names another cluster than Terraform's, or does not require TLS.
     """
-    url, ours = urlsplit(given), urlsplit(server_url)
+    url, server = urlsplit(given), urlsplit(server_url)
     cluster = topology.one("yandex_mdb_postgresql_cluster_v2").values["id"]
     if f"c-{cluster}." not in (url.hostname or ""):
-        raise Fault(f"DATABASE_URL leads to {url.hostname}, not to the cluster {cluster}")
+        raise Fault(f"DATABASE_URL has the host {url.hostname}, not the cluster {cluster}")
     if "sslmode=verify-full" not in url.query:
-        raise Fault("DATABASE_URL does not ask for sslmode=verify-full")
-    return f"postgresql://{url.username}@{ours.hostname}:{ours.port}{url.path}"
+        raise Fault("DATABASE_URL lacks sslmode=verify-full")
+    return f"postgresql://{url.username}@{server.hostname}:{server.port}{url.path}"

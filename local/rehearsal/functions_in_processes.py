@@ -1,4 +1,4 @@
-"""The deployed functions: each instance a process with the package and what Terraform gave it."""
+"""The deployed functions: an instance is a process with the function's package and environment."""
 
 import json
 import os
@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from local.children import leashed
+from local.children import ending_with_parent
 from local.functions import Context, FunctionPool, FunctionTimedOut
-from local.rehearsal import instance, requirements
+from local.rehearsal import function_instance, requirements
 from local.rehearsal.topology import Function
 
 _SECONDS_TO_LOAD = 20
@@ -24,7 +24,7 @@ _NEEDED = {
     "shared.db": ("DATABASE_URL", "PGPASSWORD"),
     "shared.mqtt": ("MQTT_HOST", "MQTT_PORT", "MQTT_USERNAME", "MQTT_PASSWORD", "REGISTRY_ID"),
 }
-"""What each module cannot do its work without; all other settings have defaults that work."""
+"""Settings without a usable default, by the module that needs them."""
 _NEEDED_BY_FUNCTION = {
     "authorizer": ("API_KEYS",),
     "cabinets": _NEEDED["shared.mqtt"],
@@ -36,7 +36,7 @@ _READ_BY_LIBPQ = {"PGPASSWORD"}
 
 @dataclass(frozen=True)
 class Deployed:
-    """A function unpacked, with the environment that it gets here."""
+    """A function, its unpacked package, and its environment on this machine."""
 
     function: Function
     code: Path
@@ -46,7 +46,7 @@ class Deployed:
 
 
 class FunctionProcesses:
-    """Every function's instances; `pool` invokes them by name."""
+    """The instances of all functions; `pool` invokes them by name."""
 
     def __init__(
         self,
@@ -56,11 +56,11 @@ class FunctionProcesses:
         environment: Callable[[Function], dict[str, str]],
         token: Callable[[str], str],
     ) -> None:
-        """Unpack and start an instance of each; `token` makes a service account's IAM token."""
+        """Start an instance of each; `token`: called for a service account's IAM token."""
         self._token = token
         self._failures: list[str] = []
         self._lock = threading.Lock()
-        self._started: list[_Instance] = []
+        self._instances: list[_Instance] = []
         self._idle: dict[str, list[_Instance]] = {}
         self._deployed = {
             one.name: _unpack(one, directory / one.name, environment(one)) for one in functions
@@ -70,15 +70,15 @@ class FunctionProcesses:
         self.pool = FunctionPool({name: self._handler(name) for name in self._deployed})
 
     def faults(self) -> list[str]:
-        """What the functions say against what they were given, a line each."""
+        """Return what is wrong with entry points and variables, a line each."""
         return [
             f"{deployed.function.address}: {fault}"
             for name, deployed in self._deployed.items()
             for fault in _faults(deployed, self._idle[name][0].loaded())
         ]
 
-    def complaints(self) -> list[str]:
-        """What went wrong in the functions, a line each, by function."""
+    def errors(self) -> list[str]:
+        """Return the failures and logged errors of the functions, a line each."""
         logged = [
             f"{name}: {record['message']}: {record.get('error', record.get('kind', ''))}"
             for name, deployed in self._deployed.items()
@@ -90,50 +90,50 @@ class FunctionProcesses:
     def close(self) -> None:
         """End all instances."""
         self.pool.close()
-        for one in self._started:
-            one.end()
+        for instance in self._instances:
+            instance.end()
 
     def _handler(self, name: str) -> Callable[[Any, Context], Any]:
         def handle(event: Any, context: Context) -> Any:
             deployed = self._deployed[name]
             account, seconds = deployed.function.account, deployed.function.timeout_seconds
             token = {"access_token": self._token(account)} if account else None
-            taken = self._take(deployed)
+            instance = self._take_instance(deployed)
             try:
-                return taken.call(event, replace(context, token=token), seconds)
+                return instance.call(event, replace(context, token=token), seconds)
             except Exception as error:
                 self._failures.append(f"{name}: {type(error).__name__}: {error}")
                 raise
             finally:
                 with self._lock:
-                    self._idle[name].append(taken)
+                    self._idle[name].append(instance)
 
         return handle
 
-    def _take(self, deployed: Deployed) -> "_Instance":
+    def _take_instance(self, deployed: Deployed) -> "_Instance":
         with self._lock:
             idle = self._idle[deployed.function.name]
             while idle:
-                if (one := idle.pop()).alive:
-                    return one
+                if (instance := idle.pop()).is_alive:
+                    return instance
             return self._start(deployed)
 
     def _start(self, deployed: Deployed) -> "_Instance":
-        one = _Instance(deployed)
-        self._started.append(one)
-        return one
+        instance = _Instance(deployed)
+        self._instances.append(instance)
+        return instance
 
 
 class _Instance:
-    """One process. It dies with the thread that has started it."""
+    """One process; it ends with the thread that started it."""
 
     def __init__(self, deployed: Deployed) -> None:
         self._function = deployed.function
-        paths = [str(deployed.code), str(deployed.site)]
-        command = [sys.executable, "-I", "-S", instance.__file__, self._function.entry_point]
+        program = [sys.executable, "-I", "-S", function_instance.__file__]
+        command = [*program, self._function.entry_point, str(deployed.code), str(deployed.site)]
         with deployed.log.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603 - our own command
-                leashed([*command, *paths], user=0, last_signal=signal.SIGKILL),
+                ending_with_parent(command, user=0, stop_signal=signal.SIGKILL),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -144,17 +144,17 @@ class _Instance:
         self._loaded: dict[str, Any] | None = None
 
     @property
-    def alive(self) -> bool:
+    def is_alive(self) -> bool:
         return self._process.poll() is None
 
     def loaded(self) -> dict[str, Any]:
-        """What it said at its start."""
+        """Return its first line: the loaded modules and settings, or an error."""
         if self._loaded is None:
             self._loaded = self._read(_SECONDS_TO_LOAD)
         return self._loaded
 
     def call(self, event: Any, context: Context, seconds: float) -> Any:
-        """Return the handler's result; raises an exception of the handler's kind."""
+        """Return the handler's result; raise an exception with the name of the handler's."""
         answer = self.loaded()
         if "error" not in answer:
             self._write({"event": event, "context": vars(context)})
@@ -183,10 +183,10 @@ class _Instance:
         ready, _, _ = select.select([self._process.stdout], [], [], deadline - time.monotonic())
         if not ready:
             self._process.kill()
-            raise FunctionTimedOut(f"{self._function.name} did not answer within {seconds:g} s")
+            raise FunctionTimedOut(f"{self._function.name} did not return within {seconds:g} s")
         line = self._process.stdout.readline()
         if not line:
-            return {"error": ["Died", f"{self._function.name} ended without an answer"]}
+            return {"error": ["ProcessEnded", f"{self._function.name} ended without a result"]}
         answer: dict[str, Any] = json.loads(line)
         return answer
 
@@ -200,7 +200,7 @@ def _unpack(function: Function, directory: Path, environment: dict[str, str]) ->
 
 
 def _records(log: Path) -> Iterator[dict[str, Any]]:
-    """What a function has logged; lines of something else are left out."""
+    """Return a function's log records, without lines that are not JSON."""
     for line in log.read_text(errors="replace").splitlines():
         if line.startswith("{"):
             yield json.loads(line)

@@ -1,4 +1,4 @@
-"""The applied system on this machine, put together; then the story is played through it."""
+"""Starts the applied system on this machine, then plays the demo against it."""
 
 import json
 import os
@@ -15,11 +15,11 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from local import CannotStart
-from local.api import Api, Unexpected
-from local.cabinet.control import Control, ControlServer, Refused
+from local.api import Api, UnexpectedStatus
+from local.cabinet.control import Control, ControlError, ControlServer
 from local.cabinet.fleet import Fleet
 from local.children import free_port
-from local.demo import Failed, Shift
+from local.demo import Shift, StepFailed
 from local.functions import FunctionFailed, FunctionTimedOut
 from local.gateway import Gateway
 from local.postgres import Postgres
@@ -35,14 +35,14 @@ from local.timer import timer_event
 from shared import log
 
 CABINETS, CELLS = 4, 12
-_COMPLAINTS = 3
+_ERRORS_SHOWN = 3
 _TERRAFORM = Path(__file__).parents[2] / "terraform"
 
 Say = Callable[[str], None]
 
 
 def main(*, topology: Path, packages: Path, say: Say = print) -> int:
-    """Rehearse what `topology` shows; 0 if it works, else 1 after a line for each fault."""
+    """Rehearse the topology in a file; return 0 if it works, else 1 after a line per fault."""
     begun = time.monotonic()
     try:
         applied = read(topology, packages)
@@ -53,12 +53,12 @@ def main(*, topology: Path, packages: Path, say: Say = print) -> int:
         for line in str(fault).splitlines():
             say(f"The rehearsal fails: {line}")
         return 1
-    say(f"It works as it was applied; {time.monotonic() - begun:.1f} s in all.")
+    say(f"The deployment works; {time.monotonic() - begun:.1f} s in all.")
     return 0
 
 
 class Rehearsal:
-    """One run, in a directory of its own; `parts` is closed by whoever made it."""
+    """One run, in an empty directory; the caller closes `parts`."""
 
     def __init__(self, topology: Topology, directory: Path, parts: ExitStack, say: Say) -> None:
         self._topology = topology
@@ -67,27 +67,29 @@ class Rehearsal:
         self._say = say
 
     def play(self) -> None:
-        """All of it, in order. Raises Fault, CannotStart."""
+        """Run all steps in order. Raises Fault, CannotStart."""
         if not self._topology.all("yandex_compute_instance"):
             raise CannotStart('only mqtt_backend = "mosquitto" can be rehearsed')
-        log.configure("WARNING", StringIO())  # of the gateway; its callers see enough
-        _raise(wiring.faults(self._topology))
-        self._say("Each route, trigger, secret and the bridge leads somewhere, and may.")
-        self._make()
+        log.configure("WARNING", StringIO())  # for the gateway
+        _fail_if_any(wiring.faults(self._topology))
+        self._say("All references exist, and accounts have the rights to use them.")
+        self._prepare_cloud()
         self._start_functions()
-        self._say("Each function's entry point loads with its own requirements and variables.")
-        self._open_broker()
-        self._say("Mosquitto runs with cloud-init's files; each topic reaches its reader.")
-        self._open_service()
-        self._say("The schema is migrated, the gateway serves, the bridge has subscribed.")
-        self._power_cabinets_up()
+        self._say("All functions load, with their own requirements and variables.")
+        self._start_broker()
+        self._say(
+            "Mosquitto runs with cloud-init's files; messages reach the readers of each topic."
+        )
+        self._start_service()
+        self._say("The schema is migrated, the gateway serves, the bridge is subscribed.")
+        self._start_cabinets()
         self._fire_timers()
-        self._say("The timer's poll has asked the cabinets. Now the demo's story:")
-        self._play_story()
-        _raise(self._cloud.refusals)
+        self._say("The timer's poll reaches the cabinets. Now the demo:")
+        self._play_demo()
+        _fail_if_any(self._cloud.refusals)
 
-    def _make(self) -> None:
-        """The broker's machine, not yet started, and the cloud."""
+    def _prepare_cloud(self) -> None:
+        """Install the broker's machine, and start the cloud's APIs."""
         topology, root = self._topology, self._directory
         self._broker_authority = Authority(root / "pki")
         self._replacements = Replacements(topology, self._broker_authority)
@@ -104,10 +106,10 @@ class Rehearsal:
         self._parts.callback(self._cloud.stop)
 
     def _start_functions(self) -> None:
-        """The functions, and the database while they load."""
+        """Start the functions; meanwhile, the database."""
         directory = self._directory / "postgres"
         server = Postgres(directory, port=free_port(), durable=False)
-        given = partial(
+        environment = partial(
             self._replacements.environment,
             database_url=server.url,
             broker_port=self._machine.port,
@@ -115,19 +117,19 @@ class Rehearsal:
         self._functions = FunctionProcesses(
             self._topology.functions.values(),
             self._directory / "functions",
-            environment=lambda function: {**self._cloud.environment, **given(function)},
+            environment=lambda function: {**self._cloud.environment, **environment(function)},
             token=token_of,
         )
         self._parts.callback(self._functions.close)
         self._parts.enter_context(server)
         password = self._replacements.database_password
         database.create(server, directory, self._topology, password)
-        _raise(self._functions.faults())
+        _fail_if_any(self._functions.faults())
 
-    def _open_broker(self) -> None:
+    def _start_broker(self) -> None:
         settings = json.loads(self._topology.metadata("broker"))
-        ours = self._replacements.machine_settings(settings)
-        self._cloud.metadata["broker"] = json.dumps(ours)
+        replaced = self._replacements.machine_settings(settings)
+        self._cloud.metadata["broker"] = json.dumps(replaced)
         self._fleet = Fleet(CABINETS, CELLS, registry_id=self._output("registry_id"))
         printed = self._run("broker/credentials", "add", *self._fleet.by_id)
         self._passwords = dict(line.split() for line in printed.splitlines())
@@ -139,7 +141,7 @@ class Rehearsal:
             "bridge": self._machine.bridge_password,
             device_id: password,
         }
-        _raise(
+        _fail_if_any(
             topics.faults(
                 self._machine.port,
                 self._broker_authority.ca,
@@ -149,7 +151,7 @@ class Rehearsal:
             )
         )
 
-    def _open_service(self) -> None:
+    def _start_service(self) -> None:
         self._run("migrate.py", self._output("function_ids")["migrate"])
         self._parts.callback(self._machine.stop_bridge)
         self._machine.start_bridge(self._cloud.environment)
@@ -164,14 +166,14 @@ class Rehearsal:
         self._parts.callback(self._gateway.stop)
         self._gateway.start()
 
-    def _power_cabinets_up(self) -> None:
+    def _start_cabinets(self) -> None:
         api = Api(self._gateway.url, API_KEYS["operator"])
         try:
             for body in self._fleet.registrations():
                 api.post("/v1/cabinets", body)
             for accumulator_id in self._fleet.accumulator_ids():
                 api.post("/v1/accumulators", {"accumulator_id": accumulator_id})
-        except Unexpected as error:
+        except UnexpectedStatus as error:
             raise Fault(f"a registration is refused: {error}") from None
         self._parts.callback(self._fleet.stop)
         self._fleet.start(
@@ -188,21 +190,21 @@ class Rehearsal:
                 self._poll(trigger, function)
 
     def _poll(self, trigger: Resource, function: Function) -> None:
-        """Fire it now; a cabinet must hear the question."""
+        """Invoke the trigger's function now; check that cabinets receive the poll."""
         topic = f"$registries/{self._output('registry_id')}/commands"
         with topics.Login(self._machine.port, self._broker_authority.ca, *self._cabinet) as cabinet:
-            cabinet.listen(topic)
+            cabinet.subscribe(topic)
             try:
                 self._invoke(function.name, timer_event())
             except (FunctionFailed, FunctionTimedOut) as error:
-                why = f"{error}: {self._hint()}"
+                why = f"{error}: {self._earlier_errors()}"
                 raise Fault(f"{trigger.address}: {function.address} fails: {why}") from None
-            if not cabinet.hears(topic):
-                raise Fault(f"{function.address} runs, but cabinets hear nothing on {topic}")
+            if not cabinet.receives(topic):
+                raise Fault(f"{function.address} runs, but cabinets receive nothing on {topic}")
         if not self._cloud.metrics:
-            raise Fault(f"{function.address} has written no metrics {self._hint()}")
+            raise Fault(f"{function.address} has written no metrics {self._earlier_errors()}")
 
-    def _play_story(self) -> None:
+    def _play_demo(self) -> None:
         control = ControlServer(self._fleet)
         self._parts.callback(control.stop)
         control.start()
@@ -210,8 +212,10 @@ class Rehearsal:
         shift = Shift(api, Control(control.url), self._say)
         try:
             shift.play()
-        except (Failed, Unexpected, Refused) as error:
-            raise Fault(f"after step {shift.steps} of the story: {error} {self._hint()}") from None
+        except (StepFailed, UnexpectedStatus, ControlError) as error:
+            raise Fault(
+                f"after step {shift.steps} of the demo: {error} {self._earlier_errors()}"
+            ) from None
         self._run("smoke_test.py", self._gateway.url, "--patience", "0")
 
     def _invoke(self, function: str, event: Any) -> Any:
@@ -219,7 +223,7 @@ class Rehearsal:
         return self._functions.pool.invoke(function, event, timeout=longest)
 
     def _run(self, script: str, *arguments: str) -> str:
-        """What one of Terraform's scripts prints, run as by whoever deploys. Raises Fault."""
+        """Run a script of terraform/ as the operator; return its output. Raises Fault."""
         environment = {
             "PATH": os.defpath,
             "PKI": str(self._broker_authority.directory),
@@ -235,8 +239,8 @@ class Rehearsal:
             command, env=environment, capture_output=True, text=True, check=False
         )
         if done.returncode:
-            said = " ".join((done.stdout + done.stderr).split())
-            raise Fault(f"terraform/{script} fails: {said} {self._hint()}")
+            output = " ".join((done.stdout + done.stderr).split())
+            raise Fault(f"terraform/{script} fails: {output} {self._earlier_errors()}")
         return done.stdout
 
     def _output(self, name: str) -> Any:
@@ -244,13 +248,13 @@ class Rehearsal:
             raise CannotStart(f"the topology has no output {name}")
         return self._topology.outputs[name]
 
-    def _hint(self) -> str:
-        """What else went wrong before."""
-        told = [*self._cloud.refusals, *self._functions.complaints()]
-        complaints = dict.fromkeys(" ".join(one.split()) for one in told)
-        return f"(before: {'; '.join([*complaints][-_COMPLAINTS:])})" if complaints else ""
+    def _earlier_errors(self) -> str:
+        """Describe errors of the cloud's APIs and of functions so far."""
+        all_errors = [*self._cloud.refusals, *self._functions.errors()]
+        errors = dict.fromkeys(" ".join(one.split()) for one in all_errors)
+        return f"(earlier errors: {'; '.join([*errors][-_ERRORS_SHOWN:])})" if errors else ""
 
 
-def _raise(faults: list[str]) -> None:
+def _fail_if_any(faults: list[str]) -> None:
     if faults:
         raise Fault("\n".join(faults))

@@ -1,4 +1,4 @@
-"""What only a cloud knows, by name, and what stands for it here."""
+"""Values that exist only in the cloud, and their replacements on this machine."""
 
 import hashlib
 import secrets
@@ -18,9 +18,9 @@ BROKER_HOST = "localhost"
 
 
 class Replacements:
-    """The two tables: variables of functions, and entries of Lockbox's secrets.
+    """Replaces some variables of functions, and the entries of Lockbox's secrets, by name.
 
-    Everything that is in neither is given as Terraform gave it.
+    All other values stay as Terraform applied them.
     """
 
     def __init__(self, topology: Topology, authority: Authority) -> None:
@@ -33,12 +33,12 @@ class Replacements:
             "password": lambda _: self.service_password,
             "server.pem": self._certificate,
         }
-        self.secrets = self._lockbox()
+        self.secrets = self._secrets()
 
     def environment(
         self, function: Function, *, database_url: str, broker_port: int
     ) -> dict[str, str]:
-        """A function's environment: what Terraform gave it, with this machine's addresses."""
+        """Return a function's environment, with this machine's addresses and secrets."""
         replaced: dict[str, Callable[[str], str]] = {
             "DATABASE_URL": lambda given: local_url(given, self._topology, database_url),
             "MQTT_HOST": lambda _: BROKER_HOST,
@@ -53,12 +53,12 @@ class Replacements:
         return environment
 
     def machine_settings(self, settings: dict[str, Any]) -> dict[str, Any]:
-        """What the broker's machine reads in its metadata, with this CA."""
-        ours = {"ca": self._authority.ca.read_text(), "revoked": self._authority.revoked}
-        return {name: ours.get(name, value) for name, value in settings.items()}
+        """Return the settings in the broker machine's metadata, with the temporary CA."""
+        replaced = {"ca": self._authority.ca.read_text(), "revoked": self._authority.revoked}
+        return {name: replaced.get(name, value) for name, value in settings.items()}
 
-    def _lockbox(self) -> dict[str, dict[str, str]]:
-        """The entries of each secret, by its id."""
+    def _secrets(self) -> dict[str, dict[str, str]]:
+        """Return the entries of each secret, by the secret's id."""
         all_secrets = {one.values["id"]: one for one in self._topology.all("yandex_lockbox_secret")}
         found: dict[str, dict[str, str]] = {secret_id: {} for secret_id in all_secrets}
         for version in self._topology.all("yandex_lockbox_secret_version"):
@@ -70,18 +70,18 @@ class Replacements:
     def _value(self, version: Resource, key: str) -> str:
         if key not in self._entries:
             where = Path(__file__).name
-            raise CannotStart(f"{version.address}: nothing stands for its entry {key!r}: {where}")
+            raise CannotStart(f"{version.address}: {key!r} has no replacement in {where}")
         entries = version.values.get("entries") or []
         return self._entries[key](next((one for one in entries if one["key"] == key), {}))
 
     def _certificate(self, entry: dict[str, Any]) -> str:
-        """The broker's, for the host that Terraform signs it for; functions must be told that."""
+        """Return the broker's certificate. Raises Fault if a function uses another host name."""
         host = entry["command"][0]["args"][-1]
         for function in self._topology.functions.values():
-            told = function.environment.get("MQTT_HOST", host)
-            if told != host:
+            used = function.environment.get("MQTT_HOST", host)
+            if used != host:
                 raise Fault(
-                    f"{function.address}: MQTT_HOST is {told}, but the broker's certificate is"
+                    f"{function.address}: MQTT_HOST is {used}, but the broker's certificate is"
                     f" for {host}"
                 )
         return self._authority.certificate(host)

@@ -1,4 +1,4 @@
-"""A package's requirements: of what is installed here, exactly what its requirements.txt lists."""
+"""Gives a package exactly the installed distributions that its requirements.txt lists."""
 
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
@@ -6,13 +6,13 @@ from pathlib import Path
 from local import CannotStart
 
 _NOT_IMPORTED = ("..", "__pycache__")
-"""Commands, and bytecode that Python finds by itself."""
+"""Scripts outside of site-packages, and bytecode."""
 
 
 def install(requirements: Path, site: Path) -> None:
-    """Link what the file lists from where it is installed, so that nothing else can be imported.
+    """Link the listed distributions into `site`, so that no others can be imported from it.
 
-    Raises CannotStart if something is not installed here in the version that is listed.
+    Raises CannotStart if one is not installed in the listed version.
     """
     site.mkdir(parents=True, exist_ok=True)
     for line in filter(None, map(str.strip, requirements.read_text().splitlines())):
@@ -20,11 +20,11 @@ def install(requirements: Path, site: Path) -> None:
         try:
             installed = distribution(name)
         except PackageNotFoundError:
-            raise CannotStart(f"{line} is not installed here: make setup") from None
+            raise CannotStart(f"{line} is not installed: run make setup") from None
         if installed.version != version:
-            raise CannotStart(f"{line} is wanted, {installed.version} is here: make setup")
-        tops = {file.parts[0] for file in installed.files or ()}
-        for top in tops:
+            raise CannotStart(f"{line} is required, {installed.version} installed: run make setup")
+        top_level = {file.parts[0] for file in installed.files or ()}
+        for top in top_level:
             link = site / top
             if top not in _NOT_IMPORTED and not link.exists():
                 link.symlink_to(str(installed.locate_file(top)))

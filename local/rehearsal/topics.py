@@ -1,4 +1,4 @@
-"""Whether what one login writes reaches who is to read it, by the rights that the broker has."""
+"""Checks the broker's access rights: whether messages on each topic reach their reader."""
 
 import threading
 import time
@@ -15,12 +15,12 @@ _SECONDS = 3
 
 
 class Login:
-    """A login at the broker, by TLS, beside those that really use it."""
+    """An MQTT client with the login of another client, over TLS."""
 
     def __init__(self, port: int, ca: Path, name: str, password: str) -> None:
         self._port = port
-        self._answered, self._subscribed = threading.Event(), threading.Event()
-        self._heard: defaultdict[str, threading.Event] = defaultdict(threading.Event)
+        self._connected, self._subscribed = threading.Event(), threading.Event()
+        self._received: defaultdict[str, threading.Event] = defaultdict(threading.Event)
         self._is_refused = False
         client_id = f"rehearsal-{name}"
         self._paho = Client(CallbackAPIVersion.VERSION2, client_id=client_id, protocol=MQTTv311)
@@ -28,7 +28,7 @@ class Login:
         self._paho.tls_set(str(ca))
         self._paho.on_connect = self._on_connect
         self._paho.on_subscribe = lambda *_: self._subscribed.set()
-        self._paho.on_message = lambda *args: self._heard[args[-1].topic].set()
+        self._paho.on_message = lambda *args: self._received[args[-1].topic].set()
 
     def __enter__(self) -> Self:
         self._paho.connect(_HOST, self._port)
@@ -39,37 +39,37 @@ class Login:
         self._paho.disconnect()
         self._paho.loop_stop()
 
-    def is_let_in(self) -> bool:
-        """Whether the broker has taken it."""
-        return self._answered.wait(_SECONDS) and not self._is_refused
+    def is_accepted(self) -> bool:
+        """Wait for the broker's answer to the login; return whether it accepts it."""
+        return self._connected.wait(_SECONDS) and not self._is_refused
 
-    def listen(self, topic: str) -> None:
-        """Read a topic; the broker grants that to everybody, and then sends only what it may."""
+    def subscribe(self, topic: str) -> None:
+        """Subscribe; the broker grants that to every login, but sends only what it may read."""
         self._subscribed.clear()
         self._paho.subscribe(topic, 1)
         self._subscribed.wait(_SECONDS)
 
-    def hears(self, topic: str, seconds: float = _SECONDS) -> bool:
-        """Whether something comes on it."""
-        return self._heard[topic].wait(seconds)
+    def receives(self, topic: str, seconds: float = _SECONDS) -> bool:
+        """Wait for a message on the topic; return whether one came."""
+        return self._received[topic].wait(seconds)
 
-    def write(self, topic: str) -> None:
-        """Write a topic; the broker takes that from everybody, and drops what it must not."""
+    def publish(self, topic: str) -> None:
+        """Publish a message; the broker accepts it from every login, and drops forbidden ones."""
         self._paho.publish(topic, b"rehearsal", qos=1)
 
     def _on_connect(self, _c: Client, _d: Any, _f: Any, code: Any, _p: Any) -> None:
         self._is_refused = code.is_failure
-        self._answered.set()
+        self._connected.set()
 
 
 def faults(
     port: int, ca: Path, passwords: dict[str, str], *, device_id: str, registry_id: str
 ) -> list[str]:
-    """A line for each login that the broker refuses, and for each topic that leads nowhere.
+    """Return a line for each refused login, and for each topic whose messages do not arrive.
 
-    `passwords`: those of service, bridge and the device.
+    `passwords`: of the logins service, bridge and `device_id`.
     """
-    legs = (
+    routes = (
         ("service", f"$devices/{device_id}/commands", device_id),
         ("service", f"$registries/{registry_id}/commands", device_id),
         (device_id, f"$devices/{device_id}/events", "bridge"),
@@ -79,16 +79,16 @@ def faults(
             name: stack.enter_context(Login(port, ca, name, password))
             for name, password in passwords.items()
         }
-        if refused := [name for name, login in logins.items() if not login.is_let_in()]:
+        if refused := [name for name, login in logins.items() if not login.is_accepted()]:
             return [f"the broker refuses the login {name}" for name in refused]
-        for _, topic, reader in legs:
-            logins[reader].listen(topic)
-        for writer, topic, _ in legs:
-            logins[writer].write(topic)
+        for _, topic, reader in routes:
+            logins[reader].subscribe(topic)
+        for writer, topic, _ in routes:
+            logins[writer].publish(topic)
         end = time.monotonic() + _SECONDS
         return [
-            f"{writer} writes {topic}, and it does not reach {reader}:"
-            " /srv/broker/acl lacks the right of one of them"
-            for writer, topic, reader in legs
-            if not logins[reader].hears(topic, max(0, end - time.monotonic()))
+            f"messages from {writer} on {topic} do not reach {reader}:"
+            " a right of one of them is missing in /srv/broker/acl"
+            for writer, topic, reader in routes
+            if not logins[reader].receives(topic, max(0, end - time.monotonic()))
         ]

@@ -1,4 +1,4 @@
-"""What Terraform applied: read from `terraform show -json` of a state, or of a plan."""
+"""The applied resources, from `terraform show -json` of a state or a plan."""
 
 import json
 from collections.abc import Iterator
@@ -12,12 +12,12 @@ from local.rehearsal import Fault
 
 INVOKER = "functions.functionInvoker"
 READER, VIEWER = "lockbox.payloadViewer", "lockbox.viewer"
-_HOW = "give what `terraform show -json` prints of a state, or of a plan after the first apply"
+_EXPECTED = "pass `terraform show -json` of a state, or of a plan after the first apply"
 
 
 @dataclass(frozen=True)
 class Resource:
-    """A managed resource: its address in the configuration, and its arguments and attributes."""
+    """A managed resource; `values`: its arguments and attributes."""
 
     address: str
     type: str
@@ -26,7 +26,7 @@ class Resource:
 
 @dataclass(frozen=True)
 class Function:
-    """A function as it was deployed. Its name is that of its package."""
+    """A deployed function. `name`: that of its package."""
 
     name: str
     address: str
@@ -36,23 +36,23 @@ class Function:
     timeout_seconds: float
     account: str
     package_hash: str
-    """SHA-256, in base64, of the package that was applied."""
+    """SHA-256 of the applied package, in base64."""
     environment: dict[str, str] = field(repr=False)
     secrets: tuple[dict[str, str], ...]
     """Each with id, version_id, key and environment_variable."""
 
 
 class Topology:
-    """The applied resources, and what they say of each other."""
+    """The applied resources and their relations."""
 
     def __init__(self, shown: dict[str, Any], packages: Path) -> None:
-        """Take `terraform show -json`'s object; `packages`: where the zips lie."""
-        known = shown.get("values") or shown.get("planned_values") or {}
-        if "root_module" not in known:
-            raise CannotStart(f"the topology names no resources: {_HOW}")
-        self.resources = list(_resources(known["root_module"]))
+        """`shown`: from `terraform show -json`; `packages`: the directory of the zip files."""
+        values = shown.get("values") or shown.get("planned_values") or {}
+        if "root_module" not in values:
+            raise CannotStart(f"the topology has no resources: {_EXPECTED}")
+        self.resources = list(_resources(values["root_module"]))
         self.outputs = {
-            name: output.get("value") for name, output in known.get("outputs", {}).items()
+            name: output.get("value") for name, output in values.get("outputs", {}).items()
         }
         self._packages = packages
 
@@ -61,10 +61,10 @@ class Topology:
         return [one for one in self.resources if one.type == kind]
 
     def one(self, kind: str) -> Resource:
-        """Return the only resource of this type. Raises Fault when there is another number."""
+        """Return the only resource of this type. Raises Fault if there is not exactly one."""
         found = self.all(kind)
         if len(found) != 1:
-            raise Fault(f"there is one {kind} in a deployment: this one has {len(found)}")
+            raise Fault(f"a deployment has exactly one {kind}; this one has {len(found)}")
         return found[0]
 
     @cached_property
@@ -80,18 +80,18 @@ class Topology:
 
     @cached_property
     def machine(self) -> Resource:
-        """The broker's machine."""
+        """The broker's virtual machine."""
         return self.one("yandex_compute_instance")
 
     def metadata(self, key: str) -> str:
-        """Return what the machine's metadata has there. Raises Fault if there is nothing."""
+        """Return a value of the machine's metadata. Raises Fault if it has none."""
         text = self.machine.values["metadata"].get(key)
         if not text:
-            raise Fault(f"{self.machine.address}: its metadata has no {key!r}")
+            raise Fault(f"{self.machine.address}: the metadata has no {key!r}")
         return str(text)
 
     def may_invoke(self, account: str, function_id: str) -> bool:
-        """Whether a role lets this service account invoke the function."""
+        """Return whether a service account has the role to invoke the function."""
         return any(
             f"serviceAccount:{account}" in one.values["members"]
             for one in self.all("yandex_function_iam_binding")
@@ -99,15 +99,15 @@ class Topology:
         )
 
     def may_read(self, account: str, secret_id: str, role: str = READER) -> bool:
-        """Whether this service account has the role to read the secret's payload, or another."""
-        asked = (f"serviceAccount:{account}", secret_id, role)
+        """Return whether a service account has this role on a secret."""
+        required = (f"serviceAccount:{account}", secret_id, role)
         return any(
-            (one.values["member"], one.values["secret_id"], one.values["role"]) == asked
+            (one.values["member"], one.values["secret_id"], one.values["role"]) == required
             for one in self.all("yandex_lockbox_secret_iam_member")
         )
 
     def name_of(self, account: str) -> str:
-        """The service account's address, for people."""
+        """Return the address of a service account's resource, for messages."""
         accounts = self.all("yandex_iam_service_account")
         return next((one.address for one in accounts if one.values["id"] == account), account)
 
@@ -129,11 +129,11 @@ class Topology:
 
 
 def read(file: Path, packages: Path) -> Topology:
-    """The topology in a file. Raises CannotStart."""
+    """Return the topology in a file. Raises CannotStart."""
     try:
         shown = json.loads(file.read_text())
     except (OSError, ValueError) as error:
-        raise CannotStart(f"no topology can be read from {file} ({error}): {_HOW}") from None
+        raise CannotStart(f"cannot read a topology from {file} ({error}): {_EXPECTED}") from None
     topology = Topology(shown, packages)
     unknown = [
         one.address
@@ -141,7 +141,7 @@ def read(file: Path, packages: Path) -> Topology:
         if one.type in ("yandex_function", "yandex_api_gateway") and not _is_known(one)
     ]
     if unknown:
-        raise CannotStart(f"{file} does not know yet what {unknown[0]} will be: {_HOW}")
+        raise CannotStart(f"the values of {unknown[0]} are not known yet in {file}: {_EXPECTED}")
     return topology
 
 

@@ -1,4 +1,4 @@
-"""What can be told wrong about a topology by reading it: who leads where, and who may."""
+"""Checks a topology: that references exist, and that accounts have the rights to use them."""
 
 import json
 import re
@@ -9,7 +9,7 @@ from typing import Any
 
 from local.rehearsal.topology import Resource, Topology
 
-_METHODS = ("get", "put", "post", "delete", "patch", "options", "head")
+_METHODS = ("get", "put", "post", "delete", "patch", "x-yc-apigateway-any-method")
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 _DAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
 _CRON = (
@@ -24,18 +24,18 @@ _DAY_OF_MONTH, _DAY_OF_WEEK = 2, 4
 
 
 def faults(topology: Topology) -> list[str]:
-    """Everything that leads nowhere or is not allowed, a line each."""
+    """Return all broken references and missing rights, a line each."""
     return [
-        *_of_functions(topology),
-        *_of_routes(topology),
-        *_of_triggers(topology),
-        *_of_machine(topology),
-        *_of_uninvoked(topology),
+        *_function_faults(topology),
+        *_route_faults(topology),
+        *_trigger_faults(topology),
+        *_machine_faults(topology),
+        *_unused_function_faults(topology),
     ]
 
 
 def cron_fault(expression: str) -> str:
-    """What is wrong with a timer's cron expression; empty when nothing is."""
+    """Return what is wrong with a timer's cron expression; empty if it is valid."""
     fields = expression.split()
     if len(fields) != len(_CRON):
         return f"{len(fields)} fields instead of {len(_CRON)}"
@@ -43,12 +43,12 @@ def cron_fault(expression: str) -> str:
         return "exactly one of day of month and day of week must be ?"
     for text, (numbers, names) in zip(fields, _CRON, strict=True):
         if text != "?" and not all(_is_item(item, numbers, names) for item in text.split(",")):
-            return f"{text!r} is no value of its field"
+            return f"{text!r} is not valid in its field"
     return ""
 
 
 def _is_item(item: str, numbers: range, names: Any) -> bool:
-    """A value, a range, or a step of either: 5, 1-4, */2, MON-FRI."""
+    """Return whether this is a value, a range, or a step of either: 5, 1-4, */2, MON-FRI."""
     values, slash, step = item.partition("/")
     if slash and not (step.isdigit() and int(step)):
         return False
@@ -58,66 +58,68 @@ def _is_item(item: str, numbers: range, names: Any) -> bool:
     )
 
 
-def _of_functions(topology: Topology) -> Iterator[str]:
+def _function_faults(topology: Topology) -> Iterator[str]:
     versions = {one.values["id"]: one for one in topology.all("yandex_lockbox_secret_version")}
     secrets = {one.values["id"]: one for one in topology.all("yandex_lockbox_secret")}
     for function in topology.functions.values():
         if not function.package.exists():
-            yield f"{function.address}: there is no package {function.package}: make package"
+            yield f"{function.address}: there is no package {function.package}: run make package"
         elif (
             function.package_hash
             != b64encode(sha256(function.package.read_bytes()).digest()).decode()
         ):
-            yield f"{function.address}: {function.package} is not the package that was applied"
+            yield f"{function.address}: {function.package} is not the applied package"
         for given in function.secrets:
             variable, version = given["environment_variable"], versions.get(given["version_id"])
             if version is None or version.values["secret_id"] != given["id"]:
-                yield f"{function.address}: {variable} is of a secret's version that is not there"
+                yield f"{function.address}: the secret version of {variable} does not exist"
             elif given["key"] not in keys_of(secrets[given["id"]], version):
                 yield f"{function.address}: {variable}: {version.address} has no {given['key']!r}"
             elif not topology.may_read(function.account, given["id"]):
                 who = topology.name_of(function.account)
-                yield f"{function.address}: {who} may not read {variable}'s secret"
+                yield f"{function.address}: {who} may not read the secret of {variable}"
 
 
 def keys_of(secret: Resource, version: Resource) -> list[str]:
-    """The keys that a secret's version has."""
+    """Return the keys of a secret's version."""
     generated = secret.values.get("password_payload_specification") or []
     entries = version.values.get("entries") or []
     return [one["password_key"] for one in generated] + [one["key"] for one in entries]
 
 
-def _of_routes(topology: Topology) -> Iterator[str]:
+def _route_faults(topology: Topology) -> Iterator[str]:
     gateway = topology.one("yandex_api_gateway").address
     for path, item in topology.document["paths"].items():
         for method in _METHODS:
             if method in item:
                 integration = item[method].get("x-yc-apigateway-integration", {})
-                where = f"{gateway}: {method.upper()} {path}"
-                yield from _of_link(topology, where, integration.get("function_id"), integration)
+                caller = f"{gateway}: {method.upper()} {path}"
+                yield from _call_faults(
+                    topology, caller, integration.get("function_id"), integration
+                )
     schemes = topology.document.get("components", {}).get("securitySchemes", {})
     for name, scheme in schemes.items():
         if authorizer := scheme.get("x-yc-apigateway-authorizer"):
-            where = f"{gateway}: the authorizer of {name}"
-            yield from _of_link(topology, where, authorizer.get("function_id"), authorizer)
+            caller = f"{gateway}: the authorizer of {name}"
+            yield from _call_faults(topology, caller, authorizer.get("function_id"), authorizer)
 
 
-def _of_triggers(topology: Topology) -> Iterator[str]:
+def _trigger_faults(topology: Topology) -> Iterator[str]:
     for trigger in topology.all("yandex_function_trigger"):
         target = (trigger.values["function"] or [{}])[0]
-        yield from _of_link(topology, trigger.address, target.get("id"), target)
+        yield from _call_faults(topology, trigger.address, target.get("id"), target)
         for timer in trigger.values["timer"] or []:
             if fault := cron_fault(timer["cron_expression"]):
                 yield f"{trigger.address}: cron {timer['cron_expression']!r}: {fault}"
 
 
-def _of_machine(topology: Topology) -> Iterator[str]:
+def _machine_faults(topology: Topology) -> Iterator[str]:
     if not topology.all("yandex_compute_instance"):
         return
     machine, settings = topology.machine, json.loads(topology.metadata("broker"))
     account = machine.values["service_account_id"]
     function_id = settings["bridge_environment"].get("BRIDGE_FUNCTION_ID")
-    yield from _of_link(
+    yield from _call_faults(
         topology, f"{machine.address}: the bridge", function_id, {"service_account_id": account}
     )
     versions = {one.values["id"] for one in topology.all("yandex_lockbox_secret_version")}
@@ -126,25 +128,25 @@ def _of_machine(topology: Topology) -> Iterator[str]:
             continue
         if not topology.may_read(account, reference["secret_id"]):
             who = topology.name_of(account)
-            yield f"{machine.address}: {who} may not read its secret {name!r}"
+            yield f"{machine.address}: {who} may not read the secret {name!r}"
         if reference.get("version_id", next(iter(versions), "")) not in versions:
-            yield f"{machine.address}: its secret {name!r} has no such version"
+            yield f"{machine.address}: the version of the secret {name!r} does not exist"
 
 
-def _of_link(
-    topology: Topology, where: str, function_id: str | None, link: dict[str, Any]
+def _call_faults(
+    topology: Topology, caller: str, function_id: str | None, settings: dict[str, Any]
 ) -> Iterator[str]:
-    """A link from the gateway, a trigger or the bridge to a function, in an account's name."""
+    """Check that a caller's function exists, and that the account in its settings may invoke it."""
     function = topology.functions.get(function_id or "")
-    account = link.get("service_account_id") or ""
+    account = settings.get("service_account_id") or ""
     if function is None:
-        yield f"{where} leads to function {function_id}, which does not exist"
+        yield f"{caller} invokes function {function_id}, which does not exist"
     elif not topology.may_invoke(account, function.id):
-        yield f"{where}: {topology.name_of(account) or 'nobody'} may not invoke {function.address}"
+        yield f"{caller}: {topology.name_of(account) or 'nobody'} may not invoke {function.address}"
 
 
-def _of_uninvoked(topology: Topology) -> Iterator[str]:
-    """Of functions that nothing leads to. `migrate` is invoked while Terraform applies."""
+def _unused_function_faults(topology: Topology) -> Iterator[str]:
+    """Find functions that nothing invokes. `migrate` is invoked by Terraform's apply."""
     mentions = [topology.one("yandex_api_gateway").values["spec"]]
     mentions += [json.dumps(one.values) for one in topology.all("yandex_function_trigger")]
     mentions += [
@@ -155,4 +157,4 @@ def _of_uninvoked(topology: Topology) -> Iterator[str]:
             re.search(rf"\b{re.escape(function.id)}\b", text) for text in mentions
         )
         if not invoked:
-            yield f"{function.address}: no route, trigger or bridge leads to it"
+            yield f"{function.address}: no route, trigger or bridge invokes it"

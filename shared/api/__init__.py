@@ -1,7 +1,7 @@
-"""The HTTP edge: routes, keys, problems. A function's module declares routes and is done."""
+"""The HTTP edge: a function's module declares routes; this package does the rest."""
 
 from shared.api.handling import handler_of
-from shared.api.routes import Route, route, routes
+from shared.api.routes import Route, by_method, route, routes
 from shared.callers import Caller, Scope
 
-__all__ = ["Caller", "Route", "Scope", "handler_of", "route", "routes"]
+__all__ = ["Caller", "Route", "Scope", "by_method", "handler_of", "route", "routes"]

@@ -1,7 +1,8 @@
-"""From the gateway's event to an endpoint and back: API Gateway's payload format 1.0."""
+"""Handle the gateway's events: request to endpoint to response, in payload format 1.0."""
 
 import base64
 import binascii
+import codecs
 import hashlib
 import json
 import re
@@ -10,15 +11,17 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic_core import from_json, to_json
 
 from shared import config, db, log
 from shared.api.problems import problem, status_of
-from shared.api.routes import Route, routes
+from shared.api.routes import Route, by_method, routes
 from shared.callers import Caller, caller_of
 from shared.errors import (
     CabinetRejected,
     Internal,
     InvalidRequest,
+    MethodNotAllowed,
     QueueUnavailable,
     RequestTooLarge,
     RouteNotFound,
@@ -26,16 +29,17 @@ from shared.errors import (
     Unavailable,
 )
 from shared.services import idempotency
-from shared.services.idempotency import Key, Stored
+from shared.services.idempotency import Key, StoredResponse
 
 Event = dict[str, Any]
 MAX_BODY_BYTES = 2_621_440
+MAX_FIELD_ERRORS = 20
 _KEY = re.compile(r"[!-~]{1,128}")
 
 
 @dataclass(frozen=True)
-class Answer:
-    """An HTTP answer."""
+class Response:
+    """An HTTP response."""
 
     status: int
     body: str
@@ -43,39 +47,44 @@ class Answer:
 
 
 def handler_of(module: str) -> Callable[[Event, Any], Event]:
-    """The cloud function that answers the routes which `module` declares."""
+    """Return the cloud function that serves the routes which `module` declares."""
 
     def handler(event: Event, context: Any) -> Event:
         request_id = (event.get("requestContext") or {}).get("requestId") or context.request_id
-        answer = _answered(module, event, context, request_id)
-        if event.get("httpMethod") != "GET" and answer.status < 400:  # noqa: PLR2004 - no error
-            log.info("done", path=event.get("path"), status=answer.status)  # who: the caller
-        headers = {"X-Request-Id": request_id, **answer.headers}
-        return {"statusCode": answer.status, "headers": headers, "body": answer.body}
+        response = _handle(module, event, context, request_id)
+        method = event.get("httpMethod")
+        if method not in {"GET", "HEAD"} and response.status < 400:  # noqa: PLR2004 - no error
+            log.info("request handled", path=event.get("path"), status=response.status)
+        headers = {"X-Request-Id": request_id, **response.headers}
+        body = "" if method == "HEAD" else response.body
+        return {"statusCode": response.status, "headers": headers, "body": body}
 
     return handler
 
 
-def _answered(module: str, event: Event, context: Any, request_id: str) -> Answer:
+def _handle(module: str, event: Event, context: Any, request_id: str) -> Response:
     try:
         operation = event.get("operationId")
         log.begin(config.settings().log_level, request_id=request_id, operation=operation)
         return _call(_find(module, event), event, context, request_id)
     except ServiceError as error:
         return _problem(error, request_id)
-    except Exception:  # noqa: BLE001 - the platform would show the stack to the caller
+    except Exception:  # noqa: BLE001 - the platform would show the stack trace to the caller
         return _failure(request_id)
 
 
 def _find(module: str, event: Event) -> Route:
-    wanted = (module, event.get("httpMethod"), event.get("resource"))
-    for route in routes():
-        if (route.module, route.method, route.path) == wanted:
-            return route
-    raise RouteNotFound
+    wanted = (module, event.get("resource"))
+    found = by_method(route for route in routes() if (route.module, route.path) == wanted)
+    if not found:
+        raise RouteNotFound
+    method = str(event.get("httpMethod"))
+    if method not in found:
+        raise MethodNotAllowed(allow=sorted(found))
+    return found[method]
 
 
-def _call(route: Route, event: Event, context: Any, request_id: str) -> Answer:
+def _call(route: Route, event: Event, context: Any, request_id: str) -> Response:
     caller = None
     if route.scope is not None:
         caller = caller_of(event)
@@ -86,43 +95,46 @@ def _call(route: Route, event: Event, context: Any, request_id: str) -> Answer:
     if key is None or caller is None:
         return _run(route, arguments, caller)
     with db.transaction() as tx:
-        begun = idempotency.begin(tx, key, seconds=context.get_remaining_time_in_millis() / 1000)
-    if isinstance(begun, Stored):
-        return Answer(begun.status, begun.body, _headers(begun.status, replayed=True))
+        claim = idempotency.begin(tx, key, seconds=context.get_remaining_time_in_millis() / 1000)
+    if isinstance(claim, StoredResponse):
+        return Response(claim.status, claim.body, _headers(claim.status, replayed=True))
     undone = False
     try:
-        answer = _run(route, arguments, replace(caller, new_id=begun))
+        response = _run(route, arguments, replace(caller, new_id=claim))
     except ServiceError as error:
-        answer = _problem(error, request_id)
+        response = _problem(error, request_id)
         undone = isinstance(error, QueueUnavailable | CabinetRejected)
-    except Exception:  # noqa: BLE001 - the key must be given back whatever happened
-        answer = _failure(request_id)
+    except Exception:  # noqa: BLE001 - the key must be released whatever happened
+        response = _failure(request_id)
     with db.transaction() as tx:
-        idempotency.finish(tx, key, Stored(answer.status, answer.body), undone=undone)
-    return answer
+        idempotency.finish(tx, key, StoredResponse(response.status, response.body), undone=undone)
+    return response
 
 
-def _run(route: Route, arguments: dict[str, Any], caller: Caller | None) -> Answer:
+def _run(route: Route, arguments: dict[str, Any], caller: Caller | None) -> Response:
     if route.takes_caller:
         arguments["caller"] = caller
     result = route.endpoint(**arguments)
     if result is None:
-        return Answer(route.status, "", {})
+        return Response(route.status, "", {})
     model, status = result if isinstance(result, tuple) else (result, route.status)
-    # A 503 of the health check is its answer, not a problem.
-    return Answer(status, model.model_dump_json(by_alias=True), _headers(200))
+    # The 503 of the health check is a normal response, not a problem.
+    return Response(status, model.model_dump_json(by_alias=True), _headers(200))
 
 
-def _problem(error: ServiceError, request_id: str) -> Answer:
+def _problem(error: ServiceError, request_id: str) -> Response:
     status = status_of(type(error))
-    log.info("refused", code=error.code(), detail=error.detail, **error.extra())
-    retry = {"Retry-After": "1"} if isinstance(error, Unavailable) else {}
-    body = json.dumps(problem(error, request_id), default=str)
-    return Answer(status, body, {**_headers(status), **retry})
+    log.info("request refused", code=error.code(), detail=error.detail, **error.extra())
+    headers = _headers(status)
+    if isinstance(error, Unavailable):
+        headers["Retry-After"] = "1"
+    if isinstance(error, MethodNotAllowed):
+        headers["Allow"] = ", ".join(error.allow)
+    return Response(status, json.dumps(problem(error, request_id), default=str), headers)
 
 
-def _failure(request_id: str) -> Answer:
-    """The answer to a fault of ours that is being handled: told to the log, not to the caller."""
+def _failure(request_id: str) -> Response:
+    """Log the exception that is being handled; the response does not describe it."""
     log.error("request failed")
     return _problem(Internal(), request_id)
 
@@ -133,9 +145,8 @@ def _headers(status: int, *, replayed: bool = False) -> dict[str, str]:
 
 
 def _arguments(route: Route, event: Event) -> dict[str, Any]:
-    """The endpoint's arguments out of the event. Raises InvalidRequest, naming each field."""
-    given = event.get("pathParameters") or {}
-    path = _validated(route.path_parameters, given)
+    """Return the endpoint's arguments. Raises InvalidRequest, which names each invalid field."""
+    path = _validated(route.path_parameters, event.get("pathParameters") or {})
     arguments = {name: getattr(path, name) for name in route.path_parameters.model_fields}
     query = _validated(route.query, _query(event))
     if "query" in route.hints:
@@ -147,9 +158,9 @@ def _arguments(route: Route, event: Event) -> dict[str, Any]:
 
 def _query(event: Event) -> dict[str, Any]:
     values = dict(event.get("queryStringParameters") or {})
-    for name, many in (event.get("multiValueQueryStringParameters") or {}).items():
-        if len(many) > 1:
-            message = "given more than once"
+    for name, repeated in (event.get("multiValueQueryStringParameters") or {}).items():
+        if len(repeated) > 1:
+            message = "must be given once"
             raise InvalidRequest(errors=[{"field": name, "message": message}])
     return values
 
@@ -158,24 +169,40 @@ def _validated(model: type[BaseModel], values: Mapping[str, Any]) -> BaseModel:
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        raise InvalidRequest(errors=_faults(error)) from None
+        raise InvalidRequest(errors=_field_errors(error)) from None
 
 
 def _body(adapter: TypeAdapter[Any], raw: bytes) -> Any:
     try:
-        return adapter.validate_json(raw, strict=True)
+        parsed = from_json(raw.removeprefix(codecs.BOM_UTF8))
+    except ValueError as error:
+        message = f"Invalid JSON: {error}"
+        raise InvalidRequest(errors=[{"field": "body", "message": message}]) from None
+    try:
+        return adapter.validate_json(to_json(_with_integers(parsed)), strict=True)
     except ValidationError as error:
-        raise InvalidRequest(errors=_faults(error)) from None
+        raise InvalidRequest(errors=_field_errors(error)) from None
 
 
-def _faults(error: ValidationError) -> list[dict[str, str]]:
+def _with_integers(value: Any) -> Any:
+    """Return parsed JSON with 1.0 and 9e1 as integers, which JSON Schema says they are."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, dict):
+        return {name: _with_integers(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_with_integers(inner) for inner in value]
+    return value
+
+
+def _field_errors(error: ValidationError) -> list[dict[str, str]]:
     details = error.errors(include_url=False, include_input=False, include_context=False)
     return [
         {
             "field": ".".join(str(part) for part in fault["loc"]) or "body",
             "message": fault["msg"].removeprefix("Value error, "),
         }
-        for fault in details[:20]
+        for fault in details[:MAX_FIELD_ERRORS]
     ]
 
 
@@ -186,7 +213,9 @@ def _raw_body(event: Event) -> bytes:
             base64.b64decode(body, validate=True) if event.get("isBase64Encoded") else body.encode()
         )
     except (binascii.Error, ValueError):
-        raise InvalidRequest(errors=[{"field": "body", "message": "cannot be decoded"}]) from None
+        raise InvalidRequest(
+            errors=[{"field": "body", "message": "must be valid base64"}]
+        ) from None
     if len(raw) > MAX_BODY_BYTES:
         raise RequestTooLarge
     return raw
@@ -198,12 +227,12 @@ def _idempotency_key(route: Route, event: Event, caller: Caller | None) -> Key |
     if key is None or route.method != "POST" or caller is None:
         return None
     if not _KEY.fullmatch(key):
-        message = "1 to 128 visible ASCII characters"
+        message = "must be 1 to 128 visible ASCII characters"
         raise InvalidRequest(errors=[{"field": "Idempotency-Key", "message": message}])
-    asked = json.dumps([event.get("path"), _raw_body(event).decode(errors="replace")])
+    request = json.dumps([event.get("path"), _raw_body(event).decode(errors="replace")])
     return Key(
         caller=caller.name,
         route=f"{route.method} {route.path}",
         key=key,
-        fingerprint=hashlib.sha256(asked.encode()).hexdigest(),
+        fingerprint=hashlib.sha256(request.encode()).hexdigest(),
     )

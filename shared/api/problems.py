@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 problems: category → status in one table."""
+"""Errors as RFC 9457 problems; one table maps categories to HTTP statuses."""
 
 from typing import Any
 
@@ -10,6 +10,7 @@ STATUS: dict[type[ServiceError], int] = {
     errors.Unauthenticated: 401,
     errors.Refused: 403,
     errors.NotFound: 404,
+    errors.NotAllowed: 405,
     errors.Conflict: 409,
     errors.TooLarge: 413,
     errors.Unprocessable: 422,
@@ -21,12 +22,12 @@ STATUS: dict[type[ServiceError], int] = {
 
 
 def status_of(error: type[ServiceError]) -> int:
-    """The HTTP status of an error's category."""
+    """Return the HTTP status of an error's category."""
     return next(STATUS[cls] for cls in error.__mro__ if cls in STATUS)
 
 
 def problem(error: ServiceError, request_id: str) -> dict[str, Any]:
-    """The body of an error's answer."""
+    """Return the body of an error response."""
     return {
         "type": f"urn:scooter-accumulator:{error.code()}",
         "title": error.title(),

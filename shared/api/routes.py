@@ -1,8 +1,8 @@
-"""The route table: what the decorator says, for dispatch and for the OpenAPI document."""
+"""The route table, filled by the decorator; used for dispatch and for the OpenAPI document."""
 
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar, get_type_hints
@@ -17,10 +17,10 @@ Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 
 @dataclass(frozen=True)
 class Route:
-    """One method and path, and the endpoint that answers it.
+    """A method, a path, and the endpoint that serves them.
 
-    An endpoint's parameters are found by name: `request` is the body, `query` the query string,
-    `caller` who calls; the others are parameters of the path.
+    An endpoint's parameters are recognised by name: `request` is the body, `query` the query
+    string, `caller` the caller; all others are path parameters.
     """
 
     method: str
@@ -32,46 +32,46 @@ class Route:
 
     @property
     def module(self) -> str:
-        """The module that declares it: a function's main module."""
+        """The module that declares the route: a function's main module."""
         return self.endpoint.__module__
 
     @property
     def operation_id(self) -> str:
-        """Its name in the OpenAPI document."""
+        """The route's name in the OpenAPI document."""
         return self.endpoint.__name__
 
     @cached_property
     def hints(self) -> dict[str, Any]:
-        """The endpoint's parameter types, and `return`."""
+        """The types of the endpoint's parameters and of `return`."""
         return get_type_hints(self.endpoint, include_extras=True)
 
     @cached_property
     def body(self) -> TypeAdapter[Any] | None:
-        """What validates the body; None if there is none."""
+        """The validator of the body; None if the route has none."""
         return TypeAdapter(self.hints["request"]) if "request" in self.hints else None
 
     @cached_property
     def query(self) -> type[BaseModel]:
-        """What validates the query string."""
+        """The validator of the query string."""
         empty = create_model("NoQuery", __config__=ConfigDict(extra="forbid"))
         found: type[BaseModel] = self.hints.get("query", empty)
         return found
 
     @cached_property
     def path_parameters(self) -> type[BaseModel]:
-        """What validates the parameters of the path."""
+        """The validator of the path parameters."""
         names = re.findall(r"{(\w+)}", self.path)
         fields: dict[str, Any] = {name: (self.hints[name], ...) for name in names}
         return create_model("PathParameters", **fields)
 
     @cached_property
     def takes_caller(self) -> bool:
-        """Whether the endpoint wants to know who calls."""
+        """Whether the endpoint has a parameter `caller`."""
         return self.hints.get("caller") is Caller
 
     @property
     def summary(self) -> str:
-        """The docstring's first line."""
+        """The first line of the endpoint's docstring."""
         return (inspect.getdoc(self.endpoint) or "").splitlines()[0]
 
 
@@ -86,7 +86,7 @@ def route(
     status: int = 200,
     raises: tuple[type[ServiceError], ...] = (),
 ) -> Callable[[Endpoint], Endpoint]:
-    """Declare an endpoint; `raises`: its own errors, besides those that every route can have."""
+    """Declare an endpoint; `raises`: its errors, besides those that every route can have."""
 
     def declare(endpoint: Endpoint) -> Endpoint:
         _routes.append(Route(method, path, endpoint, scope, status, raises))
@@ -95,6 +95,12 @@ def route(
     return declare
 
 
+def by_method(path_routes: Iterable[Route]) -> dict[str, Route]:
+    """Return the routes of one path by method; the route of GET also serves HEAD."""
+    found = {route.method: route for route in path_routes}
+    return {**found, "HEAD": found["GET"]} if "GET" in found else found
+
+
 def routes() -> tuple[Route, ...]:
-    """Every route that was declared by the modules imported so far."""
+    """Return the routes that the imported modules declare."""
     return tuple(_routes)

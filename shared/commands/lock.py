@@ -1,4 +1,4 @@
-"""Lock: close cells that can be locked from afar."""
+"""Lock: lock cells remotely, where the hardware can."""
 
 from typing import ClassVar, Literal
 

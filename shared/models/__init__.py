@@ -1,1 +1,1 @@
-"""The nouns of the HTTP API, as docs/api.md shows them: a module a noun."""
+"""The resources of the HTTP API (docs/api.md), one module each."""

@@ -1,13 +1,14 @@
 """Accumulators and their chain of custody."""
 
-from typing import Literal, Self
+from collections.abc import Mapping
+from typing import Any, Literal, Self
 from uuid import UUID
 
 from pydantic import ConfigDict, Field, model_validator
 
-from shared.models.base import Model, Page, Reason, Request, Time
-from shared.models.places import InCell, InScooter, Nowhere, Place, WithContractor
-from shared.values import Charge, Id
+from shared.models.base import GIVEN, Model, Page, Reason, Request, Time, refused
+from shared.models.places import InCell, InScooter, Nowhere, Place, WithContractor, place_of
+from shared.values import AccumulatorId, Charge, Id
 
 AccumulatorStatus = Literal["in_service", "quarantined", "missing", "retired"]
 
@@ -18,34 +19,38 @@ Cause = Literal[
 
 
 class AccumulatorRequest(Request):
-    """An accumulator to be registered."""
+    """An accumulator to register."""
 
-    accumulator_id: Id
+    model_config = ConfigDict(json_schema_extra=refused(contractor_id=GIVEN, scooter_id=GIVEN))
+
+    accumulator_id: AccumulatorId
     battery_charge: Charge | None = None
     contractor_id: Id | None = None
     scooter_id: Id | None = None
 
     @model_validator(mode="after")
-    def _is_in_one_place(self) -> Self:
+    def _check_one_place(self) -> Self:
         if self.contractor_id and self.scooter_id:
             raise ValueError("name contractor_id or scooter_id, not both")
         return self
 
 
 class AccumulatorChange(Request):
-    """A person's correction; a field that is absent stays."""
+    """An operator's correction; absent fields stay as they are."""
 
-    status: AccumulatorStatus | None = None
+    model_config = ConfigDict(json_schema_extra={"minProperties": 2})
+
+    status: Literal["in_service", "quarantined", "missing"] | None = Field(
+        None, description="DELETE retires an accumulator"
+    )
     place: InCell | WithContractor | InScooter | Nowhere | None = None
     battery_charge: Charge | None = None
     reason: Reason
 
     @model_validator(mode="after")
-    def _says_something(self) -> Self:
+    def _check_not_empty(self) -> Self:
         if self.model_fields_set <= {"reason"}:
             raise ValueError("name at least one of status, place, battery_charge")
-        if self.status == "retired":
-            raise ValueError("retire an accumulator with DELETE")
         return self
 
 
@@ -59,20 +64,25 @@ class Accumulator(Model):
     contractor_id: str | None
     scooter_id: str | None
     battery_charge: int | None
-    charge_at: Time | None = Field(description="Since when this charge is known")
+    charge_at: Time | None = Field(description="When the charge last changed")
     state_of_health: int | None
     status: AccumulatorStatus
 
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> Self:
+        """Build it from a row of `accumulators`."""
+        return cls.model_validate({**row, "place": place_of(row)})
+
 
 class AccumulatorPage(Model):
-    """Accumulators by id."""
+    """A page of accumulators, by id."""
 
     accumulators: list[Accumulator]
     next_cursor: str | None
 
 
 class Movement(Model):
-    """One link of an accumulator's chain of custody."""
+    """An entry of an accumulator's chain of custody."""
 
     model_config = ConfigDict(frozen=True, populate_by_name=True)
 
@@ -89,16 +99,22 @@ class Movement(Model):
     discrepancy: bool
     reason: str | None
 
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> Self:
+        """Build it from a row of `movements`."""
+        places = {"from": place_of(row, "from_"), "to": place_of(row, "to_")}
+        return cls.model_validate({**row, **places})
+
 
 class MovementPage(Model):
-    """The chain of custody, newest first."""
+    """A page of the chain of custody, newest first."""
 
     movements: list[Movement]
     next_cursor: str | None
 
 
 class AccumulatorQuery(Page):
-    """Which accumulators."""
+    """Filters of the list of accumulators."""
 
     contractor_id: Id | None = None
     cabinet_id: Id | None = None

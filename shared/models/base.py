@@ -1,38 +1,53 @@
-"""What all requests, answers and queries of the HTTP API share.
+"""Base classes of the HTTP API's requests, responses and queries.
 
-Models are built when they are first used: a cold start pays for those of its request alone.
+Models are built when they are first used, so that a cold start builds only those of its request.
 """
 
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 Reason = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^\x00]+$")]
-"""Why a person did it; kept with what was done."""
+"""Why a person did it; stored with the change."""
 
 
 Text = Annotated[str, Field(max_length=500, pattern=r"^[^\x00]*$")]
 
 
 Time = Annotated[datetime, AfterValidator(lambda time: time.astimezone(UTC))]
-"""A moment, shown in UTC."""
+"""A time, shown in UTC."""
 
 
 class Model(BaseModel):
-    """An answer, or a part of one."""
+    """A response, or a part of one."""
 
     model_config = ConfigDict(frozen=True, defer_build=True)
 
 
 class Request(BaseModel):
-    """A request's body: a field that we do not know is an error, not a surprise."""
+    """A request's body. Unknown fields are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
+ABSENT = {"enum": [None]}
+"""Schema of a field that is absent or null."""
+
+GIVEN = {"not": ABSENT}
+"""Schema of a field that is neither."""
+
+
+def refused(**fields: Any) -> dict[str, Any]:
+    """Return the schema that refuses a body whose fields all match, for `json_schema_extra`."""
+    present = [name for name, schema in fields.items() if schema != ABSENT]
+    return {"not": {"required": present, "properties": fields}}
+
+
 class Page(Request):
-    """Which part of a list."""
+    """The part of a list to return."""
 
     limit: int = Field(50, ge=1, le=200)
-    cursor: str | None = Field(None, max_length=500, description="next_cursor of the page before")
+    cursor: str | None = Field(
+        None, max_length=500, description="`next_cursor` of the previous page"
+    )

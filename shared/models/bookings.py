@@ -1,11 +1,11 @@
-"""Bookings: what is held for whom."""
+"""Bookings."""
 
 from typing import Literal, Self
 from uuid import UUID
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
-from shared.models.base import Model, Page, Request, Time
+from shared.models.base import GIVEN, Model, Page, Request, Time, refused
 from shared.values import Charge, Id
 
 BookingKind = Literal["issue", "return"]
@@ -24,19 +24,27 @@ BookingStatus = Literal[
 
 
 class BookingRequest(Request):
-    """What a contractor will come for."""
+    """What to hold for a contractor."""
+
+    model_config = ConfigDict(
+        json_schema_extra=refused(kind={"enum": ["return"]}, min_charge=GIVEN)
+    )
 
     cabinet_id: Id
     contractor_id: Id
     kind: BookingKind
     count: int = Field(ge=1, le=50, strict=True)
-    min_charge: Charge | None = Field(None, description="Percent; the setting unless given")
-    allow_partial: bool = Field(default=False, description="As many as there are, at least one")
+    min_charge: Charge | None = Field(
+        None, description="Percent; default: the setting MIN_ISSUE_CHARGE"
+    )
+    allow_partial: bool = Field(
+        default=False, description="Hold fewer than `count`, at least one, if there are fewer"
+    )
 
     @model_validator(mode="after")
-    def _charge_is_for_issue(self) -> Self:
+    def _check_min_charge(self) -> Self:
         if self.kind == "return" and self.min_charge is not None:
-            raise ValueError("min_charge is for kind issue")
+            raise ValueError("min_charge is only for kind issue")
         return self
 
 
@@ -51,7 +59,7 @@ class BookingCell(Model):
 
 
 class Booking(Model):
-    """Accumulators or empty cells that are held for a contractor."""
+    """Accumulators or empty cells held for a contractor."""
 
     booking_id: UUID
     cabinet_id: str
@@ -67,14 +75,14 @@ class Booking(Model):
 
 
 class BookingPage(Model):
-    """Bookings, newest first."""
+    """A page of bookings, newest first."""
 
     bookings: list[Booking]
     next_cursor: str | None
 
 
 class BookingQuery(Page):
-    """Which bookings."""
+    """Filters of the list of bookings."""
 
     cabinet_id: Id | None = None
     contractor_id: Id | None = None

@@ -1,55 +1,74 @@
 """Cabinets and their cells."""
 
+import re
 from typing import Annotated, Literal, Self
 from uuid import UUID
 
-from pydantic import BeforeValidator, Field, TypeAdapter, WithJsonSchema, model_validator
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    WithJsonSchema,
+    model_validator,
+)
 
-from shared.models.base import Model, Page, Reason, Request, Text, Time
-from shared.values import DeviceId, Id
+from shared.models.base import ABSENT, Model, Page, Reason, Request, Text, Time, refused
+from shared.values import DEVICE_ID_SCHEMA, DeviceId, Id
 
 CabinetStatus = Literal["active", "inactive"]
 
 
 class Coords(Request):
-    """WGS 84, degrees."""
+    """WGS 84 coordinates in degrees."""
 
     lat: float = Field(ge=-90, le=90, allow_inf_nan=False)
     lon: float = Field(ge=-180, le=180, allow_inf_nan=False)
 
 
 class CabinetRequest(Request):
-    """A cabinet to be registered."""
+    """A cabinet to register."""
+
+    model_config = ConfigDict(
+        json_schema_extra=refused(device_id=ABSENT, cabinet_id={"not": DEVICE_ID_SCHEMA})
+    )
 
     cabinet_id: Id
-    device_id: DeviceId | None = Field(None, description="The MQTT device; cabinet_id unless given")
+    device_id: DeviceId | None = Field(None, description="The MQTT device; default: cabinet_id")
     coords: Coords
     address: Text | None = None
     cells_total: int = Field(ge=1, le=1000, strict=True)
-    protocol: str = Field("native.v1", description="What the cabinet speaks")
+    protocol: str = Field("native.v1", description="Protocol of the cabinet's messages")
 
     @model_validator(mode="after")
-    def _has_a_device(self) -> Self:
+    def _check_device_id(self) -> Self:
         if self.device_id is None:
             try:
                 TypeAdapter(DeviceId).validate_python(self.cabinet_id)
             except ValueError:
-                raise ValueError("name a device_id: this cabinet_id cannot be one") from None
+                raise ValueError("device_id is needed: this cabinet_id cannot be one") from None
         return self
 
 
 class CabinetChange(Request):
-    """What to change; a field that is absent stays."""
+    """Changes of a cabinet; absent fields stay as they are."""
+
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
 
     coords: Coords | None = None
     address: Text | None = None
     status: CabinetStatus | None = None
     status_reason: Reason | None = None
+    cells_total: int | None = Field(None, ge=1, le=1000, strict=True)
+    device_id: DeviceId | None = Field(
+        None, description="The MQTT device of a replaced board; the cabinet keeps everything"
+    )
+    protocol: str | None = Field(None, description="Protocol of the cabinet's messages")
 
     @model_validator(mode="after")
-    def _says_something(self) -> Self:
+    def _check_not_empty(self) -> Self:
         if not self.model_fields_set:
-            raise ValueError("name at least one of coords, address, status, status_reason")
+            raise ValueError(f"name at least one of {', '.join(type(self).model_fields)}")
         return self
 
 
@@ -57,13 +76,13 @@ class Stock(Model):
     """The accumulators in one cabinet."""
 
     total: int
-    available: int = Field(description="Can be issued now, charged enough")
+    available: int = Field(description="Can be issued now and are charged enough")
     held: int = Field(description="Held by unfinished bookings")
     charges: list[int] = Field(description="Known charges, highest first, percent")
 
 
 class Cabinet(Model):
-    """A cabinet and what it has."""
+    """A cabinet and its stock."""
 
     cabinet_id: str
     device_id: str
@@ -72,18 +91,18 @@ class Cabinet(Model):
     protocol: str
     status: CabinetStatus
     status_reason: str | None
-    alarms: list[str] = Field(description="What the cabinet warns of, as it names it")
+    alarms: list[str] = Field(description="Alarms, as the cabinet names them")
     online: bool
     last_seen_at: Time | None
     cells_total: int
     accumulators: Stock
     free_cells: int
     faulty_cells: int
-    distance_m: int | None = Field(description="From the query's `near`, metres")
+    distance_m: int | None = Field(description="Distance from the query's `near`, metres")
 
 
 class Cell(Model):
-    """A cell: what the hardware said last, who holds it, and whether it may be used."""
+    """A cell: its last report, its booking, and whether it may be used."""
 
     cell_number: int
     door: Literal["open", "closed", "unknown"]
@@ -103,45 +122,62 @@ class CabinetDetails(Cabinet):
 
 
 class CellChange(Request):
-    """Take a cell out of use, or put it back."""
+    """Take a cell out of use, or put it back in use."""
 
     health: Literal["ok", "disabled"]
     reason: Reason
 
 
 class CabinetPage(Model):
-    """Cabinets, nearest first if the query says `near`, else by id."""
+    """A page of cabinets: nearest first if the query has `near`, else by id."""
 
     cabinets: list[Cabinet]
     next_cursor: str | None
 
 
+_NEAR = (
+    r"^-?(90(\.0+)?|[1-8]?[0-9](\.[0-9]+)?)"
+    r", ?-?(180(\.0+)?|(1[0-7][0-9]|[1-9]?[0-9])(\.[0-9]+)?)$"
+)
+
+
 def _coords(value: object) -> object:
-    """Make "lat,lon" what Coords takes."""
+    """Turn "lat,lon" into the input of Coords."""
     if not isinstance(value, str):
         return value
     lat, comma, lon = value.partition(",")
     if not comma:
         raise ValueError("must be lat,lon in degrees, as 55.7558,37.6173")
-    return {"lat": lat, "lon": lon}
+    return {"lat": _degrees(lat), "lon": _degrees(lon.removeprefix(" "))}
+
+
+def _degrees(text: str) -> str | None:
+    """Return a number as _NEAR has it; None, which is no number, for any other text."""
+    return text if re.fullmatch(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?", text) else None
 
 
 class CabinetQuery(Page):
-    """Which cabinets."""
+    """Filters of the list of cabinets."""
 
-    near: Annotated[Coords, BeforeValidator(_coords), WithJsonSchema({"type": "string"})] | None = (
-        Field(None, description="lat,lon: nearest first", examples=["55.7558,37.6173"])
-    )
+    near: (
+        Annotated[
+            Coords, BeforeValidator(_coords), WithJsonSchema({"type": "string", "pattern": _NEAR})
+        ]
+        | None
+    ) = Field(None, description="lat,lon; sorts by distance", examples=["55.7558,37.6173"])
     radius_m: int | None = Field(None, ge=0, le=21_000_000, description="Needs `near`")
     min_charge: int | None = Field(
-        None, ge=0, le=100, description="What counts as available; the setting unless given"
+        None,
+        ge=0,
+        le=100,
+        description="Lowest charge that counts as available; default: MIN_ISSUE_CHARGE",
     )
     min_available: int = Field(0, ge=0, le=1000)
     min_free_cells: int = Field(0, ge=0, le=1000)
     online: bool | None = None
 
     @model_validator(mode="after")
-    def _radius_needs_near(self) -> Self:
+    def _check_radius(self) -> Self:
         if self.radius_m is not None and self.near is None:
             raise ValueError("radius_m needs near")
         return self

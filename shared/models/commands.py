@@ -1,4 +1,4 @@
-"""Commands to cabinets, and what became of them."""
+"""Commands to cabinets, and their outcomes."""
 
 from typing import Any, Literal
 from uuid import UUID
@@ -21,7 +21,7 @@ CommandStatus = Literal[
 
 
 class CellResult(Model):
-    """What became of one cell of a command."""
+    """The outcome of a command for one cell."""
 
     cell_number: int
     accumulator_id: str | None = None
@@ -30,7 +30,7 @@ class CellResult(Model):
 
 
 class Command(Model):
-    """A command and what became of it."""
+    """A command and its outcome."""
 
     command_id: UUID
     cabinet_id: str | None
@@ -48,7 +48,7 @@ class Command(Model):
 
 
 class Unlock(Model):
-    """What the cabinet did for a booking."""
+    """The outcome of an unlock."""
 
     booking_id: UUID
     command_id: UUID

@@ -1,11 +1,12 @@
-"""Where an accumulator is."""
+"""Places of accumulators."""
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 from pydantic import ConfigDict
 
 from shared.models.base import Model, Request
-from shared.values import CellNumber, Id
+from shared.values import NOWHERE, CellNumber, Id, Location
 
 
 class InCell(Model):
@@ -34,10 +35,28 @@ class InScooter(Model):
 
 
 class Nowhere(Request):
-    """Nowhere known, as a correction says it."""
+    """Nowhere known, in a correction."""
 
     nowhere: Literal[True]
 
 
 Place = InCell | WithContractor | InScooter
-"""Where an accumulator is; None is nowhere known."""
+"""Where an accumulator is; None: nowhere known."""
+
+
+def place_of(row: Mapping[str, Any], prefix: str = "") -> Place | None:
+    """Return the place that the columns of a row name; their names begin with `prefix`."""
+    if row[f"{prefix}cabinet_id"] is not None:
+        return InCell(
+            cabinet_id=row[f"{prefix}cabinet_id"], cell_number=row[f"{prefix}cell_number"]
+        )
+    if row[f"{prefix}contractor_id"] is not None:
+        return WithContractor(contractor_id=row[f"{prefix}contractor_id"])
+    if row[f"{prefix}scooter_id"] is not None:
+        return InScooter(scooter_id=row[f"{prefix}scooter_id"])
+    return None
+
+
+def location_of(place: Place | Nowhere) -> Location:
+    """Return a place as database columns."""
+    return NOWHERE if isinstance(place, Nowhere) else Location(**place.model_dump())

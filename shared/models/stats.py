@@ -1,14 +1,15 @@
-"""The service's health and numbers."""
+"""Health and statistics of the service."""
 
 from typing import Literal, Self
 
 from pydantic import Field
 
+from shared.callers import Scope
 from shared.models.base import Model
 
 
 class Health(Model):
-    """Whether the service can do its work."""
+    """Whether the service can work."""
 
     status: Literal["ok", "unavailable"]
     database: Literal["ok", "unavailable"]
@@ -16,7 +17,7 @@ class Health(Model):
 
     @classmethod
     def of(cls, *, database: bool, queue: bool) -> Self:
-        """Health by what answers."""
+        """Build it from what can be reached."""
         return cls(
             status="ok" if database and queue else "unavailable",
             database="ok" if database else "unavailable",
@@ -24,8 +25,15 @@ class Health(Model):
         )
 
 
+class ApiKey(Model):
+    """The API key of a request."""
+
+    caller: str = Field(description="The key's name")
+    scope: Scope
+
+
 class CabinetStock(Model):
-    """One cabinet's line of the statistics."""
+    """Stock of one cabinet."""
 
     cabinet_id: str
     accumulators: int
@@ -35,7 +43,7 @@ class CabinetStock(Model):
 
 
 class AnswerTimes(Model):
-    """How long cabinets took to answer commands in the last 24 hours, milliseconds."""
+    """Response times of cabinets to commands in the last 24 hours, milliseconds."""
 
     count: int
     median_ms: float | None
@@ -44,7 +52,7 @@ class AnswerTimes(Model):
 
 
 class Violation(Model):
-    """An invariant that does not hold: a fault of the service that a person must look at."""
+    """A violated invariant: a fault of the service that needs attention."""
 
     invariant: str
     subject: str
@@ -59,7 +67,7 @@ class Audit(Model):
 
 
 class Stats(Model):
-    """The service in numbers."""
+    """Statistics of the service."""
 
     cabinets: list[CabinetStock]
     contractors: dict[str, int] = Field(description="Accumulators with each contractor")

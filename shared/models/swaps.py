@@ -3,27 +3,31 @@
 from typing import Self
 from uuid import UUID
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from shared.models.accumulators import Accumulator
-from shared.models.base import Model, Request, Time
-from shared.values import Charge, Id
+from shared.models.base import ABSENT, GIVEN, Model, Request, Time, refused
+from shared.values import AccumulatorId, Charge, Id
 
 
 class SwapRequest(Request):
-    """What a contractor did at a scooter."""
+    """A swap that a contractor made at a scooter."""
+
+    model_config = ConfigDict(
+        json_schema_extra=refused(removed_battery_charge=GIVEN, removed_accumulator_id=ABSENT)
+    )
 
     scooter_id: Id
     contractor_id: Id
-    installed_accumulator_id: Id
-    removed_accumulator_id: Id | None = None
+    installed_accumulator_id: AccumulatorId
+    removed_accumulator_id: AccumulatorId | None = None
     removed_battery_charge: Charge | None = None
     reconcile: bool = Field(
-        default=False, description="Record it as the fact it is, whatever was thought before"
+        default=False, description="Record the swap even if it contradicts the records"
     )
 
     @model_validator(mode="after")
-    def _names_two(self) -> Self:
+    def _check_accumulators(self) -> Self:
         if self.installed_accumulator_id == self.removed_accumulator_id:
             raise ValueError("the installed and the removed accumulator are the same")
         if self.removed_battery_charge is not None and self.removed_accumulator_id is None:
@@ -32,7 +36,7 @@ class SwapRequest(Request):
 
 
 class Swap(Model):
-    """A swap that was recorded."""
+    """A recorded swap."""
 
     swap_id: UUID
     scooter_id: str

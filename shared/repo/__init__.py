@@ -1,1 +1,1 @@
-"""All SQL. One function is one statement; it takes a transaction and never commits."""
+"""All SQL. Each function is one statement; it takes a transaction and never commits."""

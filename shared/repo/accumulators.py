@@ -5,28 +5,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
 from shared.db import Row, Tx
+from shared.values import Location
 
-if TYPE_CHECKING:  # mqtt_trigger needs no models of the API: its cold start would pay for them
+if TYPE_CHECKING:  # mqtt_trigger starts faster without the API's models
     from shared.models.accumulators import Cause
 
 _COLUMNS = """accumulator_id, cabinet_id, cell_number, contractor_id, scooter_id, battery_charge,
        charge_at, state_of_health, status"""
 
 
-class Location(NamedTuple):
-    """A place as columns; all None is nowhere known."""
-
-    cabinet_id: str | None = None
-    cell_number: int | None = None
-    contractor_id: str | None = None
-    scooter_id: str | None = None
-
-
-NOWHERE = Location()
-
-
 class Move(NamedTuple):
-    """An accumulator's change of place, and why."""
+    """A change of an accumulator's place, and its cause."""
 
     accumulator_id: str
     to: Location
@@ -38,8 +27,13 @@ class Move(NamedTuple):
     reason: str | None = None
 
 
+def location_in(row: Mapping[str, Any]) -> Location:
+    """Return the place that an accumulator's row names."""
+    return Location(**{name: row[name] for name in Location._fields})
+
+
 def get(tx: Tx, accumulator_id: str) -> Row | None:
-    """One accumulator."""
+    """Return one accumulator."""
     return tx.first(
         f"SELECT {_COLUMNS} FROM accumulators WHERE accumulator_id = %(id)s",  # noqa: S608 - constant
         {"id": accumulator_id},
@@ -47,7 +41,7 @@ def get(tx: Tx, accumulator_id: str) -> Row | None:
 
 
 def lock(tx: Tx, accumulator_ids: Collection[str]) -> dict[str, Row]:
-    """Lock accumulators in id order; those that exist, by id."""
+    """Lock accumulators in id order; return those that exist, by id."""
     sql = f"""
         SELECT {_COLUMNS} FROM accumulators
          WHERE accumulator_id = ANY (%(ids)s)
@@ -57,9 +51,9 @@ def lock(tx: Tx, accumulator_ids: Collection[str]) -> dict[str, Row]:
 
 
 def in_cells(tx: Tx, cabinet_ids: Collection[str], accumulator_ids: Collection[str]) -> list[Row]:
-    """Accumulators in these cabinets, and those named that are in any cell.
+    """Return the accumulators in these cabinets, and those of the ids that are in any cell.
 
-    Their cabinets' locks protect them: they are not locked one by one.
+    They are not locked one by one: their cabinets' locks protect them.
     """
     sql = """
         SELECT accumulator_id, cabinet_id, cell_number, battery_charge, state_of_health, status
@@ -70,7 +64,7 @@ def in_cells(tx: Tx, cabinet_ids: Collection[str], accumulator_ids: Collection[s
 
 
 def lock_outside(tx: Tx, accumulator_ids: Collection[str]) -> list[str]:
-    """Lock those of the named that are in no cell, in id order; these."""
+    """Lock those that are in no cell, in id order; return their ids."""
     sql = """
         SELECT accumulator_id FROM accumulators
          WHERE accumulator_id = ANY (%(ids)s) AND cabinet_id IS NULL
@@ -80,14 +74,16 @@ def lock_outside(tx: Tx, accumulator_ids: Collection[str]) -> list[str]:
 
 
 def outside(tx: Tx, accumulator_ids: Collection[str]) -> list[Row]:
-    """Locked accumulators that are in no cell, with how they left the last one.
+    """Return locked accumulators that are in no cell, and how they left the last one.
 
-    `cause`, `command_id`: of the last movement that was no swap; `swapped`: there was one since.
-    Not with the lock: that statement does not see what was written while it waited.
+    `cause`, `command_id`: of the last movement that was not a swap; `swapped_since`: a swap
+    followed. A statement of its own: the one that locks does not see what was written while it
+    waited for the lock.
     """
     sql = """
         SELECT a.accumulator_id, a.contractor_id, a.scooter_id, a.battery_charge,
-               a.state_of_health, a.status, m.cause, m.command_id, last.cause = 'swapped' AS swapped
+               a.state_of_health, a.status, m.cause, m.command_id, last.cause = 'swapped'
+               AS swapped_since
           FROM accumulators a
           LEFT JOIN LATERAL (
                SELECT cause, command_id
@@ -106,12 +102,12 @@ def outside(tx: Tx, accumulator_ids: Collection[str]) -> list[Row]:
 
 
 def register(tx: Tx, rows: Sequence[Mapping[str, Any]]) -> set[str]:
-    """Register accumulators with their first movement; the ids that were new.
+    """Register accumulators with their first movement; return the ids that were new.
 
-    `rows`: accumulator_id; battery_charge, state_of_health, status and a place where known.
+    `rows`: accumulator_id; battery_charge, state_of_health, status and place if known.
     """
     sql = """
-        WITH fresh AS (
+        WITH registered AS (
             INSERT INTO accumulators
                    (accumulator_id, cabinet_id, cell_number, contractor_id, scooter_id,
                     battery_charge, charge_at, state_of_health, status)
@@ -129,16 +125,16 @@ def register(tx: Tx, rows: Sequence[Mapping[str, Any]]) -> set[str]:
                                to_contractor_id, to_scooter_id, battery_charge)
         SELECT accumulator_id, 'registered', cabinet_id, cell_number, contractor_id, scooter_id,
                battery_charge
-          FROM fresh
+          FROM registered
         RETURNING accumulator_id"""
     return {row["accumulator_id"] for row in tx.batch(sql, rows)}
 
 
 def move(tx: Tx, moves: Sequence[Move]) -> None:
-    """Change places and write the ledger, in one statement a round.
+    """Change places and write the ledger, in one statement for each round.
 
-    The accumulators are locked: by their cabinet's row, or themselves. One that moves twice moves
-    in two rounds, in the order given.
+    The caller has locked the accumulators, or the cabinets that they are in. An accumulator that
+    moves twice moves in two rounds, in the given order.
     """
     sql = """
         WITH target AS (
@@ -172,11 +168,11 @@ def move(tx: Tx, moves: Sequence[Move]) -> None:
             {**m._asdict(), **m.to._asdict(), "n": n} for n, m in enumerate(moves_of_round.values())
         ]
         if len(tx.batch(sql, rows)) != len(rows):
-            raise LookupError("an accumulator that was to be moved does not exist")
+            raise LookupError("an accumulator to be moved does not exist")
 
 
 def _rounds(moves: Sequence[Move]) -> list[dict[str, Move]]:
-    """Split so that no accumulator is twice in a round, in order."""
+    """Split moves, in order, so that each round has an accumulator at most once."""
     rounds: list[dict[str, Move]] = [{}]
     for change in moves:
         if change.accumulator_id in rounds[-1]:
@@ -186,7 +182,10 @@ def _rounds(moves: Sequence[Move]) -> list[dict[str, Move]]:
 
 
 def save_readings(tx: Tx, rows: list[Row]) -> None:
-    """Charge, state of health and status of many accumulators."""
+    """Save charge, state of health and status of many accumulators.
+
+    The statuses have moved through `states.ACCUMULATOR`.
+    """
     sql = """
         UPDATE accumulators a
            SET battery_charge = t.battery_charge, state_of_health = t.state_of_health,
@@ -197,11 +196,11 @@ def save_readings(tx: Tx, rows: list[Row]) -> None:
                AS t (accumulator_id text, battery_charge smallint, state_of_health smallint,
                      status text)
          WHERE a.accumulator_id = t.accumulator_id"""
-    tx.write_batch(sql, rows)
+    tx.queue_batch(sql, rows)
 
 
 def listing(tx: Tx, query: Mapping[str, Any]) -> list[Row]:
-    """Accumulators by id that match; one row more than `limit`."""
+    """Return the accumulators that match, by id; one row more than `limit`."""
     sql = f"""
         SELECT {_COLUMNS} FROM accumulators
          WHERE (%(contractor_id)s::text IS NULL OR contractor_id = %(contractor_id)s)
@@ -216,7 +215,7 @@ def listing(tx: Tx, query: Mapping[str, Any]) -> list[Row]:
 
 
 def movements(tx: Tx, accumulator_id: str, *, before: int | None, limit: int) -> list[Row]:
-    """The chain of custody, newest first; one row more than `limit`."""
+    """Return the chain of custody, newest first; one row more than `limit`."""
     sql = """
         SELECT * FROM movements
          WHERE accumulator_id = %(accumulator_id)s
@@ -227,7 +226,7 @@ def movements(tx: Tx, accumulator_id: str, *, before: int | None, limit: int) ->
 
 
 def last_movement(tx: Tx, accumulator_id: str) -> Row | None:
-    """How it came where it is."""
+    """Return an accumulator's last movement."""
     sql = """
         SELECT * FROM movements
          WHERE accumulator_id = %(accumulator_id)s
@@ -237,7 +236,7 @@ def last_movement(tx: Tx, accumulator_id: str) -> Row | None:
 
 
 def moved_by_swap(tx: Tx, swap_id: UUID, accumulator_id: str) -> Row | None:
-    """How a swap moved an accumulator, if it did."""
+    """Return the movement of an accumulator by a swap."""
     sql = """
         SELECT * FROM movements
          WHERE swap_id = %(swap_id)s AND accumulator_id = %(accumulator_id)s"""
@@ -245,7 +244,7 @@ def moved_by_swap(tx: Tx, swap_id: UUID, accumulator_id: str) -> Row | None:
 
 
 def taken_by_swap(tx: Tx, swap_id: UUID, contractor_id: str) -> list[str]:
-    """What a swap gave to its contractor."""
+    """Return the accumulators that a swap moved to its contractor."""
     sql = """
         SELECT accumulator_id FROM movements
          WHERE swap_id = %(swap_id)s AND to_contractor_id = %(contractor_id)s"""
@@ -254,13 +253,13 @@ def taken_by_swap(tx: Tx, swap_id: UUID, contractor_id: str) -> list[str]:
 
 
 def lock_scooter(tx: Tx, scooter_id: str) -> None:
-    """Let no other swap change what is in this scooter until the transaction ends."""
+    """Keep other swaps away from this scooter until the transaction ends."""
     sql = "SELECT pg_advisory_xact_lock(hashtextextended(%(scooter_id)s, 0))"
     tx.execute(sql, {"scooter_id": scooter_id})
 
 
 def in_scooter(tx: Tx, scooter_id: str) -> list[str]:
-    """The accumulators recorded in a scooter."""
+    """Return the accumulators that are recorded in a scooter."""
     sql = "SELECT accumulator_id FROM accumulators WHERE scooter_id = %(scooter_id)s"
     return [row["accumulator_id"] for row in tx.all(sql, {"scooter_id": scooter_id})]
 

@@ -1,14 +1,15 @@
-"""Bookings and the cells they hold. The caller has locked the cabinet's row."""
+"""Bookings and their cells. The caller has locked the cabinet's row."""
 
 from collections.abc import Collection, Mapping
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from shared import states
 from shared.db import Row, Tx
 
-if TYPE_CHECKING:  # mqtt_trigger needs no models of the API: its cold start would pay for them
-    from shared.models.bookings import BookingRequest, BookingStatus
+if TYPE_CHECKING:  # mqtt_trigger starts faster without the API's models
+    from shared.models.bookings import BookingRequest
 
 _BOOKING = """
     SELECT b.booking_id, b.cabinet_id, b.contractor_id, b.kind, b.requested, b.min_charge,
@@ -26,23 +27,33 @@ _EXPIRE = """
             UPDATE bookings b
                SET status = c.status, finished_at = b.expires_at
               FROM current_bookings c
-             WHERE b.cabinet_id = ANY (%(cabinet_ids)s) AND b.finished_at IS NULL
-               AND b.status <> 'unlocking' AND b.expires_at <= now()
-               AND c.booking_id = b.booking_id
+             WHERE b.cabinet_id = ANY (%(cabinet_ids)s)
+               AND b.status = ANY (%(expirable)s) AND b.expires_at <= now()
+               AND c.booking_id = b.booking_id AND c.status = ANY (%(expired)s)
             RETURNING b.booking_id),
         released AS (
             UPDATE booking_cells h
-               SET state = 'released', reason = 'expired', finished = true
+               SET state = %(released)s, reason = 'expired', finished = true
               FROM due
-             WHERE h.booking_id = due.booking_id AND NOT h.finished)"""
+             WHERE h.booking_id = due.booking_id AND h.state = ANY (%(releasable)s)
+               AND NOT h.finished)"""
+_RELEASE = states.BOOKING_CELL.move("released")
+_EXPIRY = {
+    "expirable": states.BOOKING.move("expired")["sources"],
+    # Which of the two is decided by the view, in which expiry counts before it is written.
+    "expired": [states.BOOKING.move(event)["target"] for event in ("expired", "some_inserted")],
+    "releasable": _RELEASE["sources"],
+    "released": _RELEASE["target"],
+}
 
 
 def insert(
     tx: Tx, booking_id: UUID, request: "BookingRequest", *, min_charge: int, seconds: float
 ) -> Row | None:
-    """A booking that holds nothing yet; None if this id is there already.
+    """Insert a booking that holds nothing yet; None if the id exists already.
 
-    What has expired in the cabinet is written down with it, so that its cells can be held.
+    The cabinet's expired bookings are written in the same statement, so that their cells can be
+    held.
     """
     sql = f"""
         WITH {_EXPIRE}
@@ -55,6 +66,7 @@ def insert(
         RETURNING *"""  # noqa: S608 - the expiry is a constant
     params = {
         **request.model_dump(),
+        **_EXPIRY,
         "cabinet_ids": [request.cabinet_id],
         "booking_id": booking_id,
         "lowest": min_charge,
@@ -64,7 +76,10 @@ def insert(
 
 
 def hold(tx: Tx, booking_id: UUID, count: int) -> list[Row]:
-    """Hold up to `count` more: the most charged accumulators, or the first free cells; these."""
+    """Hold up to `count` more cells and return them.
+
+    An issue holds the most charged accumulators, a return the first free cells.
+    """
     sql = """
         INSERT INTO booking_cells AS h
                (booking_id, cabinet_id, cell_number, accumulator_id, battery_charge)
@@ -78,15 +93,16 @@ def hold(tx: Tx, booking_id: UUID, count: int) -> list[Row]:
          LIMIT %(count)s
         ON CONFLICT (booking_id, cell_number) DO UPDATE
            SET accumulator_id = excluded.accumulator_id, battery_charge = excluded.battery_charge,
-               state = 'held', reason = NULL, finished = false
-         WHERE h.finished
+               state = %(target)s, reason = NULL, finished = false
+         WHERE h.state = ANY (%(sources)s)
         RETURNING cell_number, accumulator_id, battery_charge, state, reason"""
-    held = tx.all(sql, {"booking_id": booking_id, "count": count})
+    params = {"booking_id": booking_id, "count": count, **states.BOOKING_CELL.move("held_again")}
+    held = tx.all(sql, params)
     return sorted(held, key=itemgetter("cell_number"))
 
 
 def release_unfit(tx: Tx, booking_id: UUID) -> list[int]:
-    """End the holds that what is known now speaks against; the cells that are left, by number."""
+    """Release the holds that cannot be opened now; return the numbers of the cells left."""
     sql = """
         WITH checked AS (
             SELECT h.cell_number,
@@ -110,26 +126,32 @@ def release_unfit(tx: Tx, booking_id: UUID) -> list[int]:
              WHERE h.booking_id = %(booking_id)s AND NOT h.finished),
         released AS (
             UPDATE booking_cells h
-               SET state = 'released', reason = checked.reason, finished = true
+               SET state = %(target)s, reason = checked.reason, finished = true
               FROM checked
              WHERE h.booking_id = %(booking_id)s AND h.cell_number = checked.cell_number
-               AND checked.reason IS NOT NULL)
+               AND checked.reason IS NOT NULL AND h.state = ANY (%(sources)s))
         SELECT cell_number FROM checked WHERE reason IS NULL ORDER BY cell_number"""
-    return [row["cell_number"] for row in tx.all(sql, {"booking_id": booking_id})]
+    return [row["cell_number"] for row in tx.all(sql, {"booking_id": booking_id, **_RELEASE})]
+
+
+def set_command(tx: Tx, booking_id: UUID, command_id: UUID) -> None:
+    """Record the newest unlock of a booking whose status it does not change."""
+    sql = "UPDATE bookings SET command_id = %(command_id)s WHERE booking_id = %(booking_id)s"
+    tx.queue(sql, {"booking_id": booking_id, "command_id": command_id})
 
 
 def get(tx: Tx, booking_id: UUID) -> Row | None:
-    """A booking as it is now, with its cells."""
+    """Return a booking as it is now, with its cells."""
     return tx.first(f"{_BOOKING} WHERE b.booking_id = %(booking_id)s", {"booking_id": booking_id})
 
 
 def listing(tx: Tx, query: Mapping[str, Any]) -> list[Row]:
-    """Bookings that match, newest first; one row more than `limit`."""
+    """Return the bookings that match, newest first; one row more than `limit`."""
     sql = f"""{_BOOKING}
          WHERE (%(cabinet_id)s::text IS NULL OR b.cabinet_id = %(cabinet_id)s)
            AND (%(contractor_id)s::text IS NULL OR b.contractor_id = %(contractor_id)s)
            AND (%(status)s::text IS NULL OR b.status = %(status)s)
-           -- The same by what is written down, of which there is an index.
+           -- The same condition on the stored status, for which there is an index.
            AND (%(status)s::text IS NULL OR b.written_status = %(status)s
                 OR %(status)s IN ('expired', 'partially_completed')
                    AND b.written_status IN ('active', 'returning'))
@@ -140,41 +162,65 @@ def listing(tx: Tx, query: Mapping[str, Any]) -> list[Row]:
     return tx.all(sql, query)
 
 
-def move_on(
-    tx: Tx,
-    booking_id: UUID,
-    *,
-    since: "BookingStatus",
-    to: "BookingStatus",
-    command_id: UUID | None,
-) -> None:
-    """Move a booking from one unfinished status to the next, if it is in `since`."""
+def advance(tx: Tx, booking_id: UUID, event: str, *, command_id: UUID | None = None) -> None:
+    """Move a booking from one unfinished status to the next; `command_id`: its new unlock."""
     sql = """
-        UPDATE bookings SET status = %(to)s, command_id = coalesce(%(command_id)s, command_id)
-         WHERE booking_id = %(booking_id)s AND status = %(since)s"""
-    params = {"booking_id": booking_id, "since": since, "to": to, "command_id": command_id}
-    tx.write(sql, params)
+        UPDATE bookings SET status = %(target)s, command_id = coalesce(%(command_id)s, command_id)
+         WHERE booking_id = %(booking_id)s AND status = ANY (%(sources)s)"""
+    move = states.BOOKING.move(event)
+    tx.queue(sql, {"booking_id": booking_id, "command_id": command_id, **move})
 
 
-def finish(tx: Tx, booking_id: UUID, *, status: "BookingStatus", state: str, reason: str) -> bool:
-    """End an unfinished booking and what it still holds; False if it has ended already."""
+def finish(tx: Tx, booking_id: UUID, *, event: str, reason: str) -> bool:
+    """End a booking and its holds; False if its state does not allow `event`.
+
+    The holds are released, or have failed if the outcome of the unlock stays unknown.
+    """
     sql = """
         WITH ended AS (
-            UPDATE bookings SET status = %(status)s, finished_at = now()
-             WHERE booking_id = %(booking_id)s AND finished_at IS NULL
+            UPDATE bookings SET status = %(target)s, finished_at = now()
+             WHERE booking_id = %(booking_id)s AND status = ANY (%(sources)s)
             RETURNING booking_id),
-        released AS (
+        finished AS (
             UPDATE booking_cells h
-               SET state = %(state)s, reason = %(reason)s, finished = true
+               SET state = %(cell_target)s, reason = %(reason)s, finished = true
               FROM ended
-             WHERE h.booking_id = ended.booking_id AND NOT h.finished)
+             WHERE h.booking_id = ended.booking_id AND h.state = ANY (%(cell_sources)s)
+               AND NOT h.finished)
         SELECT booking_id FROM ended"""
-    params = {"booking_id": booking_id, "status": status, "state": state, "reason": reason}
+    cell_event = "not_opened" if event == "outcome_unresolved" else "released"
+    cell_move = states.BOOKING_CELL.move(cell_event)
+    params = {
+        "booking_id": booking_id,
+        "reason": reason,
+        **states.BOOKING.move(event),
+        "cell_sources": cell_move["sources"],
+        "cell_target": cell_move["target"],
+    }
     return tx.first(sql, params) is not None
 
 
+def restore_command(tx: Tx, booking_id: UUID) -> None:
+    """Make the newest unlock that was published the booking's unlock again."""
+    sql = """
+        UPDATE bookings b
+           SET command_id = (SELECT c.command_id FROM commands c
+                              WHERE c.booking_id = b.booking_id AND c.status <> 'not_published'
+                              ORDER BY c.created_at DESC LIMIT 1)
+         WHERE b.booking_id = %(booking_id)s"""
+    tx.queue(sql, {"booking_id": booking_id})
+
+
+def release_held(tx: Tx, booking_id: UUID, *, reason: str) -> None:
+    """Release the cells of a booking that are held and were not opened."""
+    sql = """
+        UPDATE booking_cells SET state = %(target)s, reason = %(reason)s, finished = true
+         WHERE booking_id = %(booking_id)s AND state = 'held'"""
+    tx.queue(sql, {"booking_id": booking_id, "reason": reason, "target": _RELEASE["target"]})
+
+
 def cabinets_holding(tx: Tx, accumulator_ids: Collection[str]) -> set[str]:
-    """Cabinets whose unfinished bookings hold any of these, wherever they are by now."""
+    """Return cabinets whose unfinished bookings hold any of these, wherever these are now."""
     sql = """
         SELECT DISTINCT cabinet_id FROM booking_cells
          WHERE accumulator_id = ANY (%(ids)s) AND NOT finished"""
@@ -182,34 +228,36 @@ def cabinets_holding(tx: Tx, accumulator_ids: Collection[str]) -> set[str]:
 
 
 def release_accumulator(tx: Tx, accumulator_id: str) -> list[UUID]:
-    """End the hold on an accumulator that is elsewhere; the active bookings that had it."""
+    """Release active bookings' holds on an accumulator that moved; return these bookings."""
     sql = """
         UPDATE booking_cells h
-           SET state = 'released', reason = 'moved', finished = true
+           SET state = %(target)s, reason = 'moved', finished = true
           FROM bookings b
-         WHERE h.accumulator_id = %(accumulator_id)s AND NOT h.finished
+         WHERE h.accumulator_id = %(accumulator_id)s AND h.state = ANY (%(sources)s)
+           AND NOT h.finished
            AND b.booking_id = h.booking_id AND b.status = 'active'
         RETURNING h.booking_id"""
-    return [row["booking_id"] for row in tx.all(sql, {"accumulator_id": accumulator_id})]
+    rows = tx.all(sql, {"accumulator_id": accumulator_id, **_RELEASE})
+    return [row["booking_id"] for row in rows]
 
 
 def expire_due(tx: Tx, cabinet_ids: Collection[str]) -> int:
-    """Write down the expiry of these cabinets' bookings whose time has passed; how many."""
+    """Write the expiry of these cabinets' bookings whose time has run out; return how many."""
     sql = f"WITH {_EXPIRE} SELECT count(*) AS expired FROM due"  # noqa: S608 - the expiry is a constant
-    return int(tx.one(sql, {"cabinet_ids": [*cabinet_ids]})["expired"])
+    return int(tx.one(sql, {"cabinet_ids": [*cabinet_ids], **_EXPIRY})["expired"])
 
 
 def cabinets_with_due(tx: Tx) -> list[str]:
-    """Cabinets with bookings whose expiry is not written yet."""
+    """Return cabinets with bookings whose expiry is not written yet."""
     sql = """
         SELECT DISTINCT cabinet_id FROM bookings
-         WHERE finished_at IS NULL AND status <> 'unlocking' AND expires_at <= now()
+         WHERE finished_at IS NULL AND status = ANY (%(sources)s) AND expires_at <= now()
          ORDER BY cabinet_id"""
-    return [row["cabinet_id"] for row in tx.all(sql)]
+    return [row["cabinet_id"] for row in tx.all(sql, states.BOOKING.move("expired"))]
 
 
 def unfinished(tx: Tx, cabinet_ids: Collection[str], booking_ids: Collection[UUID]) -> list[Row]:
-    """Unfinished bookings of these cabinets, and those named."""
+    """Return unfinished bookings of these cabinets, and those of `booking_ids`."""
     sql = """
         SELECT booking_id, cabinet_id, contractor_id, kind, status, requested, command_id
           FROM bookings
@@ -220,7 +268,7 @@ def unfinished(tx: Tx, cabinet_ids: Collection[str], booking_ids: Collection[UUI
 
 
 def cells_of(tx: Tx, booking_ids: Collection[UUID]) -> list[Row]:
-    """Every cell of these bookings, finished or not."""
+    """Return every cell of these bookings, finished or not."""
     sql = """
         SELECT booking_id, cabinet_id, cell_number, accumulator_id, battery_charge, state, reason,
                finished
@@ -231,7 +279,7 @@ def cells_of(tx: Tx, booking_ids: Collection[UUID]) -> list[Row]:
 
 
 def save_cells(tx: Tx, rows: list[Row]) -> None:
-    """What messages did to holds."""
+    """Save holds, whose states have moved through `states.BOOKING_CELL`."""
     sql = """
         UPDATE booking_cells h
            SET accumulator_id = t.accumulator_id, battery_charge = t.battery_charge,
@@ -240,16 +288,16 @@ def save_cells(tx: Tx, rows: list[Row]) -> None:
                AS t (booking_id uuid, cell_number smallint, accumulator_id text,
                      battery_charge smallint, state text, reason text, finished boolean)
          WHERE h.booking_id = t.booking_id AND h.cell_number = t.cell_number"""
-    tx.write_batch(sql, rows)
+    tx.queue_batch(sql, rows)
 
 
 def save(tx: Tx, rows: list[Row]) -> None:
-    """What messages did to bookings: booking_id and status."""
+    """Save bookings' statuses, which have moved through `states.BOOKING`."""
     sql = """
         UPDATE bookings b
            SET status = t.status,
-               finished_at = CASE WHEN t.status IN ('active', 'unlocking', 'returning') THEN NULL
-                                  ELSE coalesce(b.finished_at, now()) END
+               finished_at = CASE WHEN t.status = ANY (%(final)s)
+                                  THEN coalesce(b.finished_at, now()) END
           FROM jsonb_to_recordset(%(rows)s::jsonb) AS t (booking_id uuid, status text)
          WHERE b.booking_id = t.booking_id"""
-    tx.write_batch(sql, rows)
+    tx.queue_batch(sql, rows, final=[*states.BOOKING.final])

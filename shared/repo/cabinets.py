@@ -4,14 +4,15 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from shared import states
 from shared.db import Row, Tx
 
-if TYPE_CHECKING:  # most functions need none of them: a cold start would pay for it
+if TYPE_CHECKING:  # most functions start faster without these models
     from shared.models.cabinets import CabinetChange, CabinetRequest
 
 
 def insert(tx: Tx, request: "CabinetRequest") -> bool:
-    """Register a cabinet with its cells; False if its id or its device's is taken."""
+    """Insert a cabinet with its cells; False if its id or its device's id is taken."""
     sql = """
         WITH cabinet AS (
             INSERT INTO cabinets (cabinet_id, device_id, lat, lon, address, protocol, cells_total)
@@ -31,10 +32,11 @@ def insert(tx: Tx, request: "CabinetRequest") -> bool:
 
 
 def lock(tx: Tx, cabinet_ids: Collection[str]) -> list[Row]:
-    """Lock cabinets' rows in id order: the right to change their cells, bookings, accumulators."""
+    """Lock cabinets in id order: the right to change their cells, bookings and accumulators."""
     sql = """
         SELECT cabinet_id, device_id, protocol, status, alarms, firmware, cells_total, boot_no,
-               report_boot_no, report_seq, now() AS now
+               report_boot_no, report_seq, reported_at, session, session_boot_no, session_seq,
+               signed_off
           FROM cabinets
          WHERE cabinet_id = ANY (%(cabinet_ids)s)
          ORDER BY cabinet_id
@@ -43,11 +45,14 @@ def lock(tx: Tx, cabinet_ids: Collection[str]) -> list[Row]:
 
 
 def lock_one(tx: Tx, cabinet_id: str, *, offline_after: float) -> Row | None:
-    """Lock one cabinet's row; `online` says whether it was heard within so many seconds."""
+    """Lock one cabinet.
+
+    `online`: it sent a message within `offline_after` seconds, and its connection was not lost.
+    """
     sql = """
         SELECT cabinet_id, device_id, protocol, status, alarms, cells_total,
                coalesce(last_seen_at > now() - make_interval(secs => %(offline_after)s), false)
-               AS online
+               AND NOT signed_off AS online
           FROM cabinets
          WHERE cabinet_id = %(cabinet_id)s
            FOR UPDATE"""
@@ -55,7 +60,7 @@ def lock_one(tx: Tx, cabinet_id: str, *, offline_after: float) -> Row | None:
 
 
 def lock_of_booking(tx: Tx, booking_id: UUID) -> Row | None:
-    """Lock the row of the cabinet that a booking is in; None if there is no such booking."""
+    """Lock the cabinet of a booking; None if there is no such booking."""
     sql = """
         SELECT cabinet_id, device_id, protocol, status, alarms
           FROM cabinets
@@ -65,7 +70,7 @@ def lock_of_booking(tx: Tx, booking_id: UUID) -> Row | None:
 
 
 def of_devices(tx: Tx, device_ids: Collection[str]) -> list[Row]:
-    """Which cabinets these devices are, and what they speak."""
+    """Return the cabinet and the protocol of each of these devices."""
     sql = """
         SELECT device_id, cabinet_id, protocol FROM cabinets
          WHERE device_id = ANY (%(device_ids)s)"""
@@ -73,7 +78,7 @@ def of_devices(tx: Tx, device_ids: Collection[str]) -> list[Row]:
 
 
 def of_accumulators(tx: Tx, accumulator_ids: Collection[str]) -> set[str]:
-    """The cabinets that these accumulators are in now, by the records."""
+    """Return the cabinets that these accumulators are in according to the records."""
     sql = """
         SELECT DISTINCT cabinet_id FROM accumulators
          WHERE accumulator_id = ANY (%(ids)s) AND cabinet_id IS NOT NULL"""
@@ -81,18 +86,19 @@ def of_accumulators(tx: Tx, accumulator_ids: Collection[str]) -> set[str]:
 
 
 def describe(tx: Tx, query: dict[str, Any]) -> list[Row]:
-    """Cabinets with their stock, nearest first, then by id; one row more than `limit`.
+    """Return cabinets with their stock, nearest first, then by id; one row more than `limit`.
 
     `query`: lat, lon, radius_m, min_charge, min_available, min_free_cells, online, cabinet_id,
-    after_away_m, after_id, limit, offline_after (None where nothing is asked), metres, seconds.
+    after_away_m, after_id, limit, offline_after; None for no condition; metres, seconds.
     """
     sql = """
         SELECT near.*, CASE WHEN %(lat)s::float8 IS NOT NULL THEN away_m END AS distance_m, s.*
           FROM (SELECT cabinet_id, device_id, lat, lon, address, protocol, status, status_reason,
                        alarms, online, last_seen_at, cells_total, away_m
                   FROM (SELECT *, coalesce(last_seen_at > now() - make_interval(
-                                      secs => %(offline_after)s), false) AS online,
-                               -- Made of a column, or the planner would sort all once more.
+                                      secs => %(offline_after)s), false)
+                                  AND NOT signed_off AS online,
+                               -- Depends on a column, otherwise the planner sorts once more.
                                CASE WHEN %(lat)s::float8 IS NULL THEN cells_total * 0 ELSE
                                    round(12742017.6 * asin(least(1, sqrt(
                                        power(sind((lat - %(lat)s) / 2), 2) + cosd(%(lat)s)
@@ -105,7 +111,7 @@ def describe(tx: Tx, query: dict[str, Any]) -> list[Row]:
                    AND (%(after_id)s::text IS NULL
                         OR (away_m, cabinet_id) > (%(after_away_m)s::integer, %(after_id)s))
                  ORDER BY away_m, cabinet_id
-                -- Counted one by one in this order, until there are enough of them.
+                -- The stock is counted in this order, until there are enough rows.
                 OFFSET 0) near
          CROSS JOIN LATERAL (
                SELECT count(accumulator_id) AS total,
@@ -124,13 +130,19 @@ def describe(tx: Tx, query: dict[str, Any]) -> list[Row]:
     return tx.all(sql, query)
 
 
-def update(tx: Tx, cabinet_id: str, change: "CabinetChange") -> bool:
-    """Change what the request names; False if there is no such cabinet."""
+def update(tx: Tx, cabinet_id: str, change: "CabinetChange") -> None:
+    """Change the fields that the request names.
+
+    A new status has been checked with `states.CABINET`.
+    """
     sql = """
         UPDATE cabinets
            SET lat = coalesce(%(lat)s, lat), lon = coalesce(%(lon)s, lon),
                address = CASE WHEN %(has_address)s THEN %(address)s ELSE address END,
                status = coalesce(%(status)s, status),
+               cells_total = coalesce(%(cells_total)s, cells_total),
+               device_id = coalesce(%(device_id)s, device_id),
+               protocol = coalesce(%(protocol)s, protocol),
                status_reason = CASE WHEN %(has_reason)s THEN %(status_reason)s
                                     WHEN %(status)s = 'active' THEN NULL
                                     ELSE status_reason END
@@ -144,31 +156,50 @@ def update(tx: Tx, cabinet_id: str, change: "CabinetChange") -> bool:
         "has_address": "address" in named,
         "has_reason": "status_reason" in named,
     }
-    return tx.execute(sql, params) > 0
+    tx.queue(sql, params)
+
+
+def start_again(tx: Tx, cabinet_id: str) -> None:
+    """Forget the boots and the connection of the device that a cabinet had: it gets another one.
+
+    Whatever the new device calls its boot, its first message starts a new one.
+    """
+    params = {"cabinet_id": cabinet_id}
+    tx.queue("DELETE FROM boots WHERE cabinet_id = %(cabinet_id)s", params)
+    sql = """
+        UPDATE cabinets SET session = NULL, signed_off = false, firmware = NULL
+         WHERE cabinet_id = %(cabinet_id)s"""
+    tx.queue(sql, params)
 
 
 def busy(tx: Tx, cabinet_id: str) -> bool:
-    """Whether accumulators, unfinished bookings or commands in doubt tie the cabinet down."""
+    """Whether the cabinet has accumulators, unfinished bookings or unsettled commands."""
     sql = """
         SELECT EXISTS (SELECT FROM accumulators WHERE cabinet_id = %(cabinet_id)s)
             OR EXISTS (SELECT FROM current_bookings
                         WHERE cabinet_id = %(cabinet_id)s
-                          AND status IN ('active', 'unlocking', 'returning'))
+                          AND status = ANY (%(unfinished)s))
             OR EXISTS (SELECT FROM commands
                         WHERE cabinet_id = %(cabinet_id)s
-                          AND status IN ('pending', 'published', 'no_answer')) AS busy"""
-    return bool(tx.one(sql, {"cabinet_id": cabinet_id})["busy"])
+                          AND status = ANY (%(open)s)) AS busy"""
+    params = {
+        "cabinet_id": cabinet_id,
+        "unfinished": [*states.BOOKING.unfinished],
+        "open": [*states.COMMAND.unfinished],
+    }
+    return bool(tx.one(sql, params)["busy"])
 
 
 def delete(tx: Tx, cabinet_id: str) -> None:
-    """Remove a cabinet with its cells, bookings and commands; the ledger stays."""
+    """Delete a cabinet with its cells, bookings and commands; the ledger stays."""
     tx.execute("DELETE FROM cabinets WHERE cabinet_id = %(cabinet_id)s", {"cabinet_id": cabinet_id})
 
 
 def boots(tx: Tx, cabinet_ids: Collection[str], boot_ids: Collection[str]) -> list[Row]:
-    """The known generations among these, and the present ones."""
+    """Return those of the boots that are known, and each cabinet's current one."""
     sql = """
-        SELECT cabinet_id, boot_id, b.boot_no, first_seen_at, b.boot_no = c.boot_no AS present
+        SELECT cabinet_id, boot_id, b.boot_no, first_seen_at, restart_seq,
+               b.boot_no = c.boot_no AS is_current
           FROM boots b
           JOIN cabinets c USING (cabinet_id)
          WHERE cabinet_id = ANY (%(cabinet_ids)s)
@@ -177,27 +208,32 @@ def boots(tx: Tx, cabinet_ids: Collection[str], boot_ids: Collection[str]) -> li
 
 
 def insert_boots(tx: Tx, rows: list[Row]) -> None:
-    """Generations that have become the present ones: cabinet_id, boot_id, boot_no."""
+    """Insert boots that have become the current ones: cabinet_id, boot_id, boot_no, restart_seq."""
     sql = """
-        INSERT INTO boots (cabinet_id, boot_id, boot_no)
-        SELECT cabinet_id, boot_id, boot_no
+        INSERT INTO boots (cabinet_id, boot_id, boot_no, restart_seq)
+        SELECT cabinet_id, boot_id, boot_no, restart_seq
           FROM jsonb_to_recordset(%(rows)s::jsonb)
-               AS t (cabinet_id text, boot_id text, boot_no integer)
+               AS t (cabinet_id text, boot_id text, boot_no integer, restart_seq bigint)
         ON CONFLICT (cabinet_id, boot_id) DO UPDATE
-           SET boot_no = excluded.boot_no, first_seen_at = excluded.first_seen_at"""
-    tx.write_batch(sql, rows)
+           SET boot_no = excluded.boot_no, first_seen_at = excluded.first_seen_at,
+               restart_seq = excluded.restart_seq"""
+    tx.queue_batch(sql, rows)
 
 
 def save(tx: Tx, rows: list[Row]) -> None:
-    """What messages said of their cabinets as a whole."""
+    """Save what messages reported about cabinets as a whole."""
     sql = """
         UPDATE cabinets c
-           SET last_seen_at = now(), boot_no = t.boot_no,
-               report_boot_no = t.report_boot_no, report_seq = t.report_seq,
+           SET last_seen_at = CASE WHEN t.heard THEN now() ELSE c.last_seen_at END,
+               boot_no = t.boot_no, report_boot_no = t.report_boot_no, report_seq = t.report_seq,
                reported_at = CASE WHEN t.reported THEN now() ELSE c.reported_at END,
-               alarms = t.alarms, firmware = t.firmware
+               alarms = t.alarms, firmware = t.firmware, session = t.session,
+               session_boot_no = t.session_boot_no, session_seq = t.session_seq,
+               signed_off = t.signed_off
           FROM jsonb_to_recordset(%(rows)s::jsonb)
-               AS t (cabinet_id text, boot_no integer, report_boot_no integer, report_seq bigint,
-                     reported boolean, alarms text[], firmware text)
+               AS t (cabinet_id text, heard boolean, boot_no integer, report_boot_no integer,
+                     report_seq bigint, reported boolean, alarms text[], firmware text,
+                     session text, session_boot_no integer, session_seq bigint,
+                     signed_off boolean)
          WHERE c.cabinet_id = t.cabinet_id"""
-    tx.write_batch(sql, rows)
+    tx.queue_batch(sql, rows)

@@ -1,22 +1,23 @@
-"""Cells: what evidence and people say of them."""
+"""Cells: their evidence and their health."""
 
 from collections.abc import Collection
 
+from shared import states
 from shared.db import Row, Tx
 
 
 def of_cabinets(tx: Tx, cabinet_ids: Collection[str]) -> list[Row]:
-    """Every cell of these cabinets, as evidence left it."""
+    """Return every cell of these cabinets with its evidence."""
     sql = """
         SELECT cabinet_id, cell_number, door, content, reported_id, fault, health, health_reason,
-               boot_no, seq, opened_by
+               boot_no, seq, reported_at, opened_by
           FROM cells
          WHERE cabinet_id = ANY (%(cabinet_ids)s)"""
     return tx.all(sql, {"cabinet_ids": [*cabinet_ids]})
 
 
 def describe(tx: Tx, cabinet_id: str, cell_number: int | None = None) -> list[Row]:
-    """One cabinet's cells, or one of them, with contents and holds, by number."""
+    """Return a cabinet's cells, or one of them, with contents and holds, by number."""
     sql = """
         SELECT s.cell_number, s.door, s.content, s.accumulator_id, s.battery_charge, s.health,
                s.health_reason, s.booking_id, greatest(s.reported_at, c.reported_at) AS reported_at
@@ -29,7 +30,7 @@ def describe(tx: Tx, cabinet_id: str, cell_number: int | None = None) -> list[Ro
 
 
 def set_health(tx: Tx, cabinet_id: str, cells: Collection[int], health: str, reason: str) -> int:
-    """Say that cells are ok, faulty or disabled; how many there were."""
+    """Set the health of cells: ok, faulty or disabled; return how many exist."""
     sql = """
         UPDATE cells
            SET health = %(health)s,
@@ -39,8 +40,49 @@ def set_health(tx: Tx, cabinet_id: str, cells: Collection[int], health: str, rea
     return tx.execute(sql, params)
 
 
+def in_use_above(tx: Tx, cabinet_id: str, cells_total: int) -> list[int]:
+    """Return the cells above a number that cannot be removed now.
+
+    They are not closed and empty, are held, or may be opened by a command. A cell that the cabinet
+    has never reported does not exist.
+    """
+    sql = """
+        SELECT c.cell_number
+          FROM cells c
+          LEFT JOIN accumulators a USING (cabinet_id, cell_number)
+          LEFT JOIN holds h USING (cabinet_id, cell_number)
+         WHERE c.cabinet_id = %(cabinet_id)s AND c.cell_number > %(cells_total)s
+           AND (a.accumulator_id IS NOT NULL OR h.booking_id IS NOT NULL
+                OR NOT (c.reported_at IS NULL AND c.content = 'unknown'
+                        OR c.door = 'closed' AND c.content = 'empty')
+                OR EXISTS (SELECT FROM commands m
+                            WHERE m.cabinet_id = c.cabinet_id AND m.status = ANY (%(unsettled)s)
+                              AND m.payload -> 'cells' @> to_jsonb(c.cell_number)))
+         ORDER BY c.cell_number"""
+    params = {
+        "cabinet_id": cabinet_id,
+        "cells_total": cells_total,
+        "unsettled": [*states.COMMAND_UNSETTLED],
+    }
+    return [row["cell_number"] for row in tx.all(sql, params)]
+
+
+def resize(tx: Tx, cabinet_id: str, cells_total: int) -> None:
+    """Add the cells that a cabinet with `cells_total` lacks, and remove those above."""
+    params = {"cabinet_id": cabinet_id, "cells_total": cells_total}
+    sql = """
+        DELETE FROM cells
+         WHERE cabinet_id = %(cabinet_id)s AND cell_number > %(cells_total)s"""
+    tx.queue(sql, params)
+    sql = """
+        INSERT INTO cells (cabinet_id, cell_number)
+        SELECT %(cabinet_id)s, generate_series(1, %(cells_total)s)
+        ON CONFLICT DO NOTHING"""
+    tx.queue(sql, params)
+
+
 def save(tx: Tx, rows: list[Row]) -> None:
-    """What evidence changed, for many cells at once."""
+    """Save the evidence of many cells."""
     sql = """
         UPDATE cells c
            SET door = t.door, content = t.content, reported_id = t.reported_id, fault = t.fault,
@@ -51,4 +93,4 @@ def save(tx: Tx, rows: list[Row]) -> None:
                      reported_id text, fault text, health text, health_reason text,
                      boot_no integer, seq bigint, opened_by uuid)
          WHERE c.cabinet_id = t.cabinet_id AND c.cell_number = t.cell_number"""
-    tx.write_batch(sql, rows)
+    tx.queue_batch(sql, rows)

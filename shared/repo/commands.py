@@ -1,16 +1,19 @@
-"""Commands: what was sent, and what became of it."""
+"""Commands to cabinets, and their outcomes."""
 
 from collections.abc import Collection
 from typing import Any
 from uuid import UUID
 
+from shared import states
 from shared.db import Row, Tx
 
-LOOKS = 200
-"""Every 5 ms, by one statement that waits."""
+POLLS = 200
+"""Of one statement that waits, 5 ms apart."""
 
-_COLUMNS = """command_id, cabinet_id, kind, payload, booking_id, status, reason, result, created_at,
-       deadline, published_at, finished_at, late, inferred"""
+_COLUMNS = """command_id, cabinet_id, kind, payload, booking_id, contractor_id, status, reason,
+       result, created_at, deadline, published_at, finished_at, late, inferred"""
+
+_IN_FLIGHT = [*states.COMMAND_IN_FLIGHT]
 
 _GET = f"""
     SELECT {_COLUMNS}, extract(epoch FROM deadline - now())::float8 AS seconds_left
@@ -19,114 +22,134 @@ _GET = f"""
 
 
 def insert(tx: Tx, row: dict[str, Any], *, wait_seconds: float) -> None:
-    """A pending command.
+    """Insert a pending command.
 
-    `row`: command_id, cabinet_id (None: all), kind, payload, booking_id, requested_by, reason.
+    `row`: command_id, cabinet_id (None: all), kind, payload, booking_id, contractor_id,
+    requested_by, reason.
     """
     sql = """
-        INSERT INTO commands (command_id, cabinet_id, kind, payload, booking_id, requested_by,
-                              reason, deadline)
+        INSERT INTO commands (command_id, cabinet_id, kind, payload, booking_id, contractor_id,
+                              requested_by, reason, deadline)
         VALUES (%(command_id)s, %(cabinet_id)s, %(kind)s, %(payload)s, %(booking_id)s,
-                %(requested_by)s, %(reason)s, now() + make_interval(secs => %(wait)s))"""
-    tx.write(sql, {**row, "wait": wait_seconds})
+                %(contractor_id)s, %(requested_by)s, %(reason)s,
+                now() + make_interval(secs => %(wait)s))"""
+    tx.queue(sql, {**row, "wait": wait_seconds})
 
 
 def get(tx: Tx, command_id: UUID) -> Row | None:
-    """A command, and how many seconds its answer may still take."""
+    """Return a command, with the seconds left until its deadline."""
     return tx.first(_GET, {"command_id": command_id})
 
 
 def wait(tx: Tx, command_id: UUID) -> Row | None:
-    """As `get`, soon after the command is settled or its deadline has passed, or after a second.
+    """Wait until the command is settled, its deadline has passed, or a second is over; as `get`.
 
-    The looking is done inside the database: one message, however often it looks.
+    The database polls the row: one round trip, whatever the number of polls.
     """
     sql = f"""
         DO $wait$ BEGIN
-            FOR look IN 1..%(looks)s LOOP
+            FOR i IN 1..%(polls)s LOOP
                 EXIT WHEN NOT EXISTS (
                     SELECT FROM commands
-                     WHERE command_id = %(command_id)s AND status IN ('pending', 'published')
+                     WHERE command_id = %(command_id)s AND status = ANY (%(in_flight)s)
                        AND deadline > clock_timestamp());
                 PERFORM pg_sleep(0.005);
             END LOOP;
         END $wait$;
         {_GET}"""
-    return tx.first(sql, {"command_id": command_id, "looks": LOOKS})
+    params = {"command_id": command_id, "polls": POLLS, "in_flight": _IN_FLIGHT}
+    return tx.first(sql, params)
 
 
 def publish(tx: Tx, command_id: UUID) -> None:
-    """It has been handed to the queue. Its answer may have been here before."""
+    """Record that the command was handed to the broker; its result may have come already."""
     sql = """
         UPDATE commands
            SET published_at = now(),
-               status = CASE status WHEN 'pending' THEN 'published' ELSE status END
+               status = CASE WHEN status = ANY (%(sources)s) THEN %(target)s ELSE status END
          WHERE command_id = %(command_id)s"""
-    tx.execute(sql, {"command_id": command_id})
+    tx.execute(sql, {"command_id": command_id, **states.COMMAND.move("published")})
 
 
-def settle(tx: Tx, command_id: UUID, *, status: str, since: Collection[str]) -> bool:
-    """Move a command from one of the statuses `since`; False if it is in none of them."""
+def finish(tx: Tx, command_id: UUID, event: str) -> bool:
+    """Move a command to a final status; False if its status does not allow `event`."""
     sql = """
-        UPDATE commands SET status = %(status)s, finished_at = now()
-         WHERE command_id = %(command_id)s AND status = ANY (%(since)s)"""
-    params = {"command_id": command_id, "status": status, "since": [*since]}
-    return tx.execute(sql, params) > 0
+        UPDATE commands SET status = %(target)s, finished_at = now()
+         WHERE command_id = %(command_id)s AND status = ANY (%(sources)s)"""
+    return tx.execute(sql, {"command_id": command_id, **states.COMMAND.move(event)}) > 0
 
 
-def give_up(tx: Tx, command_id: UUID) -> bool:
-    """The deadline has passed without an answer: `no_answer`, unless it was settled meanwhile."""
+def time_out(tx: Tx, command_id: UUID) -> bool:
+    """Record that the deadline passed without a result; False if the command was settled."""
     sql = """
-        UPDATE commands SET status = 'no_answer'
-         WHERE command_id = %(command_id)s AND status IN ('pending', 'published')
+        UPDATE commands SET status = %(target)s
+         WHERE command_id = %(command_id)s AND status = ANY (%(sources)s)
            AND deadline <= now()"""
-    return tx.execute(sql, {"command_id": command_id}) > 0
+    return tx.execute(sql, {"command_id": command_id, **states.COMMAND.move("timed_out")}) > 0
 
 
-def give_up_overdue(tx: Tx) -> int:
-    """The same for those whose function died while it waited; how many."""
+def time_out_overdue(tx: Tx) -> int:
+    """Record the same for commands whose function died while it waited; return how many."""
     sql = """
-        UPDATE commands SET status = 'no_answer'
-         WHERE status IN ('pending', 'published') AND deadline < now() - interval '10 seconds'"""
-    return tx.execute(sql)
+        UPDATE commands SET status = %(target)s
+         WHERE status = ANY (%(sources)s) AND deadline < now() - interval '10 seconds'"""
+    return tx.execute(sql, states.COMMAND.move("timed_out"))
 
 
-def past_reconciling(tx: Tx, reconcile_seconds: float) -> list[Row]:
-    """Commands without an answer whose time for evidence is over."""
+def past_reconcile_window(tx: Tx, reconcile_seconds: float) -> list[Row]:
+    """Return unanswered commands that no evidence has settled within the window."""
     sql = """
         SELECT command_id, cabinet_id FROM commands
-         WHERE status = 'no_answer' AND cabinet_id IS NOT NULL
+         WHERE status = ANY (%(sources)s) AND cabinet_id IS NOT NULL
            AND deadline <= now() - make_interval(secs => %(seconds)s)
          ORDER BY cabinet_id, created_at"""
-    return tx.all(sql, {"seconds": reconcile_seconds})
+    return tx.all(sql, {"seconds": reconcile_seconds, **states.COMMAND.move("window_passed")})
 
 
 def prune_polls(tx: Tx) -> int:
-    """Forget polls older than a day; how many."""
+    """Delete polls older than a day; return how many."""
     sql = "DELETE FROM commands WHERE cabinet_id IS NULL AND created_at < now() - interval '1 day'"
     return tx.execute(sql)
 
 
-def in_doubt(tx: Tx, cabinet_ids: Collection[str], command_ids: Collection[UUID]) -> list[Row]:
-    """Commands that evidence may settle, and those named, oldest first."""
+def correctable(
+    tx: Tx, cabinet_ids: Collection[str], command_ids: Collection[UUID], reconcile_seconds: float
+) -> list[Row]:
+    """Return these cabinets' commands about cells that evidence may settle or correct.
+
+    Those are the unsettled ones, and those created in the last `reconcile_seconds`, which are
+    `is_recent`. Besides, return `command_ids`. Oldest first.
+    """
     sql = f"""
-        SELECT {_COLUMNS} FROM commands
+        SELECT {_COLUMNS}, created_at > now() - make_interval(secs => %(window)s) AS is_recent
+          FROM commands
          WHERE (cabinet_id = ANY (%(cabinet_ids)s) AND payload ? 'cells'
-                AND status IN ('pending', 'published', 'no_answer', 'unresolved'))
+                AND status = ANY (%(unsettled)s))
+            OR (cabinet_id = ANY (%(cabinet_ids)s) AND payload ? 'cells'
+                AND created_at > now() - make_interval(secs => %(window)s))
             OR command_id = ANY (%(command_ids)s::uuid[])
          ORDER BY created_at, command_id"""  # noqa: S608 - the columns are a constant
-    return tx.all(sql, {"cabinet_ids": [*cabinet_ids], "command_ids": [*command_ids]})
+    params = {
+        "cabinet_ids": [*cabinet_ids],
+        "command_ids": [*command_ids],
+        "unsettled": [*states.COMMAND_UNSETTLED],
+        "window": reconcile_seconds,
+    }
+    return tx.all(sql, params)
 
 
 def save(tx: Tx, rows: list[Row]) -> None:
-    """What messages did to commands; whoever waits may have given one up in the meantime."""
+    """Save commands, whose statuses have moved through `states.COMMAND`.
+
+    A command may have timed out since it was loaded: then its result is late.
+    """
     sql = """
         UPDATE commands c
            SET status = t.status, reason = coalesce(t.reason, c.reason), result = t.result,
                late = t.late OR (NOT t.inferred AND c.status = 'no_answer'),
-               inferred = t.inferred, finished_at = now()
+               inferred = t.inferred, finished_at = coalesce(c.finished_at, now())
           FROM jsonb_to_recordset(%(rows)s::jsonb)
                AS t (command_id uuid, status text, reason text, result jsonb, late boolean,
                      inferred boolean)
          WHERE c.command_id = t.command_id"""
-    tx.write_batch(sql, rows)
+    tx.queue_batch(sql, rows)

@@ -1,4 +1,4 @@
-"""Idempotency keys: requests that must not run twice, and their stored answers."""
+"""Idempotency keys: requests that must not run twice, and their stored responses."""
 
 from uuid import UUID
 
@@ -8,10 +8,10 @@ KEPT_HOURS = 24
 
 
 def claim(tx: Tx, key: Row, *, claim_seconds: float) -> UUID | None:
-    """Take the key for this request: it is new, out of date, or its holder has died.
+    """Claim the key for this request if it is new or expired, or if its claim has run out.
 
-    `key`: caller, route, key, fingerprint. The id of what the request is to make; None if another
-    has the key.
+    `key`: caller, route, key, fingerprint. Return the id for what the request creates; None if
+    another request has the key.
     """
     sql = """
         INSERT INTO idempotency_keys AS k
@@ -34,7 +34,7 @@ def claim(tx: Tx, key: Row, *, claim_seconds: float) -> UUID | None:
 
 
 def find(tx: Tx, key: Row) -> Row | None:
-    """Who has it: fingerprint, and status and body once the answer is there."""
+    """Return the key's fingerprint, and status and body once there is a response."""
     sql = """
         SELECT fingerprint, status, body FROM idempotency_keys
          WHERE caller = %(caller)s AND route = %(route)s AND key = %(key)s"""
@@ -42,7 +42,7 @@ def find(tx: Tx, key: Row) -> Row | None:
 
 
 def store(tx: Tx, key: Row, *, status: int, body: str) -> None:
-    """Keep the final answer."""
+    """Store the final response."""
     sql = """
         UPDATE idempotency_keys SET status = %(status)s, body = %(body)s
          WHERE caller = %(caller)s AND route = %(route)s AND key = %(key)s"""
@@ -50,9 +50,9 @@ def store(tx: Tx, key: Row, *, status: int, body: str) -> None:
 
 
 def release(tx: Tx, key: Row, *, undone: bool) -> None:
-    """Let the next request have the key at once: there is no final answer to keep.
+    """End the claim, since there is no final response to store.
 
-    `undone`: nothing came of this one, so that the next makes something new.
+    `undone`: this request had no effect, so that the next one gets a new id.
     """
     sql = """
         UPDATE idempotency_keys
@@ -63,7 +63,7 @@ def release(tx: Tx, key: Row, *, undone: bool) -> None:
 
 
 def prune(tx: Tx) -> int:
-    """Forget what is out of date; how many."""
+    """Delete expired keys; return how many."""
     sql = (
         "DELETE FROM idempotency_keys WHERE created_at < now() - make_interval(hours => %(hours)s)"
     )

@@ -1,10 +1,11 @@
-"""Sending a command to a cabinet: the row first, commit, publish, then wait for the answer.
+"""Send a command to a cabinet: insert its row, commit, publish, then wait for the outcome.
 
-Whoever waits may die: the answer is applied by whoever receives it. Nothing is sent twice.
+The waiting function may die: the function that receives the result applies it. No command is
+published twice.
 """
 
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 from uuid import UUID, uuid4
 
 from shared import db, log
@@ -22,49 +23,64 @@ from shared.errors import (
 from shared.models.commands import Command as CommandRecord
 from shared.protocols import codecs
 from shared.repo import bookings, cabinets, commands
-
-UNSETTLED = ("pending", "published")
+from shared.states import COMMAND_IN_FLIGHT
 
 
 class Publisher(Protocol):
-    """Hands bytes to the queue."""
+    """Publishes bytes to cabinets."""
 
-    def publish(self, device_id: str | None, payload: bytes) -> None:
-        """Send to a device, or to all when None. Raises QueueUnavailable if nothing was sent."""
+    def publish(self, device_id: str | None, payload: bytes, *, ttl_s: float) -> None:
+        """Publish to a device, or to all if None. Raises QueueUnavailable if nothing was sent.
+
+        `ttl_s`: seconds from now after which the broker must not deliver it any more.
+        """
 
 
-def insert(tx: Tx, command: Command, settings: Settings, **row: Any) -> UUID:
-    """Write a pending command down; its id.
+class Sender(NamedTuple):
+    """Who sends a command, and what it is sent with."""
 
-    `row`: cabinet_id, requested_by, and booking_id, command_id, reason where there are any.
+    publisher: Publisher
+    settings: Settings
+    requested_by: str
+
+
+def insert(tx: Tx, command: Command, sender: Sender, **row: Any) -> UUID:
+    """Insert a pending command and return its id.
+
+    `row`: cabinet_id (None: all cabinets); booking_id, command_id, reason, contractor_id if there
+    are any.
     """
-    wait = command.wait_seconds or settings.unlock_wait_seconds
-    defaults = {"command_id": uuid4(), "booking_id": None, "reason": None}
-    full = {**defaults, **row, "kind": command.kind, "payload": command.payload()}
+    wait = command.wait_seconds or sender.settings.unlock_wait_seconds
+    full = {
+        "command_id": uuid4(),
+        "booking_id": None,
+        "contractor_id": None,
+        "reason": None,
+        "requested_by": sender.requested_by,
+        "kind": command.kind,
+        "payload": command.payload(),
+        **row,
+    }
     commands.insert(tx, full, wait_seconds=wait)
     command_id: UUID = full["command_id"]
     return command_id
 
 
-def deliver(
-    command: Command, command_id: UUID, cabinet: Row, publisher: Publisher, settings: Settings
-) -> None:
-    """Publish a command that has been committed.
+def publish(command: Command, command_id: UUID, cabinet: Row, sender: Sender) -> None:
+    """Publish a command whose row has been committed.
 
-    Raises QueueUnavailable when nothing was sent: the command is `not_published`, and the booking
-    that it was for is as it was.
+    Raises QueueUnavailable if nothing was sent: the command is then `not_published`, and its
+    booking can be unlocked again.
     """
+    ttl_s = sender.settings.command_ttl_seconds
     payload = codecs()[cabinet["protocol"]].encode(
-        command,
-        command_id=command_id,
-        issued_at=datetime.now(UTC),
-        ttl_s=settings.command_ttl_seconds,
+        command, command_id=command_id, issued_at=datetime.now(UTC), ttl_s=ttl_s
     )
     try:
-        publisher.publish(cabinet["device_id"], payload)
+        sender.publisher.publish(cabinet["device_id"], payload, ttl_s=ttl_s)
     except QueueUnavailable:
         with db.transaction() as tx:
-            _take_back(tx, command_id, cabinet["cabinet_id"])
+            _mark_not_published(tx, command_id, cabinet["cabinet_id"])
         raise
     log.info("command sent", command_id=command_id, kind=command.kind)
     with db.statements() as tx:
@@ -72,20 +88,20 @@ def deliver(
 
 
 def wait(command_id: UUID) -> Row:
-    """The command's row once it is settled, or has had no answer by its deadline."""
+    """Wait until the command has an outcome, or none by its deadline; return its row."""
     with db.statements() as tx:
         while True:
             row = commands.wait(tx, command_id)
             if row is None:
                 raise CommandNotFound
-            if row["status"] not in UNSETTLED:
+            if row["status"] not in COMMAND_IN_FLIGHT:
                 return row
             if row["seconds_left"] <= 0:
-                commands.give_up(tx, command_id)
+                commands.time_out(tx, command_id)
 
 
 def get(tx: Tx, command_id: UUID) -> Row:
-    """A command's row."""
+    """Return a command's row."""
     row = commands.get(tx, command_id)
     if row is None:
         raise CommandNotFound
@@ -93,36 +109,30 @@ def get(tx: Tx, command_id: UUID) -> Row:
 
 
 def send(
-    command: Command,
-    cabinet_id: str,
-    *,
-    publisher: Publisher,
-    settings: Settings,
-    **row: Any,
+    command: Command, cabinet_id: str, sender: Sender, *, command_id: UUID, **row: str | None
 ) -> CommandRecord:
-    """Send any command to one cabinet and wait; `row`: requested_by, command_id, reason.
+    """Send any command to one cabinet and wait for its outcome.
 
-    The same command_id again waits for the same command. Raises CabinetRejected, CabinetNoAnswer.
+    `row`: reason; contractor_id, for whom cells are opened, if it is known. A retry with the same
+    `command_id` waits for the same command. Raises CabinetRejected, CabinetNoAnswer.
     """
+    offline_after = sender.settings.offline_after_seconds
     with db.transaction() as tx:
-        cabinet = cabinets.lock_one(tx, cabinet_id, offline_after=settings.offline_after_seconds)
+        cabinet = cabinets.lock_one(tx, cabinet_id, offline_after=offline_after)
         if cabinet is None:
             raise CabinetNotFound
         if any(cell > cabinet["cells_total"] for cell in command.payload().get("cells", ())):
             raise CellNotFound(detail=f"The cabinet has cells 1 to {cabinet['cells_total']}.")
-        known = commands.get(tx, row["command_id"]) if "command_id" in row else None
-        command_id = (
-            insert(tx, command, settings, cabinet_id=cabinet_id, **row)
-            if known is None
-            else known["command_id"]
-        )
-    if known is None:
-        deliver(command, command_id, cabinet, publisher, settings)
-    return answer(wait(command_id))
+        is_new = commands.get(tx, command_id) is None
+        if is_new:
+            insert(tx, command, sender, cabinet_id=cabinet_id, command_id=command_id, **row)
+    if is_new:
+        publish(command, command_id, cabinet, sender)
+    return outcome(wait(command_id))
 
 
-def answer(row: Row) -> CommandRecord:
-    """What to tell of a command that was waited for: its record, or the error that it ended in."""
+def outcome(row: Row) -> CommandRecord:
+    """Return the record of a command that was waited for, or raise the error it ended in."""
     command_id = row["command_id"]
     if row["status"] in {"no_answer", "unresolved", "not_executed"}:
         raise CabinetNoAnswer(command_id=command_id)
@@ -134,14 +144,32 @@ def answer(row: Row) -> CommandRecord:
 
 
 def record(row: Row) -> CommandRecord:
-    """A command as the API shows it."""
+    """Return a command as the API shows it."""
     return CommandRecord.model_validate({**row, "cells": row["result"]})
 
 
-def _take_back(tx: Tx, command_id: UUID, cabinet_id: str | None) -> None:
-    """Nothing was sent."""
+def _mark_not_published(tx: Tx, command_id: UUID, cabinet_id: str | None) -> None:
+    """Record that nothing was sent, and make the command's booking active again.
+
+    A late result of an earlier command may have opened its cells meanwhile: then the booking ends,
+    or waits for what is returned.
+    """
     cabinets.lock(tx, [cabinet_id] if cabinet_id else [])
     row = commands.get(tx, command_id)
-    taken_back = commands.settle(tx, command_id, status="not_published", since=("pending",))
-    if row is not None and taken_back and row["booking_id"] is not None:
-        bookings.move_on(tx, row["booking_id"], since="unlocking", to="active", command_id=None)
+    marked = commands.finish(tx, command_id, "not_published")
+    if row is None or not marked or row["booking_id"] is None:
+        return
+    booking = bookings.get(tx, row["booking_id"])
+    if booking is not None and booking["status"] == "returning":
+        bookings.restore_command(tx, booking["booking_id"])
+    if booking is None or booking["status"] != "unlocking":
+        return
+    opened = sum(cell["state"] in {"opened", "inserted"} for cell in booking["cells"])
+    if not opened:
+        bookings.advance(tx, booking["booking_id"], "command_not_published")
+    elif booking["kind"] == "issue":
+        event = "all_opened" if opened >= booking["requested"] else "some_opened"
+        bookings.finish(tx, booking["booking_id"], event=event, reason="not_opened")
+    else:
+        bookings.advance(tx, booking["booking_id"], "opened_for_return")
+        bookings.release_held(tx, booking["booking_id"], reason="not_opened")

@@ -1,4 +1,4 @@
-"""Idempotency keys: the same request again gives the stored answer."""
+"""Idempotency keys: a repeated request gets the stored response."""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -10,34 +10,35 @@ from shared.repo import idempotency
 
 @dataclass(frozen=True)
 class Key:
-    """One client's key for one intent."""
+    """A client's key for one request."""
 
     caller: str
     route: str
     key: str
     fingerprint: str
-    """What the request asked for: another fingerprint under the same key is a mistake."""
+    """Hash of the request: another one under the same key is an error."""
 
     def row(self) -> Row:
-        """As the repository takes it."""
+        """Return the key as the repository takes it."""
         return dict(vars(self))
 
 
 @dataclass(frozen=True)
-class Stored:
-    """A final answer."""
+class StoredResponse:
+    """A final response."""
 
     status: int
     body: str
 
 
-def begin(tx: Tx, key: Key, *, seconds: float) -> Stored | UUID:
-    """Claim the key, or give the answer that is stored under it.
+def begin(tx: Tx, key: Key, *, seconds: float) -> StoredResponse | UUID:
+    """Claim the key, or return the response that is stored under it.
 
-    `seconds`: how long the claim's holder may live, so that who has a claim after it is dead.
+    `seconds`: how long the claiming function may live; a claim older than that has been left by a
+    function that died.
 
-    A claim is the id of what the request makes: the same again if its first holder died, so that
-    what was made is found and not made twice.
+    A claim is the id for what the request creates. After the function died, the next one gets the
+    same id, so that it finds what was created instead of creating it twice.
 
     Raises IdempotencyKeyReused for another request, RequestInProgress while the first one runs.
     """
@@ -48,16 +49,16 @@ def begin(tx: Tx, key: Key, *, seconds: float) -> Stored | UUID:
     if found is None or found["fingerprint"] == key.fingerprint:
         if found is None or found["status"] is None:
             raise RequestInProgress
-        return Stored(status=found["status"], body=found["body"])
+        return StoredResponse(status=found["status"], body=found["body"])
     raise IdempotencyKeyReused
 
 
-def finish(tx: Tx, key: Key, answer: Stored, *, undone: bool) -> None:
-    """Keep a final answer; one that is not final gives the key back.
+def finish(tx: Tx, key: Key, response: StoredResponse, *, undone: bool) -> None:
+    """Store a final response, or release the key after a server error.
 
-    `undone`: it is certain that nothing was done, so that the same key may do it anew.
+    `undone`: the request certainly had no effect, so that the key may be used for a new one.
     """
-    if answer.status < 500:  # noqa: PLR2004 - the border of HTTP's server errors
-        idempotency.store(tx, key.row(), status=answer.status, body=answer.body)
+    if response.status < 500:  # noqa: PLR2004 - server errors
+        idempotency.store(tx, key.row(), status=response.status, body=response.body)
     else:
         idempotency.release(tx, key.row(), undone=undone)

@@ -1,24 +1,25 @@
-"""The poll: ask all cabinets for their state, and write down what time alone has decided."""
+"""The poll: ask all cabinets for a state report, and write what is due by time."""
 
 from dataclasses import dataclass
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from shared import db, log
 from shared.commands import registry
 from shared.commands.report_state import ReportState
 from shared.config import Settings
+from shared.db import Tx
 from shared.errors import QueueUnavailable
 from shared.protocols import native_v1
 from shared.repo import anomalies, bookings, cabinets, cells, commands, idempotency
 from shared.services import dispatch
-from shared.services.dispatch import Publisher
+from shared.services.dispatch import Publisher, Sender
 
 ANOMALY_DAYS = 30
 
 
 @dataclass(frozen=True)
-class Swept:
-    """What a sweep wrote down."""
+class Sweep:
+    """What a sweep wrote."""
 
     cabinets_with_expiry: int
     unresolved: int
@@ -26,48 +27,49 @@ class Swept:
 
 
 def ask_all(publisher: Publisher, settings: Settings) -> bool:
-    """One message for all cabinets, whatever their number; whether it could be sent."""
+    """Publish one message to all cabinets, whatever their number; False if nothing was sent."""
     command = ReportState(spread_s=settings.poll_spread_seconds)
-    command_id = uuid4()
+    sender = Sender(publisher, settings, requested_by="poll")
     with db.transaction() as tx:
-        dispatch.insert(
-            tx, command, settings, cabinet_id=None, command_id=command_id, requested_by="poll"
-        )
-    everyone = {"device_id": None, "cabinet_id": None, "protocol": native_v1.NAME}
+        command_id = dispatch.insert(tx, command, sender, cabinet_id=None)
+    all_cabinets = {"device_id": None, "cabinet_id": None, "protocol": native_v1.NAME}
     try:
-        dispatch.deliver(command, command_id, everyone, publisher, settings)
+        dispatch.publish(command, command_id, all_cabinets, sender)
     except QueueUnavailable:
         return False
     with db.statements() as tx:
-        commands.settle(tx, command_id, status="succeeded", since=("published",))
+        commands.finish(tx, command_id, "all_done")
     return True
 
 
-def sweep(settings: Settings) -> Swept:
-    """Write expiry, give up what nobody waits for, end what evidence did not settle in time.
+def sweep(settings: Settings) -> Sweep:
+    """Write expiry, time out commands that nobody waits for, end what no evidence has settled.
 
-    One transaction a cabinet. Two sweeps at once do no harm.
+    Each cabinet has its own transaction. Two sweeps at the same time do no harm.
     """
     with db.transaction() as tx:
-        given_up = commands.give_up_overdue(tx)
+        given_up = commands.time_out_overdue(tx)
         commands.prune_polls(tx)
         idempotency.prune(tx)
         anomalies.prune(tx, days=ANOMALY_DAYS)
         due = bookings.cabinets_with_due(tx)
-        doubtful = commands.past_reconciling(tx, settings.reconcile_seconds)
+        unanswered = commands.past_reconcile_window(tx, settings.reconcile_seconds)
     for cabinet_id in due:
         with db.transaction() as tx:
             cabinets.lock(tx, [cabinet_id])
             bookings.expire_due(tx, [cabinet_id])
-    unresolved = sum(_give_to_operator(row["cabinet_id"], row["command_id"]) for row in doubtful)
-    return Swept(cabinets_with_expiry=len(due), unresolved=unresolved, given_up=given_up)
+    unresolved = sum(_mark_unresolved(row["cabinet_id"], row["command_id"]) for row in unanswered)
+    return Sweep(cabinets_with_expiry=len(due), unresolved=unresolved, given_up=given_up)
 
 
-def _give_to_operator(cabinet_id: str, command_id: UUID) -> bool:
-    """Nothing has shown what a command did: its cells are disabled until a person has looked."""
+def _mark_unresolved(cabinet_id: str, command_id: UUID) -> bool:
+    """No evidence shows what a command did: disable its cells until an operator has looked.
+
+    Return whether the command opens doors and was marked.
+    """
     with db.transaction() as tx:
         cabinets.lock(tx, [cabinet_id])
-        if not commands.settle(tx, command_id, status="unresolved", since=("no_answer",)):
+        if not commands.finish(tx, command_id, "window_passed"):
             return False
         row = dispatch.get(tx, command_id)
         kind = registry().get(row["kind"])
@@ -75,9 +77,24 @@ def _give_to_operator(cabinet_id: str, command_id: UUID) -> bool:
         if opens:
             cells.set_health(tx, cabinet_id, row["payload"]["cells"], "disabled", "unresolved")
         if row["booking_id"] is not None:
-            bookings.finish(
-                tx, row["booking_id"], status="failed", state="failed", reason="unresolved"
-            )
+            _end_unlock(tx, row["booking_id"])
     if opens:
         log.warning("command unresolved", command_id=command_id, cabinet_id=cabinet_id)
     return opens
+
+
+def _end_unlock(tx: Tx, booking_id: UUID) -> None:
+    """End a booking whose unlock stays unresolved.
+
+    A return goes on if a late result of an earlier unlock has opened cells of it.
+    """
+    booking = bookings.get(tx, booking_id)
+    if (
+        booking is not None
+        and (booking["kind"], booking["status"]) == ("return", "unlocking")
+        and any(cell["state"] == "opened" for cell in booking["cells"])
+    ):
+        bookings.advance(tx, booking_id, "opened_for_return")
+        bookings.release_held(tx, booking_id, reason="unresolved")
+    else:
+        bookings.finish(tx, booking_id, event="outcome_unresolved", reason="unresolved")

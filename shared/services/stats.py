@@ -10,7 +10,7 @@ from shared.repo import stats
 
 
 def describe(tx: Tx, settings: Settings) -> Stats:
-    """Everything, with the audit of the invariants."""
+    """Return all statistics, with the audit of the invariants."""
     counts: dict[str, dict[str, int]] = {"bookings": {}, "commands": {}, "anomalies": {}}
     for row in stats.outcomes(tx):
         counts[row["what"]][row["name"]] = row["n"]
@@ -28,7 +28,7 @@ def describe(tx: Tx, settings: Settings) -> Stats:
 
 
 def metrics(tx: Tx, settings: Settings) -> list[Metric]:
-    """The product's gauges; of cabinets and contractors as many as a label may have values."""
+    """Return the product's gauges; cabinets and contractors up to the limit of a label's values."""
     found = [
         metric
         for row in stats.stocks(tx, settings.min_issue_charge, limit=MAX_LABEL_VALUES)

@@ -2,59 +2,60 @@
 
 from uuid import UUID
 
+from shared import holds, states
 from shared.db import Row, Tx
 from shared.errors import AccumulatorNotHeld, AccumulatorNotInScooter
 from shared.models.accumulators import Accumulator
+from shared.models.places import place_of
 from shared.models.swaps import Swap, SwapRequest
 from shared.repo import accumulators, bookings, cabinets
-from shared.repo.accumulators import NOWHERE, Location, Move
-from shared.services import holds, place
+from shared.repo.accumulators import Move, location_in
+from shared.values import NOWHERE, Location
 
 
 def record(tx: Tx, swap_id: UUID, request: SwapRequest) -> Swap:
-    """Record a swap; the same report again is the same swap.
+    """Record a swap; a repeated report returns the recorded swap.
 
-    Raises AccumulatorNotHeld or AccumulatorNotInScooter, which say where the accumulator is,
-    unless the request says `reconcile`: then it is recorded as the fact it is.
+    Raises AccumulatorNotHeld or AccumulatorNotInScooter, which name the accumulator's place, unless
+    the request has `reconcile`: then it is recorded with discrepancies.
     """
     rows = _lock(tx, request)
-    movement = _recorded(tx, swap_id, request)
+    movement = _recorded_movement(tx, swap_id, request)
     if movement is None:
-        rows = _checked(tx, request, rows)
-        readings = [(row, _read(request, row)) for row in rows.values()]
+        rows = _check(tx, request, rows)
+        readings = [(row, _with_readings(request, row)) for row in rows.values()]
         accumulators.save_readings(tx, [new for row, new in readings if new != row])
         accumulators.move(tx, _moves(swap_id, request, rows))
-        for id_ in rows:
-            for booking_id in bookings.release_accumulator(tx, id_):
+        for accumulator_id in rows:
+            for booking_id in bookings.release_accumulator(tx, accumulator_id):
                 holds.refill_active(tx, booking_id)
         movement = accumulators.moved_by_swap(tx, swap_id, request.installed_accumulator_id)
-    return _answer(tx, request, movement or {})
+    return _response(tx, request, movement or {})
 
 
 def _lock(tx: Tx, request: SwapRequest) -> dict[str, Row]:
-    """Lock the two accumulators, and whatever else the records put into the scooter."""
+    """Lock the two accumulators and any other that is recorded in the scooter; return them."""
     accumulators.lock_scooter(tx, request.scooter_id)
-    tx.mark()
+    tx.savepoint()
     while True:
-        rows, cabinet_ids = _attempt_lock(tx, request)
-        came = {row["cabinet_id"] for row in rows.values()} - {None} - cabinet_ids
-        if not (request.reconcile and came):
+        rows, cabinet_ids = _try_lock(tx, request)
+        entered = {row["cabinet_id"] for row in rows.values()} - {None} - cabinet_ids
+        if not (request.reconcile and entered):
             break
-        # Recorded in a cell in the meantime: its cabinet is to be locked before it.
-        tx.go_back()
+        # One entered a cell meanwhile: its cabinet has to be locked before it.
+        tx.rollback_to_savepoint()
     named = {request.installed_accumulator_id, request.removed_accumulator_id}
-    # The others may have been taken out of the scooter before they were locked.
+    # The others may have left the scooter before they were locked.
     at = request.scooter_id
     return {i: row for i, row in rows.items() if i in named or row["scooter_id"] == at}
 
 
-def _attempt_lock(tx: Tx, request: SwapRequest) -> tuple[dict[str, Row], set[str]]:
-    """The accumulators, and the cabinets, that were locked."""
+def _try_lock(tx: Tx, request: SwapRequest) -> tuple[dict[str, Row], set[str]]:
+    """Lock cabinets, then accumulators; return the accumulators and the cabinets' ids."""
     wanted = {request.installed_accumulator_id, *accumulators.in_scooter(tx, request.scooter_id)}
     if request.removed_accumulator_id is not None:
         wanted.add(request.removed_accumulator_id)
-    # Cabinets are locked before accumulators: those whose bookings may lose one, and those that
-    # one may be recorded as taken from without anybody's knowing.
+    # The cabinets whose bookings hold one of them, and those that a reconciled swap takes one from.
     cabinet_ids = bookings.cabinets_holding(tx, wanted)
     if request.reconcile:
         cabinet_ids |= cabinets.of_accumulators(tx, wanted)
@@ -64,8 +65,11 @@ def _attempt_lock(tx: Tx, request: SwapRequest) -> tuple[dict[str, Row], set[str
     return accumulators.lock(tx, wanted), cabinet_ids
 
 
-def _recorded(tx: Tx, swap_id: UUID, request: SwapRequest) -> Row | None:
-    """How this swap moved the installed one, if it is recorded: under this id, or as the last."""
+def _recorded_movement(tx: Tx, swap_id: UUID, request: SwapRequest) -> Row | None:
+    """Return the installed accumulator's movement if this swap is recorded already.
+
+    It is recorded under this id, or is the accumulator's last movement under another id.
+    """
     own = accumulators.moved_by_swap(tx, swap_id, request.installed_accumulator_id)
     last = own or accumulators.last_movement(tx, request.installed_accumulator_id)
     if own or last is None:
@@ -73,24 +77,26 @@ def _recorded(tx: Tx, swap_id: UUID, request: SwapRequest) -> Row | None:
     if last["swap_id"] is None or last["to_scooter_id"] != request.scooter_id:
         return None
     to_bag = accumulators.taken_by_swap(tx, last["swap_id"], request.contractor_id)
-    wanted = [request.removed_accumulator_id] if request.removed_accumulator_id else []
-    # A reconciled one came from wherever the records had it: what was removed tells whose it is.
-    is_his = last["from_contractor_id"] == request.contractor_id or wanted or request.reconcile
-    return last if to_bag == wanted and is_his else None
+    removed = [request.removed_accumulator_id] if request.removed_accumulator_id else []
+    # A reconciled swap took it from any place: then the removed one identifies the contractor.
+    same_contractor = (
+        last["from_contractor_id"] == request.contractor_id or removed or request.reconcile
+    )
+    return last if to_bag == removed and same_contractor else None
 
 
-def _checked(tx: Tx, request: SwapRequest, rows: dict[str, Row]) -> dict[str, Row]:
-    """The accumulators by id, once the swap is possible; one seen for the first time is known."""
+def _check(tx: Tx, request: SwapRequest, rows: dict[str, Row]) -> dict[str, Row]:
+    """Check that the swap is possible; return the accumulators, registering unknown ones."""
     installed_id, removed_id = request.installed_accumulator_id, request.removed_accumulator_id
     installed = rows.get(installed_id)
     if not request.reconcile and not (
         installed and installed["contractor_id"] == request.contractor_id
     ):
-        raise AccumulatorNotHeld(accumulator_id=installed_id, place=_told(installed))
+        raise AccumulatorNotHeld(accumulator_id=installed_id, place=_place_in(installed))
     removed = rows.get(removed_id) if removed_id else None
     if not request.reconcile and removed and removed["scooter_id"] != request.scooter_id:
         raise AccumulatorNotInScooter(
-            accumulator_id=removed["accumulator_id"], place=_told(removed)
+            accumulator_id=removed["accumulator_id"], place=_place_in(removed)
         )
     new = [{"accumulator_id": installed_id}] if installed is None else []
     if removed_id is not None and removed is None:
@@ -99,11 +105,12 @@ def _checked(tx: Tx, request: SwapRequest, rows: dict[str, Row]) -> dict[str, Ro
     return rows | accumulators.lock(tx, [row["accumulator_id"] for row in new])
 
 
-def _read(request: SwapRequest, row: Row) -> Row:
-    """An accumulator as the swap shows it; one that was retired is somewhere after all."""
-    status = "quarantined" if row["status"] == "retired" else row["status"]
-    told = row["accumulator_id"] == request.removed_accumulator_id
-    charge = request.removed_battery_charge if told else None
+def _with_readings(request: SwapRequest, row: Row) -> Row:
+    """Return the row with the reported charge; a retired accumulator turns up quarantined."""
+    is_retired = row["status"] == "retired"
+    status = states.ACCUMULATOR.after("retired", "quarantined") if is_retired else row["status"]
+    is_removed = row["accumulator_id"] == request.removed_accumulator_id
+    charge = request.removed_battery_charge if is_removed else None
     return {**row, "status": status} | ({} if charge is None else {"battery_charge": charge})
 
 
@@ -113,7 +120,7 @@ def _moves(swap_id: UUID, request: SwapRequest, rows: dict[str, Row]) -> list[Mo
     ways = {request.installed_accumulator_id: (bag, scooter)}
     if request.removed_accumulator_id is not None:
         ways[request.removed_accumulator_id] = (scooter, bag)
-    # A scooter takes one: what else the records put into it is not there, and nobody knows where.
+    # A scooter has room for one: any other that is recorded in it is nowhere known from now on.
     ways = {id_: ways.get(id_, (NOWHERE, NOWHERE)) for id_ in rows}
     return [
         Move(
@@ -121,28 +128,28 @@ def _moves(swap_id: UUID, request: SwapRequest, rows: dict[str, Row]) -> list[Mo
             to=to,
             cause="swapped",
             swap_id=swap_id,
-            discrepancy=place.of(rows[id_]) != expected,
+            discrepancy=location_in(rows[id_]) != expected,
         )
         for id_, (expected, to) in ways.items()
     ]
 
 
-def _told(row: Row | None) -> dict[str, str | int] | None:
-    where = place.place(row) if row is not None else None
-    return None if where is None else where.model_dump()
+def _place_in(row: Row | None) -> dict[str, str | int] | None:
+    place = place_of(row) if row is not None else None
+    return None if place is None else place.model_dump()
 
 
-def _answer(tx: Tx, request: SwapRequest, movement: Row) -> Swap:
+def _response(tx: Tx, request: SwapRequest, movement: Row) -> Swap:
     removed_id = request.removed_accumulator_id
     return Swap(
         swap_id=movement["swap_id"],
         scooter_id=request.scooter_id,
         contractor_id=request.contractor_id,
-        installed=_shown(tx, request.installed_accumulator_id),
-        removed=_shown(tx, removed_id) if removed_id else None,
+        installed=_accumulator(tx, request.installed_accumulator_id),
+        removed=_accumulator(tx, removed_id) if removed_id else None,
         at=movement["at"],
     )
 
 
-def _shown(tx: Tx, accumulator_id: str) -> Accumulator:
-    return place.accumulator(accumulators.get(tx, accumulator_id) or {})
+def _accumulator(tx: Tx, accumulator_id: str) -> Accumulator:
+    return Accumulator.of(accumulators.get(tx, accumulator_id) or {})

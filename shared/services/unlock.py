@@ -3,121 +3,127 @@
 from dataclasses import dataclass
 from uuid import UUID
 
-from shared import db
+from shared import db, holds
 from shared.commands.report_state import ReportState
 from shared.commands.unlock import Unlock as UnlockCommand
-from shared.config import Settings
 from shared.db import Row, Tx
 from shared.errors import BookingExpired, BookingNotActive, BookingNotFound, CabinetNoAnswer
 from shared.models.bookings import Booking, BookingCell
 from shared.models.commands import CellResult, Unlock
-from shared.repo import bookings, cabinets, commands
-from shared.services import booking, dispatch, holds
-from shared.services.dispatch import Publisher
+from shared.repo import bookings, cabinets, commands, returns
+from shared.services import booking, dispatch
+from shared.services.dispatch import Sender
+from shared.states import COMMAND_IN_FLIGHT, COMMAND_UNSETTLED
 
 
 @dataclass(frozen=True)
-class Asker:
-    """Who asks, and what there is to answer with."""
-
-    publisher: Publisher
-    settings: Settings
-    requested_by: str
-
-
-@dataclass(frozen=True)
-class Step:
-    """What is to be done about a booking's cells next."""
+class NextStep:
+    """What an unlock request has to do next."""
 
     command_id: UUID
     cabinet: Row
-    send: UnlockCommand | None = None
-    """A command that was written down and is to be published."""
-    in_doubt: bool = False
-    """The command had no answer: the cabinet has to be asked what it did."""
+    new_command: UnlockCommand | None = None
+    """A command that was inserted and has to be published."""
+    is_unanswered: bool = False
+    """The command had no result by its deadline: the cabinet has to be asked what it did."""
 
 
-def open_cells(booking_id: UUID, asker: Asker) -> Unlock:
-    """Open the cells of a booking, and tell what the cabinet did.
+def open_cells(booking_id: UUID, sender: Sender) -> Unlock:
+    """Open the cells of a booking and return what the cabinet did.
 
-    Asking again is safe: a command that was answered gives its stored answer, one on its way is
-    waited for, and one without an answer is followed by another only once the cabinet has proved
-    that it did not carry it out.
+    Safe to retry: a retry returns the stored outcome of a settled command and waits for one that is
+    in flight. A command without an answer is followed by a new one only after the cabinet has
+    proved that it did not execute the first. Cells of a return that were closed with nothing
+    inserted are opened again.
     """
-    step = _decide(booking_id, asker)
-    if step.in_doubt:
-        _ask_cabinet(step, asker)
-        step = _decide(booking_id, asker)
-        if step.in_doubt:
+    step = _decide(booking_id, sender)
+    if step.is_unanswered:
+        _ask_for_report(step, sender)
+        step = _decide(booking_id, sender)
+        if step.is_unanswered:
             raise CabinetNoAnswer(command_id=step.command_id)
-    if step.send is not None:
-        dispatch.deliver(step.send, step.command_id, step.cabinet, asker.publisher, asker.settings)
-    return _answer(dispatch.wait(step.command_id), booking_id)
+    if step.new_command is not None:
+        dispatch.publish(step.new_command, step.command_id, step.cabinet, sender)
+    return _response(dispatch.wait(step.command_id), booking_id)
 
 
-def _decide(booking_id: UUID, asker: Asker) -> Step:
+def _decide(booking_id: UUID, sender: Sender) -> NextStep:
     with db.transaction() as tx:
         cabinet = cabinets.lock_of_booking(tx, booking_id)
         if cabinet is None:
             raise BookingNotFound
         found = booking.get(tx, booking_id)
+        if found.status == "returning":
+            return _reopen(tx, found, cabinet, sender)
         if found.status != "active":
-            return _existing(tx, found, cabinet)
-        booking.check_in_service(cabinet, asker.settings)
+            return _existing_command(tx, found, cabinet)
+        booking.check_in_service(cabinet, sender.settings)
         fit = bookings.release_unfit(tx, booking_id)
         cells = holds.refill(
             tx, booking_id, fit, cabinet_id=found.cabinet_id, requested=found.requested
         )
         if cells:
-            return _new(tx, found, cells, cabinet, asker)
-    # Only now, so that the booking's failure is committed.
-    raise BookingNotActive(detail="Nothing that the booking held can be opened any more.")
+            return _new_command(tx, found, cells, cabinet, sender)
+    # Raised after the transaction, so that the failure of the booking is committed.
+    raise BookingNotActive(detail="None of the booking's cells can be opened any more.")
 
 
-def _existing(tx: Tx, found: Booking, cabinet: Row) -> Step:
-    """The step for a booking whose cells were commanded open, or never will be."""
+def _existing_command(tx: Tx, found: Booking, cabinet: Row) -> NextStep:
+    """Return the step for a booking that is not active: its stored command decides.
+
+    Raises if there is none to return or to wait for.
+    """
     if found.status == "expired":
         raise BookingExpired
     row = commands.get(tx, found.command_id) if found.command_id else None
-    if row is None or row["status"] in {"unresolved", "rejected", "not_executed", "not_published"}:
+    without_result = {"unresolved", "rejected", "not_executed", "not_published"}
+    if row is None or row["status"] in without_result or found.status == "cancelled":
         raise BookingNotActive(detail=f"The booking is {found.status}.")
-    if row["status"] in dispatch.UNSETTLED and row["seconds_left"] <= 0:
-        commands.give_up(tx, row["command_id"])
+    if row["status"] in COMMAND_IN_FLIGHT and row["seconds_left"] <= 0:
+        commands.time_out(tx, row["command_id"])
         row = {**row, "status": "no_answer"}
-    return Step(row["command_id"], cabinet, in_doubt=row["status"] == "no_answer")
+    return NextStep(row["command_id"], cabinet, is_unanswered=row["status"] == "no_answer")
 
 
-def _new(tx: Tx, found: Booking, cells: list[int], cabinet: Row, asker: Asker) -> Step:
+def _reopen(tx: Tx, found: Booking, cabinet: Row, sender: Sender) -> NextStep:
+    """Send a new command for the cells of a return that were closed with nothing inserted.
+
+    If there are none, handle the request like any other retry.
+    """
+    row = commands.get(tx, found.command_id) if found.command_id else None
+    if row is not None and row["status"] not in COMMAND_UNSETTLED:
+        cells = returns.cells_to_reopen(tx, found.booking_id)
+        if cells:
+            booking.check_in_service(cabinet, sender.settings)
+            return _new_command(tx, found, cells, cabinet, sender)
+    return _existing_command(tx, found, cabinet)
+
+
+def _new_command(
+    tx: Tx, found: Booking, cells: list[int], cabinet: Row, sender: Sender
+) -> NextStep:
     command = UnlockCommand(cells=cells)
     command_id = dispatch.insert(
-        tx,
-        command,
-        asker.settings,
-        cabinet_id=found.cabinet_id,
-        booking_id=found.booking_id,
-        requested_by=asker.requested_by,
+        tx, command, sender, cabinet_id=found.cabinet_id, booking_id=found.booking_id
     )
-    bookings.move_on(tx, found.booking_id, since="active", to="unlocking", command_id=command_id)
-    return Step(command_id, cabinet, send=command)
+    if found.status == "returning":
+        bookings.set_command(tx, found.booking_id, command_id)
+    else:
+        bookings.advance(tx, found.booking_id, "unlock_requested", command_id=command_id)
+    return NextStep(command_id, cabinet, new_command=command)
 
 
-def _ask_cabinet(step: Step, asker: Asker) -> None:
-    """Ask for a state report and wait: it settles what can be settled when it comes."""
+def _ask_for_report(step: NextStep, sender: Sender) -> None:
+    """Ask for a state report and wait for it; if it proves anything, it settles the command."""
     command = ReportState()
     with db.transaction() as tx:
-        command_id = dispatch.insert(
-            tx,
-            command,
-            asker.settings,
-            cabinet_id=step.cabinet["cabinet_id"],
-            requested_by=asker.requested_by,
-        )
-    dispatch.deliver(command, command_id, step.cabinet, asker.publisher, asker.settings)
+        command_id = dispatch.insert(tx, command, sender, cabinet_id=step.cabinet["cabinet_id"])
+    dispatch.publish(command, command_id, step.cabinet, sender)
     dispatch.wait(command_id)
 
 
-def _answer(row: Row, booking_id: UUID) -> Unlock:
-    command = dispatch.answer(row)
+def _response(row: Row, booking_id: UUID) -> Unlock:
+    command = dispatch.outcome(row)
     with db.statements() as tx:
         found = booking.get(tx, booking_id)
     held = {cell.cell_number: cell for cell in found.cells if found.kind == "issue"}
@@ -125,13 +131,13 @@ def _answer(row: Row, booking_id: UUID) -> Unlock:
         booking_id=booking_id,
         command_id=command.command_id,
         status=found.status,
-        cells=[_completed(cell, held.get(cell.cell_number)) for cell in command.cells],
+        cells=[_with_held(cell, held.get(cell.cell_number)) for cell in command.cells],
         late=command.late,
     )
 
 
-def _completed(cell: CellResult, held: BookingCell | None) -> CellResult:
-    """The cabinet's words, completed by what was held where it does not say."""
+def _with_held(cell: CellResult, held: BookingCell | None) -> CellResult:
+    """Add the held accumulator to a result in which the cabinet named none."""
     if held is None or cell.accumulator_id is not None:
         return cell
     return cell.model_copy(

@@ -1,4 +1,4 @@
-# What follows from what: read off an apply against the stand-in provider.
+# Relations between resources, checked after an apply against a stand-in for the provider.
 
 variables {
   cloud_id            = "b1gcloud"
@@ -15,7 +15,7 @@ run "deletion_protection" {
   }
   assert {
     condition     = yandex_mdb_postgresql_cluster_v2.main.deletion_protection && yandex_mdb_postgresql_database.main.deletion_protection == "true"
-    error_message = "the database can be deleted by mistake"
+    error_message = "deletion_protection does not reach the cluster and the database"
   }
 }
 
@@ -28,58 +28,62 @@ run "defaults" {
   }
   assert {
     condition     = endswith(output.mqtt_broker, ":8883")
-    error_message = "cabinets need TLS: ${output.mqtt_broker}"
+    error_message = "mqtt_broker is not on the TLS port 8883: ${output.mqtt_broker}"
+  }
+  assert {
+    condition     = yandex_function.this["unlock"].environment["MQTT_VERSION"] == "5"
+    error_message = "commands do not expire in the broker"
   }
   assert {
     condition     = length(output.function_ids) == length(fileset("${path.module}/../functions", "*/main.py"))
-    error_message = "each folder of functions/ is a function, and there is no other"
+    error_message = "the deployed functions are not exactly the folders of functions/"
   }
   assert {
     condition     = !strcontains(yandex_api_gateway.main.spec, "$${")
-    error_message = "the document has a placeholder that nothing fills in"
+    error_message = "the OpenAPI document still contains a placeholder"
   }
   assert {
     condition     = toset([for rule in yandex_vpc_security_group.database.ingress : join(",", rule.v4_cidr_blocks) if rule.predefined_target == null || rule.predefined_target == ""]) == toset(["198.19.0.0/16"])
-    error_message = "the database can be reached by others than functions"
+    error_message = "the database accepts connections from other ranges than the functions'"
   }
   assert {
     condition     = alltrue([for rule in yandex_vpc_security_group.broker.ingress : rule.port != 22])
-    error_message = "SSH is open though ssh_from is empty"
+    error_message = "SSH is open although ssh_from is empty"
   }
   assert {
     condition     = length(yandex_function_iam_binding.invoker["mqtt_trigger"].members) == 1 && yandex_function_iam_binding.invoker["mqtt_trigger"].members != yandex_function_iam_binding.invoker["unlock"].members
-    error_message = "the bridge alone invokes mqtt_trigger"
+    error_message = "mqtt_trigger may be invoked by others than the bridge"
   }
   assert {
     condition     = length(yandex_function.this["authorizer"].connectivity) == 0 && [for secret in yandex_function.this["authorizer"].secrets : secret.environment_variable] == ["API_KEYS"]
-    error_message = "the authorizer needs the keys and nothing else"
+    error_message = "the authorizer has more than API_KEYS, or is in the network"
   }
   assert {
     condition     = tonumber(yandex_api_gateway.main.execution_timeout) > tonumber(yandex_function.this["unlock"].execution_timeout) && tonumber(yandex_function.this["unlock"].execution_timeout) > 2 * var.unlock_wait_seconds
-    error_message = "the gateway must outlast the function, and the function its wait"
+    error_message = "the gateway's timeout must exceed the function's, and that must exceed twice the wait"
   }
   assert {
     condition     = sum([for name in ["mqtt_trigger", "poll_cabinets", "migrate", "unlock"] : local.limits[name]]) < var.zone_concurrency
-    error_message = "triggers and waiting unlocks leave no call to the quick functions"
+    error_message = "triggers and waiting unlocks leave no calls for the fast functions"
   }
   assert {
     condition     = !strcontains(yandex_api_gateway.main.spec, "x-yc-apigateway\":{\"cors")
-    error_message = "browsers may call the API though nobody said so"
+    error_message = "CORS is configured although cors_origin is empty"
   }
 }
 
-run "ssh_is_open_to_those_named" {
+run "ssh_is_open_to_ssh_from_only" {
   command = apply
   variables {
     ssh_from = ["198.51.100.7/32"]
   }
   assert {
     condition     = flatten([for rule in yandex_vpc_security_group.broker.ingress : rule.v4_cidr_blocks if rule.port == 22]) == ["198.51.100.7/32"]
-    error_message = "SSH is not open to exactly these"
+    error_message = "SSH is not open to exactly the ranges in ssh_from"
   }
 }
 
-run "a_longer_wait_moves_the_time_outs" {
+run "a_longer_wait_lengthens_the_timeouts" {
   command = apply
   variables {
     unlock_wait_seconds = 60
@@ -88,15 +92,15 @@ run "a_longer_wait_moves_the_time_outs" {
   }
   assert {
     condition     = yandex_function.this["unlock"].environment["UNLOCK_WAIT_SECONDS"] == "60" && tonumber(yandex_function.this["unlock"].execution_timeout) > 120
-    error_message = "the function ends before its wait does"
+    error_message = "the function's timeout is not longer than twice the wait"
   }
   assert {
     condition     = one(yandex_function_scaling_policy.this["unlock"].policy).zone_requests_limit == 40
-    error_message = "the share of unlocks does not follow the quota"
+    error_message = "the limit of unlock is not 40 % of the quota"
   }
   assert {
     condition     = jsondecode(yandex_api_gateway.main.spec)["x-yc-apigateway"].cors.origin == "https://console.example"
-    error_message = "the origin is not let in"
+    error_message = "cors_origin is not in the gateway's CORS configuration"
   }
 }
 
@@ -108,14 +112,18 @@ run "iot_core" {
   }
   assert {
     condition     = output.mqtt_broker == "mqtt.cloud.yandex.net:8883"
-    error_message = "cabinets are sent elsewhere: ${output.mqtt_broker}"
+    error_message = "mqtt_broker is not IoT Core: ${output.mqtt_broker}"
   }
   assert {
     condition     = output.registry_id == yandex_iot_core_registry.main[0].id && keys(output.iot_core_devices) == ["C-001"]
-    error_message = "the functions speak for another registry, or a device is missing"
+    error_message = "registry_id is not the registry's id, or a device is missing"
+  }
+  assert {
+    condition     = yandex_function.this["unlock"].environment["MQTT_VERSION"] == "3.1.1"
+    error_message = "IoT Core does not speak MQTT 5"
   }
   assert {
     condition     = yandex_function_trigger.mqtt[0].iot[0].topic == "$devices/+/events" && length(yandex_function_trigger.mqtt[0].dlq) == 1
-    error_message = "the trigger must take events only, and keep what fails"
+    error_message = "the trigger must read events only and have a dead-letter queue"
   }
 }

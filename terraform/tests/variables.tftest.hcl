@@ -1,4 +1,4 @@
-# What a wrong variable is answered with, and what the outputs say. Only plans: nothing is made.
+# Validation of variables. Only plans; nothing is created.
 
 variables {
   cloud_id         = "b1gcloud"
@@ -15,7 +15,24 @@ run "unknown_backend_is_refused" {
   expect_failures = [var.mqtt_backend]
 }
 
-run "name_that_resources_cannot_have_is_refused" {
+run "mqtt_5_is_refused_for_iot_core" {
+  command = plan
+  variables {
+    mqtt_backend = "iot_core"
+    mqtt_version = "5"
+  }
+  expect_failures = [var.mqtt_version]
+}
+
+run "unknown_mqtt_version_is_refused" {
+  command = plan
+  variables {
+    mqtt_version = "4"
+  }
+  expect_failures = [var.mqtt_version]
+}
+
+run "invalid_name_is_refused" {
   command = plan
   variables {
     name = "Scooter_1"
@@ -39,7 +56,7 @@ run "database_zone_without_a_subnet_is_refused" {
   expect_failures = [var.database_zones]
 }
 
-run "memory_that_the_platform_does_not_sell_is_refused" {
+run "memory_that_is_not_a_multiple_of_128_is_refused" {
   command = plan
   variables {
     function_memory_mb = 200
@@ -55,7 +72,7 @@ run "unknown_setting_is_refused" {
   expect_failures = [var.settings]
 }
 
-run "any_origin_is_refused" {
+run "wildcard_origin_is_refused" {
   command = plan
   variables {
     cors_origin = "*"

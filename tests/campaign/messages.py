@@ -1,6 +1,6 @@
-"""Made-up messages of cabinets: valid ones, and what is left of them after some mutations.
+"""Random messages of cabinets: valid ones, mutated in their structure and in their bytes.
 
-Every input is made by dice of its own, so that its seed is enough to make it again.
+Every input has its own random generator, so its seed reproduces it.
 """
 
 import json
@@ -9,23 +9,23 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 MAX_BYTES = 256 * 1024
-"""The contract's, said anew."""
+"""The limit of the protocol."""
 
 Tree = Any
-"""A JSON value, in which a Token stands for text that no JSON encoder would write."""
+"""A JSON value, in which a RawText stands for text that no JSON encoder writes."""
 Places = list[tuple[Any, Any]]
-"""Where the values of a tree stand: in which list or object, under which index or key."""
+"""The places of a tree's values: a list or object, and an index or key."""
 
 
-class Token(str):
-    """Raw text in the place of a value."""
+class RawText(str):
+    """Text that is written as it is, in the place of a value."""
 
     __slots__ = ()
 
 
-def dice(*seed: object) -> random.Random:
-    """What makes the input of this seed."""
-    return random.Random(":".join(map(str, seed)))  # noqa: S311 - it is to be repeated
+def rng_for(*seed: object) -> random.Random:
+    """Return the random generator of an input."""
+    return random.Random(":".join(map(str, seed)))  # noqa: S311 - reproducible
 
 
 # fmt: off
@@ -71,7 +71,7 @@ RESULTS = ["opened", "locked", "jammed", "not_detected", "empty", "occupied", "f
 
 
 def valid(rng: random.Random, commands: Sequence[str] = (), *, cells: int = 6) -> Tree:
-    """A message that the protocol allows, of a cabinet with so many cells."""
+    """Return a message that the protocol allows, of a cabinet with this number of cells."""
     kind = rng.choice(TYPES)
     numbers = rng.sample(range(1, cells + 1), rng.randint(0, cells))
     numbers += [rng.randint(cells + 1, 1000)] * (rng.random() < 0.05)
@@ -90,27 +90,27 @@ def valid(rng: random.Random, commands: Sequence[str] = (), *, cells: int = 6) -
         "hello": lambda: {"firmware": "1.4.2", "cells_total": rng.choice([cells, 12])},
     }
     seq = rng.choice([rng.randrange(100), rng.randrange(2**63)])
-    # Most are of a new generation: of an old one, only what is newer still would be looked at.
+    # Most have a new boot_id: a message of a known boot is applied only if its seq is higher.
     boot_id = rng.choice([*BOOTS, *[f"b-{rng.getrandbits(32)}"] * 7])
     return {"v": 1, "type": kind, "boot_id": boot_id, "seq": seq, **bodies[kind]()}
 
 
 def payload(rng: random.Random, commands: Sequence[str] = ()) -> bytes:
-    """The bytes of a message; most are spoiled in one to four places."""
+    """Return the bytes of a message; most are mutated in one to four places."""
     if rng.random() < 0.03:
         return rng.randbytes(rng.choice([0, 1, 7, 300]))
     message = valid(rng, commands)
     depth = rng.choice([0, 1, 1, 1, 2, 2, 4])
     for _ in range(depth):
-        rng.choice(CHANGES)(rng, message)
+        rng.choice(MUTATIONS)(rng, message)
     text = encoded(message)
     if depth and rng.random() < 0.3:
-        text = _spoiled(rng, text)
+        text = rng.choice(BYTE_MUTATIONS)(rng, text)
     return text
 
 
 def encoded(tree: Tree) -> bytes:
-    """JSON, with the tokens as they are; a half of a surrogate pair as UTF-8 forbids it."""
+    """Return the JSON text; half a surrogate pair is encoded as UTF-8 forbids it."""
     return _text(tree).encode(errors="surrogatepass")
 
 
@@ -133,8 +133,8 @@ def _state(rng: random.Random, number: int) -> Tree:
 def _result(rng: random.Random, number: int) -> Tree:
     accumulator_id = rng.choice([f"A-{rng.randint(1, 9)}", None, "?"])
     charge = rng.choice([rng.randint(0, 100), None, -1])
-    told = {"accumulator_id": accumulator_id, "battery_charge": charge}
-    return {"cell_number": number, "result": rng.choice(RESULTS)} | rng.choice([{}, told])
+    inside = {"accumulator_id": accumulator_id, "battery_charge": charge}
+    return {"cell_number": number, "result": rng.choice(RESULTS)} | rng.choice([{}, inside])
 
 
 # --- mutations of the structure ---------------------------------------------------------------
@@ -154,7 +154,7 @@ def _replace(rng: random.Random, message: Tree) -> None:
     if places := _places(message):
         container, key = rng.choice(places)
         tokens = rng.choice([NUMBERS, STRINGS, STRUCTURES])
-        container[key] = rng.choice([Token(rng.choice(tokens)), rng.choice(EDGES)])
+        container[key] = rng.choice([RawText(rng.choice(tokens)), rng.choice(EDGES)])
 
 
 def _remove(rng: random.Random, message: Tree) -> None:
@@ -170,34 +170,30 @@ def _rename(rng: random.Random, message: Tree) -> None:
 
 
 def _double_key(rng: random.Random, message: Tree) -> None:
-    """The same key once more: as a token that closes the name, and begins it anew."""
+    """Double a key: the raw text ends the first value and repeats the key."""
     if places := [(c, k) for c, k in _places(message) if isinstance(c, dict)]:
         container, key = rng.choice(places)
         other = _text(rng.choice(EDGES))
-        container[key] = Token(f"{other},{json.dumps(key)}:{_text(container[key])}")
+        container[key] = RawText(f"{other},{json.dumps(key)}:{_text(container[key])}")
 
 
 def _copy(rng: random.Random, message: Tree) -> None:
-    """A value in the place of another, or once more in its list."""
+    """Copy a value to another place, or append it to a list."""
     if places := _places(message):
         (source, key), (target, place) = rng.choice(places), rng.choice(places)
-        value = Token(_text(source[key]))
+        value = RawText(_text(source[key]))
         if isinstance(target, list):
             target.extend([value] * rng.choice([1, 1, 2, 1001]))
         else:
             target[place] = value
 
 
-CHANGES: list[Callable[[random.Random, Tree], None]] = [
+MUTATIONS: list[Callable[[random.Random, Tree], None]] = [
     _replace, _replace, _replace, _remove, _rename, _double_key, _copy,
 ]  # fmt: skip
 
 
 # --- mutations of the bytes -------------------------------------------------------------------
-
-
-def _spoiled(rng: random.Random, text: bytes) -> bytes:
-    return rng.choice(SPOILS)(rng, text)
 
 
 def _flip(rng: random.Random, text: bytes) -> bytes:
@@ -226,11 +222,13 @@ def _pad(rng: random.Random, text: bytes) -> bytes:
     return rng.choice([text.ljust, text.rjust])(size, rng.choice([b" ", b"\n", b"\x00"]))
 
 
-SPOILS: list[Callable[[random.Random, bytes], bytes]] = [_flip, _flip, _insert, _cut, _encode, _pad]
+BYTE_MUTATIONS: list[Callable[[random.Random, bytes], bytes]] = [
+    _flip, _flip, _insert, _cut, _encode, _pad,
+]  # fmt: skip
 
 
 def _text(tree: Tree) -> str:
-    if isinstance(tree, Token):
+    if isinstance(tree, RawText):
         return str(tree)
     if isinstance(tree, dict):
         return "{" + ",".join(f"{json.dumps(k)}:{_text(v)}" for k, v in tree.items()) + "}"

@@ -1,7 +1,4 @@
-"""A short campaign of made-up messages and events; FUZZ_SECONDS in the environment prolongs it.
-
-A failure shows the input that it came of.
-"""
+"""A short fuzz run, and tests of the fuzzer; FUZZ_SECONDS in the environment sets the duration."""
 
 import base64
 import json
@@ -13,10 +10,10 @@ import pytest
 
 from shared.protocols import Undecodable, native_v1
 from tests.campaign import events, fuzz, messages
-from tests.campaign.messages import dice
-from tests.service import Service, running
+from tests.campaign.messages import rng_for
+from tests.support.service import Service, running
 
-SECONDS = float(os.environ.get("FUZZ_SECONDS", "30"))  # noqa: TID251 - a setting of the tests
+SECONDS = float(os.environ.get("FUZZ_SECONDS", "3"))  # noqa: TID251 - a setting of the tests
 SEED = random.SystemRandom().getrandbits(32)
 
 
@@ -28,43 +25,45 @@ def quick_service(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterato
 
 
 @pytest.mark.timeout(SECONDS + 60)
-def test_whatever_bytes_a_cabinet_sends_they_are_a_message_or_undecodable() -> None:
+def test_random_bytes_are_decoded_or_undecodable() -> None:
     counts = fuzz.decode_for(SECONDS / 3, SEED)
-    assert min(counts["read"], counts["refused"]) > 0.1 * counts.total(), counts
+    assert min(counts["decoded"], counts["refused"]) > 0.1 * counts.total(), counts
 
 
 @pytest.mark.timeout(SECONDS + 60)
-def test_whatever_the_event_every_message_is_applied_or_kept_once(quick_service: Service) -> None:
+def test_every_message_of_a_random_event_is_applied_or_stored_once(quick_service: Service) -> None:
     counts = fuzz.trigger_for(SECONDS * 2 / 3, SEED, quick_service)
     assert counts["records"] > 10 * SECONDS, counts
 
 
-# --- the campaign itself ----------------------------------------------------------------------
+# --- the fuzzer -------------------------------------------------------------------------------
 
 
-def test_a_seed_makes_the_same_input_again() -> None:
-    first, second = ([messages.payload(dice(1, n)) for n in range(300)] for _ in range(2))
+def test_the_same_seed_gives_the_same_input() -> None:
+    first, second = ([messages.payload(rng_for(1, n)) for n in range(300)] for _ in range(2))
     assert first == second
     assert len(set(first)) > 280
 
 
-def test_a_valid_message_is_valid_before_it_is_spoiled() -> None:
+def test_a_message_is_valid_before_it_is_mutated() -> None:
     for seed in range(200):
-        native_v1.decode(messages.encoded(messages.valid(dice(seed))))
+        native_v1.decode(messages.encoded(messages.valid(rng_for(seed))))
 
 
-def test_a_decoder_that_raises_anything_else_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_decoder_that_raises_another_exception_is_detected(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def decode(payload: bytes) -> None:
         raise KeyError("x") if b"null" in payload else Undecodable("x")
 
     monkeypatch.setattr(native_v1, "decode", decode)
-    with pytest.raises(fuzz.Broken, match="KeyError") as caught:
+    with pytest.raises(fuzz.PromiseBroken, match="KeyError") as caught:
         fuzz.decode_for(10, 1)
     assert b"null" in base64.b64decode(str(caught.value).rpartition(" ")[2])
 
 
 @pytest.mark.parametrize(
-    "sabotage",
+    "damage",
     [
         "DELETE FROM anomalies WHERE reason = 'malformed'",
         """INSERT INTO anomalies (reason, detail, device_id, event_id, payload)
@@ -75,31 +74,31 @@ def test_a_decoder_that_raises_anything_else_is_caught(monkeypatch: pytest.Monke
         "UPDATE accumulators SET cabinet_id = NULL, cell_number = NULL",
     ],
 )
-def test_what_a_database_tells_of_a_batch_is_checked(
-    quick_service: Service, monkeypatch: pytest.MonkeyPatch, sabotage: str
+def test_a_damaged_database_is_detected(
+    quick_service: Service, monkeypatch: pytest.MonkeyPatch, damage: str
 ) -> None:
-    trigger = fuzz.Trigger(quick_service)
+    trigger = fuzz.TriggerFuzzer(quick_service)
     trigger.prepare()
     invoke = quick_service.pool.invoke
 
-    def spoil(name: str, event: object, *, timeout: float) -> object:
-        answer = invoke(name, event, timeout=timeout)
-        quick_service.sql(sabotage)
-        return answer
+    def invoke_and_damage(name: str, event: object, *, timeout: float) -> object:
+        result = invoke(name, event, timeout=timeout)
+        quick_service.sql(damage)
+        return result
 
-    monkeypatch.setattr(quick_service.pool, "invoke", spoil)
-    with pytest.raises(fuzz.Broken):
-        check_some(trigger)
+    monkeypatch.setattr(quick_service.pool, "invoke", invoke_and_damage)
+    with pytest.raises(fuzz.PromiseBroken):
+        check_batches(trigger)
 
 
-def check_some(trigger: fuzz.Trigger) -> None:
+def check_batches(trigger: fuzz.TriggerFuzzer) -> None:
     for number in range(50):
-        trigger.check(dice(number))
+        trigger.check(rng_for(number))
 
 
-def test_records_are_spoiled_in_every_way() -> None:
-    rng = dice(1)
+def test_some_records_are_malformed_in_many_ways() -> None:
+    rng = rng_for(1)
     made = [events.batch(rng, ["C-1"], [], size=1)[0] for _ in range(2000)]
-    of_nobody = [one for one in made if events.expected(one).event_id is None]
-    assert 20 < len(of_nobody) < 400
-    assert len({json.dumps(one) for one in of_nobody}) > 20
+    malformed = [one for one in made if events.expected(one).event_id is None]
+    assert 20 < len(malformed) < 400
+    assert len({json.dumps(one) for one in malformed}) > 20

@@ -1,6 +1,6 @@
-"""Texts that want to be SQL, a format or a script: in every place where a text can stand.
+"""Texts that look like SQL, a format string or a script, in every field that takes a text.
 
-They are refused by the field's name, or kept as they are; nothing else comes of them.
+They are refused with the name of the field, or stored unchanged.
 """
 
 from datetime import UTC, datetime
@@ -14,8 +14,8 @@ import pytest
 from local import examples
 from shared import cursor
 from shared.api import Route
-from tests.integration.test_authorization import ROUTES
-from tests.service import Answer, Service
+from tests.support.routes import ROUTES
+from tests.support.service import Response, Service
 
 TEXTS = [
     "'",
@@ -30,7 +30,7 @@ TEXTS = [
     "$$; DELETE FROM bookings; $$",
     "1) UNION SELECT current_user --",
     "E'\\047'",
-    "\u02bc OR 1=1",  # an apostrophe that some databases fold into theirs
+    "\u02bc OR 1=1",  # an apostrophe that some databases convert to '
     "%s",
     "%(id)s",
     "%",
@@ -43,15 +43,15 @@ TEXTS = [
     "NULL",
     "\u202e",
 ]
-KNOWN = {
+IDS = {
     "cabinet_id": "C-1",
     "cell_number": "1",
     "accumulator_id": "C-1.A-1",
     "booking_id": "00000000-0000-4000-8000-000000000000",
     "command_id": "00000000-0000-4000-8000-000000000000",
 }
-FREE = {"address", "reason", "status_reason"}
-"""Fields of bodies that take any text."""
+FREE_TEXTS = {"address", "reason", "status_reason"}
+"""Fields of bodies that accept any text."""
 
 
 @pytest.fixture(autouse=True)
@@ -60,7 +60,7 @@ def cabinet(service: Service) -> None:
 
 
 def contents(service: Service) -> list[dict[str, Any]]:
-    """What can be injected into, or taken away, and is not changed by a refusal."""
+    """Return what a refused request must not change."""
     return service.sql(
         """SELECT (SELECT array_agg(t::text ORDER BY t::text) FROM cabinets t) AS cabinets,
                   (SELECT array_agg(t::text ORDER BY t::text) FROM cells t) AS cells,
@@ -77,8 +77,10 @@ def body_of(route: Route) -> dict[str, Any] | None:
     return dict(next(iter(bodies.values()))) if bodies else None
 
 
-def ask(service: Service, route: Route, query: str = "", body: Any = None, **path: str) -> Answer:
-    address = route.path.format(**{n: quote(v, safe="") for n, v in (KNOWN | path).items()})
+def send(
+    service: Service, route: Route, query: str = "", body: Any = None, **path: str
+) -> Response:
+    address = route.path.format(**{n: quote(v, safe="") for n, v in (IDS | path).items()})
     return service.call(route.method, address + query, body, key="operator")
 
 
@@ -86,13 +88,13 @@ def test_a_text_in_a_path_is_refused(service: Service) -> None:
     before = contents(service)
     for route, text in product(ROUTES.values(), TEXTS):
         for name in route.path_parameters.model_fields:
-            answer = ask(service, route, body=body_of(route), **{name: text})
-            told = [fault["field"] for fault in answer.body.get("errors", [])]
+            response = send(service, route, body=body_of(route), **{name: text})
+            fields = [error["field"] for error in response.body.get("errors", [])]
             is_uuid = name in {"booking_id", "command_id"}
             if is_uuid or "/" in text or (text == "NULL" and name != "cell_number"):
-                assert answer.status == 404, (route.path, name, text)
+                assert response.status == 404, (route.path, name, text)
             else:
-                assert (answer.status, told) == (400, [name]), (route.path, name, text)
+                assert (response.status, fields) == (400, [name]), (route.path, name, text)
     assert contents(service) == before
 
 
@@ -102,8 +104,8 @@ def test_a_text_in_a_query_is_refused(service: Service) -> None:
         for name in route.query.model_fields:
             if text == "NULL" and name in {"cabinet_id", "contractor_id", "scooter_id"}:
                 continue  # an id like any other
-            answer = ask(service, route, query=f"?{name}={quote(text)}")
-            assert [fault["field"] for fault in answer.body["errors"]] == [name], text
+            response = send(service, route, query=f"?{name}={quote(text)}")
+            assert [error["field"] for error in response.body["errors"]] == [name], text
     assert contents(service) == before
 
 
@@ -111,13 +113,13 @@ def test_a_text_in_a_body_is_refused_unless_the_field_is_free(service: Service) 
     before = contents(service)
     for route, text in product(ROUTES.values(), [t for t in TEXTS if t != "NULL"]):
         body = body_of(route) or {}
-        for name in body.keys() - FREE:
-            answer = ask(service, route, body={**body, name: text})
-            assert answer.status == 400, (route.path, name, text)
+        for name in body.keys() - FREE_TEXTS:
+            response = send(service, route, body={**body, name: text})
+            assert response.status == 400, (route.path, name, text)
     assert contents(service) == before
 
 
-def test_a_free_text_is_kept_as_it_is(service: Service) -> None:
+def test_a_free_text_is_stored_unchanged(service: Service) -> None:
     for text in TEXTS:
         changes = {"address": text, "status": "active", "status_reason": text}
         changed = service.patch("/v1/cabinets/C-1", changes)
@@ -156,11 +158,11 @@ def test_a_forged_cursor_is_refused(service: Service, path: str) -> None:
         (True, True),
     ]
     for key in forged:
-        answer = service.call("GET", f"{path}?cursor={cursor.encode(*key)}")
-        assert [fault["field"] for fault in answer.body["errors"]] == ["cursor"], key
+        response = service.call("GET", f"{path}?cursor={cursor.encode(*key)}")
+        assert [error["field"] for error in response.body["errors"]] == ["cursor"], key
 
 
-def test_a_cursor_may_name_any_time_that_there_is(service: Service) -> None:
+def test_a_cursor_may_contain_any_valid_time(service: Service) -> None:
     times = {
         "0001-01-01T00:00:00+00:00": 200,
         "9999-12-31T23:59:59+00:00": 200,
@@ -169,44 +171,46 @@ def test_a_cursor_may_name_any_time_that_there_is(service: Service) -> None:
         "9999-12-31T23:59:59-23:59": 400,
     }
     for time, status in times.items():
-        answer = service.call("GET", f"/v1/bookings?cursor={cursor.encode(time, UUID(int=0))}")
-        assert answer.status == status, time
+        response = service.call("GET", f"/v1/bookings?cursor={cursor.encode(time, UUID(int=0))}")
+        assert response.status == status, time
 
 
-def test_an_idempotency_key_is_only_a_key(service: Service) -> None:
+def test_an_idempotency_key_is_stored_unchanged(service: Service) -> None:
     keys = [t for t in TEXTS if t.isascii() and t.isprintable() and " " not in t]
     for number, key in enumerate(keys):
         body = {"accumulator_id": f"K-{number}"}
         headers = {"Idempotency-Key": key}
         for replayed in (None, "true"):
-            answer = service.call("POST", "/v1/accumulators", body, key="operator", headers=headers)
-            assert answer.status == 201
-            assert answer.headers.get("Idempotency-Replayed") == replayed, key
+            response = service.call(
+                "POST", "/v1/accumulators", body, key="operator", headers=headers
+            )
+            assert response.status == 201
+            assert response.headers.get("Idempotency-Replayed") == replayed, key
     stored = [row["key"] for row in service.sql("SELECT key FROM idempotency_keys")]
     assert sorted(stored) == sorted(keys)
 
 
-def test_what_a_cabinet_calls_things_is_kept_as_it_is(service: Service) -> None:
+def test_the_texts_of_a_cabinet_are_stored_unchanged(service: Service) -> None:
     for number, text in enumerate(TEXTS):
-        told = {"v": 1, "boot_id": text, "seq": 1, "sent_at": text}
+        head = {"v": 1, "boot_id": text, "seq": 1, "sent_at": text}
         cells = [
             {"cell_number": 1, "door": "closed", "accumulator_id": text, "battery_charge": text},
             {"cell_number": 2, "door": "closed", "accumulator_id": None, "fault": text},
         ]
         report = {"type": "state_report", "command_id": text, "alarms": [text], "cells": cells}
-        answered = {"cell_number": 1, "result": text, "accumulator_id": text}
-        result = {"command_id": text, "status": "rejected", "reason": text, "cells": [answered]}
-        service.say("C-1", {**told, "type": "hello", "firmware": text})
-        service.say("C-1", {**told, **report, "seq": 2})
-        service.say("C-1", {**told, **result, "type": "command_result", "seq": 3})
-        [kept] = service.sql("SELECT firmware, alarms, boot_no FROM cabinets")
-        assert (kept["firmware"], kept["alarms"], kept["boot_no"]) == (text, [text], number + 2)
+        opened = {"cell_number": 1, "result": text, "accumulator_id": text}
+        result = {"command_id": text, "status": "rejected", "reason": text, "cells": [opened]}
+        service.send_from("C-1", {**head, "type": "hello", "firmware": text})
+        service.send_from("C-1", {**head, **report, "seq": 2})
+        service.send_from("C-1", {**head, **result, "type": "command_result", "seq": 3})
+        [found] = service.sql("SELECT firmware, alarms, boot_no FROM cabinets")
+        assert (found["firmware"], found["alarms"], found["boot_no"]) == (text, [text], number + 2)
         assert service.sql("SELECT fault FROM cells WHERE cell_number = 2")[0]["fault"] == text
     assert service.get("/v1/cabinets/C-1")["alarms"] == [TEXTS[-1]]
     service.check_invariants()
 
 
-def test_what_a_device_or_an_event_is_called_is_kept_as_it_is(service: Service) -> None:
+def test_the_ids_of_devices_and_events_are_stored_unchanged(service: Service) -> None:
     names = [text for text in TEXTS if text.isascii() and text.isprintable()]
     for name in names:
         service.deliver((name, b"x"), event_id=name)

@@ -1,15 +1,15 @@
-"""How long it takes to refuse an API key tells nothing of the keys that there are."""
+"""The time that it takes to refuse an API key reveals nothing about the valid keys."""
 
 import hmac
 
 import pytest
 
 from shared.callers import identify
-from tests.service import KEYS, api_keys
+from tests.support.service import KEYS, api_keys
 
 
 class Comparisons:
-    """Stands for the module hmac; remembers what was compared, in constant time."""
+    """Replaces the module hmac and stores what was compared."""
 
     def __init__(self) -> None:
         self.made: list[tuple[str, str]] = []
@@ -20,7 +20,7 @@ class Comparisons:
 
 
 @pytest.mark.parametrize("key", [*KEYS.values(), "guessed", "", "\ud800"])
-def test_every_key_is_compared_with_all_there_are_in_constant_time(
+def test_a_key_is_compared_with_every_valid_key_in_constant_time(
     monkeypatch: pytest.MonkeyPatch, key: str
 ) -> None:
     comparisons = Comparisons()
@@ -29,4 +29,4 @@ def test_every_key_is_compared_with_all_there_are_in_constant_time(
     known = [entry.rpartition(":")[2] for entry in api_keys().split(",")]
     assert [other for _, other in comparisons.made] == known
     assert len({given for given, _ in comparisons.made}) == 1
-    assert all(len(given) == 64 for given, _ in comparisons.made), "digests, of one length"
+    assert all(len(given) == 64 for given, _ in comparisons.made), "digests of equal length"

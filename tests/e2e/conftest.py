@@ -1,43 +1,50 @@
-"""The local clouds that end-to-end tests share: one of each kind a worker."""
+"""The local clouds that end-to-end tests share: one of each kind per worker."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.e2e.command_line import SHORT
-from tests.e2e.running import Cabinet, Running, running
+from tests.support.command_line import SHORT_WAITS
+from tests.support.local_cloud import Cabinet, LocalCloud, check_invariants, running
 
 
 @pytest.fixture(scope="session")
-def stack() -> Iterator[Running]:
-    """A local cloud that all tests use at once: never stop anything in it."""
-    settings = {"OFFLINE_AFTER_SECONDS": "7200"}  # cabinets wait for their test unheard
+def stack() -> Iterator[LocalCloud]:
+    """A local cloud that many tests use; never stop anything in it."""
+    settings = {
+        "OFFLINE_AFTER_SECONDS": "7200",  # a cabinet sends nothing until its test begins
+        "UNLOCK_WAIT_SECONDS": "5",  # enough for a busy machine, short for no reply
+    }
     with running("--cabinets", "40", "--poll-seconds", "3600", settings=settings) as stack:
         yield stack
 
 
 @pytest.fixture
-def cabinet(stack: Running) -> Iterator[Cabinet]:
-    """A cabinet for one test; afterwards no invariant is broken."""
+def cabinet(stack: LocalCloud) -> Iterator[Cabinet]:
+    """A cabinet for one test."""
     yield stack.cabinet()
-    assert_sound(stack)
+    check_invariants(stack)
 
 
 @pytest.fixture(scope="session")
-def _fragile() -> Iterator[Running]:
-    settings = {**SHORT, "POLL_SPREAD_SECONDS": "0"}
-    with running("--cabinets", "12", "--poll-seconds", "1", settings=settings) as one:
-        yield one
+def _stoppable() -> Iterator[LocalCloud]:
+    settings = {**SHORT_WAITS, "POLL_SPREAD_SECONDS": "0"}
+    with running("--cabinets", "12", "--poll-seconds", "1", settings=settings) as stack:
+        yield stack
 
 
 @pytest.fixture
-def fragile(_fragile: Running) -> Iterator[Running]:
+def stoppable(_stoppable: LocalCloud) -> Iterator[LocalCloud]:
     """A local cloud whose servers a test may stop or kill."""
-    yield _fragile
-    _fragile.start_database()
-    _fragile.control.start_server("broker")
-    assert_sound(_fragile)
+    yield _stoppable
+    _stoppable.start_database()
+    _stoppable.control.start_server("broker")
+    check_invariants(_stoppable)
 
 
-def assert_sound(stack: Running) -> None:
-    assert stack.operator.get("/v1/stats")["audit"] == {"ok": True, "violations": []}
+@pytest.fixture
+def threads() -> Iterator[ThreadPoolExecutor]:
+    """Threads for requests that wait."""
+    with ThreadPoolExecutor(4) as threads:
+        yield threads

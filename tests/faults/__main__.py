@@ -1,4 +1,4 @@
-"""`python -m tests.faults`: kill parts of a whole local cloud under load, for as long as asked."""
+"""Kill parts of a local cloud under load, then compare its records with the physical truth."""
 
 import argparse
 import random
@@ -13,29 +13,29 @@ from tests.faults.cloud import running
 
 
 def main() -> int:
-    """0 if nothing was lost, doubled or answered wrongly; 130 after Ctrl-C or SIGTERM."""
+    """Return 0 without a fault, 1 with one, 130 after Ctrl-C or SIGTERM."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
     parser.add_argument("--minutes", type=float, default=10)
-    parser.add_argument("--seed", type=int, help="of the order of faults; default: a new one")
-    parser.add_argument("--no-pooler", action="store_true", help="leave PgBouncer out")
-    parser.add_argument("--keep", type=Path, help="copy all logs and data there at the end")
+    parser.add_argument("--seed", type=int, help="seed of the order of the kills; default: random")
+    parser.add_argument("--no-pooler", action="store_true", help="run without PgBouncer")
+    parser.add_argument("--keep", type=Path, help="directory for a copy of all logs and data")
     args = parser.parse_args()
     seed = random.randrange(10**6) if args.seed is None else args.seed  # noqa: S311 - not a secret
     _say(f"seed {seed}")
-    signals.heed()
+    signals.handle()
     try:
-        outcome = _played(args, seed)
+        result = _run(args, seed)
     except KeyboardInterrupt:
         _say("interrupted")
         return signals.INTERRUPTED
-    _say(report.table(outcome))
-    return 1 if outcome.faults else 0
+    _say(report.table(result))
+    return 1 if result.faults else 0
 
 
-def _played(args: argparse.Namespace, seed: int) -> campaign.Outcome:
+def _run(args: argparse.Namespace, seed: int) -> campaign.Result:
     with running(pooled=find_pgbouncer() is not None and not args.no_pooler) as cloud:
         try:
-            return campaign.play(cloud, seed, args.minutes * 60, _say)
+            return campaign.run(cloud, seed, args.minutes * 60, _say)
         finally:
             if args.keep:
                 shutil.copytree(cloud.directory, args.keep, dirs_exist_ok=True)

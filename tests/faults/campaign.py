@@ -1,4 +1,4 @@
-"""Strike, wait until somebody has opened a door again, strike elsewhere; then look for lies."""
+"""Kill parts, wait each time until an unlock succeeds again, and check the records at the end."""
 
 import random
 import time
@@ -9,103 +9,104 @@ from dataclasses import dataclass, field
 from tests.faults import truth
 from tests.faults.cloud import CONNECTION, Cloud
 from tests.faults.technicians import Load, Technician
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 TECHNICIANS = 8
 ALONE = 3
-"""How often in a round each part is struck alone, which is what recovery is measured by."""
-STORMS = 5
-_APART_SECONDS = 1.5
-_PAUSE_SECONDS = 1.0
+"""How often each part is killed alone in a round; recovery is measured after these kills."""
+ALL_AT_ONCE = 5
+"""How often all parts are killed in a row in a round."""
+_SECONDS_APART = 1.5
+_SECONDS_OF_PAUSE = 1.0
 _SECONDS_TO_RECOVER = 60
-_SECONDS_TO_CALM = 150
+_SECONDS_TO_SETTLE = 150
 
-Strikes = tuple[str, ...]
+Kills = tuple[str, ...]
 
 
 @dataclass
-class Outcome:
-    """What a campaign has seen."""
+class Result:
+    """The result of a campaign."""
 
     seconds: float = 0
-    struck: dict[str, int] = field(default_factory=lambda: defaultdict(int))
-    in_flight: list[int] = field(default_factory=list)
-    """How many unlocks were under way at each strike."""
+    kills: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    unlocks_in_flight: list[int] = field(default_factory=list)
+    """How many unlocks were in flight at each kill."""
     alone: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
-    """Seconds from a kill until the first unlock since has succeeded, by part."""
-    together: dict[int, list[float]] = field(default_factory=lambda: defaultdict(list))
-    """The same since the last of so many kills."""
+    """Recovery in seconds by part: from a kill until an unlock requested after it succeeds."""
+    in_row: dict[int, list[float]] = field(default_factory=lambda: defaultdict(list))
+    """The same by the number of kills in a row, from the last of them."""
     load: Load = field(default_factory=Load)
-    lies: list[str] = field(default_factory=list)
-    remarks: dict[str, int] = field(default_factory=dict)
+    false_records: list[str] = field(default_factory=list)
+    anomalies: dict[str, int] = field(default_factory=dict)
 
     @property
     def faults(self) -> list[str]:
-        """Everything that may not be."""
-        return [*self.load.surprises, *self.lies]
+        """What must not happen."""
+        return [*self.load.failures, *self.false_records]
 
 
-def play(cloud: Cloud, seed: int, seconds: float, say: Callable[[str], None]) -> Outcome:
-    """Strike for so long, heal, and compare the records with the truth."""
-    outcome = Outcome()
-    load, rng = outcome.load, random.Random(seed)  # noqa: S311 - not a secret
+def run(cloud: Cloud, seed: int, seconds: float, say: Callable[[str], None]) -> Result:
+    """Kill parts for some time, let everything recover, and check the records."""
+    result = Result()
+    load, rng = result.load, random.Random(seed)  # noqa: S311 - not a secret
     technicians = [Technician(number, cloud, load, seed) for number in range(TECHNICIANS)]
     for one in technicians:
         one.start()
-    begun = time.monotonic()
+    started = time.monotonic()
     try:
-        _recovered(load, begun)
-        _strike(cloud, rng, begun + seconds, outcome, say)
+        _wait_for_recovery(load, started)
+        _kill_parts(cloud, rng, started + seconds, result, say)
     finally:
-        load.ending.set()
+        load.stopping.set()
         for one in technicians:
-            one.join(_SECONDS_TO_CALM)
-    outcome.seconds = time.monotonic() - begun
+            one.join(_SECONDS_TO_SETTLE)
+    result.seconds = time.monotonic() - started
     try:
-        wait_until(lambda: truth.is_quiet(cloud), seconds=_SECONDS_TO_CALM)
+        wait_until(lambda: truth.is_settled(cloud), seconds=_SECONDS_TO_SETTLE)
     except TimeoutError:
-        outcome.lies.append(f"all is healed, but not quiet after {_SECONDS_TO_CALM} s")
-    outcome.remarks = truth.remarks(cloud)
-    outcome.lies += truth.lies(cloud, technicians)
-    return outcome
+        result.false_records.append(f"not settled {_SECONDS_TO_SETTLE} s after the end")
+    result.anomalies = truth.anomalies(cloud)
+    result.false_records += truth.false_records(cloud, technicians)
+    return result
 
 
-def rounds(parts: Sequence[str], rng: random.Random) -> Iterator[Strikes]:
-    """Each part alone, each after each, all at once in some order; again and again, for ever."""
+def rounds(parts: Sequence[str], rng: random.Random) -> Iterator[Kills]:
+    """Yield rounds without end: each part alone, each pair of parts, all parts in random orders."""
     while True:
         yield from ((part,) for part in rng.sample(parts, len(parts)))
         alone = [(part,) for part in parts] * (ALONE - 1)
         pairs = [(first, second) for first in parts for second in parts]
-        storms = [tuple(rng.sample(parts, len(parts))) for _ in range(STORMS)]
-        each: list[Strikes] = [*alone, *pairs, *storms]
-        yield from rng.sample(each, len(each))
+        all_parts = [tuple(rng.sample(parts, len(parts))) for _ in range(ALL_AT_ONCE)]
+        mixed: list[Kills] = [*alone, *pairs, *all_parts]
+        yield from rng.sample(mixed, len(mixed))
 
 
-def _strike(
-    cloud: Cloud, rng: random.Random, until: float, outcome: Outcome, say: Callable[[str], None]
+def _kill_parts(
+    cloud: Cloud, rng: random.Random, until: float, result: Result, say: Callable[[str], None]
 ) -> None:
-    for strikes in rounds([*cloud.parts, CONNECTION], rng):
-        struck_at = time.monotonic()
-        for number, part in enumerate(strikes):
-            outcome.load.ending.wait(rng.uniform(0, _APART_SECONDS) if number else 0)
+    for kills in rounds([*cloud.parts, CONNECTION], rng):
+        killed_at = time.monotonic()
+        for number, part in enumerate(kills):
+            result.load.stopping.wait(rng.uniform(0, _SECONDS_APART) if number else 0)
             cloud.kill(part, rng)
-            struck_at = time.monotonic()
-            outcome.struck[part] += 1
-            outcome.in_flight.append(outcome.load.unlocking)
-        took = _recovered(outcome.load, struck_at)
-        of = outcome.together[len(strikes)] if len(strikes) > 1 else outcome.alone[strikes[0]]
-        of.append(took)
-        say(f"{took:6.2f} s  after {', '.join(strikes)}")
-        outcome.load.ending.wait(rng.uniform(0, _PAUSE_SECONDS))
+            killed_at = time.monotonic()
+            result.kills[part] += 1
+            result.unlocks_in_flight.append(result.load.unlocking)
+        took = _wait_for_recovery(result.load, killed_at)
+        times = result.in_row[len(kills)] if len(kills) > 1 else result.alone[kills[0]]
+        times.append(took)
+        say(f"{took:6.2f} s  after {', '.join(kills)}")
+        result.load.stopping.wait(rng.uniform(0, _SECONDS_OF_PAUSE))
         if time.monotonic() > until:
             return
 
 
-def _recovered(load: Load, since: float) -> float:
-    """Seconds until an unlock that was asked for after `since` was a complete success."""
+def _wait_for_recovery(load: Load, since: float) -> float:
+    """Wait until an unlock requested after `since` has opened its cells; return the seconds."""
 
     def first() -> float | None:
-        return min((end - since for begun, end in load.unlocked if begun > since), default=None)
+        return min((end - since for start, end in load.unlocked if start > since), default=None)
 
     wait_until(lambda: first() is not None, seconds=_SECONDS_TO_RECOVER)
     return first() or 0

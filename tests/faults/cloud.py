@@ -1,4 +1,4 @@
-"""A cloud whose parts are processes of their own, each started again as soon as it has died."""
+"""A cloud whose parts are separate processes; a part that dies is restarted at once."""
 
 import os
 import random
@@ -25,24 +25,24 @@ from local.postgres import Postgres
 from local.servers import Server
 from local.stack import API_KEYS
 from local.timer import timer_event
-from tests.database import fast_directory
-from tests.e2e.command_line import environment
-from tests.e2e.running import CheckedApi
 from tests.faults.part import NotInvoked, invoke
-from tests.processes import ROOT, is_free
-from tests.waiting import wait_until
+from tests.support.command_line import environment
+from tests.support.database import fast_directory
+from tests.support.local_cloud import CheckedApi
+from tests.support.processes import ROOT, is_free
+from tests.support.waiting import wait_until
 
 CABINETS = 4
 CONNECTION = "connection"
-"""One of the database's processes that serves a connection; all others end with it."""
+"""One of PostgreSQL's backend processes: if it is killed, PostgreSQL ends all connections."""
 UNLOCK_SECONDS = 2
-"""How long an unlock waits; everything else is as deployed. Longer waits would hide outages."""
+"""How long an unlock waits for a reply; longer waits would hide outages."""
 _POLL_SECONDS = 2
-_LOOK_SECONDS = 0.02
+_CHECK_SECONDS = 0.02
 
 
 class Part(Server):
-    """A process of `tests.faults.part`."""
+    """A child process that runs `tests.faults.part`."""
 
     def __init__(
         self,
@@ -52,52 +52,52 @@ class Part(Server):
         settings: Mapping[str, str],
         ready: Callable[[], bool] = lambda: True,
     ) -> None:
-        super().__init__(name, directory, last_signal=signal.SIGKILL)
+        super().__init__(name, directory, stop_signal=signal.SIGKILL)
         log = directory / f"{name}.jsonl"
         part = [sys.executable, "-m", "tests.faults.part", name, str(log), *map(str, arguments)]
         self._command, self._settings, self._ready = part, settings, ready
 
     def start(self) -> None:
-        """Start it; when this returns, it answers. Raises CannotStart."""
+        """Start it and wait until it is ready. Raises CannotStart."""
         settings = environment(self._settings)
         self._child.start(self._command, port=0, ready=self._ready, cwd=ROOT, environment=settings)
 
 
 class Supervisor:
-    """Starts a part, and again whenever it has died, as systemd or the platform does."""
+    """Starts a part, and restarts it whenever it dies, as systemd or the platform does."""
 
     def __init__(self, server: Server) -> None:
-        self.complaint = ""
+        self.error = ""
         self._server = server
         self._up = Event()
         self._stopping = Event()
-        self._thread = Thread(target=self._watch, daemon=True)  # parts die with this thread
+        self._thread = Thread(target=self._watch, daemon=True)  # the parts end with this thread
 
     def start(self) -> None:
-        """Return when the part runs for the first time."""
+        """Start the part and wait until it runs."""
         self._thread.start()
         if not self._up.wait(40):
-            raise CannotStart(self.complaint or "it does not start")
+            raise CannotStart(self.error or "it does not start")
 
     def stop(self) -> None:
-        """End the part."""
+        """Stop the part."""
         self._stopping.set()
         self._thread.join()
 
     def _watch(self) -> None:
-        while not self._stopping.wait(_LOOK_SECONDS):
+        while not self._stopping.wait(_CHECK_SECONDS):
             if self._server.pid is None:
                 try:
                     self._server.start()
-                except CannotStart as error:  # killed while it started, for instance
-                    self.complaint = str(error)
+                except CannotStart as error:  # it may have been killed while it started
+                    self.error = str(error)
                 else:
                     self._up.set()
         self._server.stop()
 
 
 class Cloud:
-    """Everything, running."""
+    """All parts of the service, with their supervisors."""
 
     def __init__(self, directory: Path, *, pooled: bool) -> None:
         self.directory = directory
@@ -113,7 +113,7 @@ class Cloud:
         self._pooler = pooler
 
     def start(self, stack: ExitStack) -> None:
-        """Start all parts, in order; `stack` ends them."""
+        """Start all parts, in order; `stack` stops them."""
         for name in list(self.parts):
             self._supervise(name, stack)
         fleet = Fleet(CABINETS, 12)
@@ -135,21 +135,21 @@ class Cloud:
         stack.enter_context(self._timer())
 
     def api(self, scope: str, seconds: float = 30) -> Api:
-        """The service as a caller with this scope sees it; every answer must be documented."""
+        """Return an API client with this scope that checks every response."""
         return CheckedApi(self.url, API_KEYS[scope], timeout=seconds)
 
     @property
     def control(self) -> Control:
-        """The physical world, wherever it is after its last start."""
+        """The control of the cabinets, at its current address."""
         return Control((self.directory / "control").read_text())
 
     def log(self, part: str) -> str:
-        """What a part has logged."""
+        """Return the log of a part."""
         file = self.directory / f"{part}.jsonl"
         return file.read_text() if file.exists() else ""
 
     def sql(self, statement: str) -> list[tuple[Any, ...]]:
-        """The rows of a query, on a connection of our own."""
+        """Return the rows of a query, which runs on its own connection."""
         with (
             closing(psycopg2.connect(self.database.url)) as connection,
             connection.cursor() as cursor,
@@ -158,7 +158,7 @@ class Cloud:
             return cursor.fetchall()
 
     def kill(self, part: str, rng: random.Random) -> None:
-        """Kill -9 a part that runs, or that is about to."""
+        """Kill a part with SIGKILL, as soon as it runs."""
         if part == CONNECTION:
             wait_until(lambda: self._kill_connection(rng), seconds=20)
             return
@@ -166,7 +166,7 @@ class Cloud:
         os.kill(self.parts[part].pid or 0, signal.SIGKILL)
 
     def _kill_connection(self, rng: random.Random) -> bool:
-        """One server process of a function's connection: the others die with it."""
+        """Kill the backend process of a function's connection; return whether there was one."""
         query = "SELECT pid FROM pg_stat_activity WHERE application_name = 'accumulators'"
         try:
             pids = [pid for (pid,) in self.sql(query)]
@@ -184,6 +184,7 @@ class Cloud:
             "MQTT_HOST": HOST,
             "MQTT_PORT": str(self._broker.port),
             "MQTT_TLS": "false",
+            "MQTT_VERSION": self._broker.mqtt_version,
         }
         settings = {
             "API_KEYS": ",".join(
@@ -195,19 +196,19 @@ class Cloud:
             "POLL_SPREAD_SECONDS": "1",
         }
         cabinets = (self._broker.port, CABINETS, directory)
-        listens = {port: (lambda port=port: not is_free(port)) for port in (gateway, functions)}
+        is_ready = {port: (lambda port=port: not is_free(port)) for port in (gateway, functions)}
         self.parts |= {
             "functions": Part(
-                "functions", directory, (functions,), queue | login | settings, listens[functions]
+                "functions", directory, (functions,), queue | login | settings, is_ready[functions]
             ),
-            "gateway": Part("gateway", directory, (gateway, functions), {}, listens[gateway]),
+            "gateway": Part("gateway", directory, (gateway, functions), {}, is_ready[gateway]),
             "bridge": Part("bridge", directory, (functions,), queue | bridge_login),
             "cabinets": Part("cabinets", directory, cabinets, {}),
         }
 
     def _supervise(self, name: str, stack: ExitStack) -> None:
         supervisor = Supervisor(self.parts[name])
-        stack.callback(supervisor.stop)  # first: interrupted, too, it ends what it has started
+        stack.callback(supervisor.stop)  # before the start, so that an interrupted start is undone
         supervisor.start()
 
     def _all_online(self) -> bool:
@@ -216,7 +217,7 @@ class Cloud:
 
     @contextmanager
     def _timer(self) -> Iterator[None]:
-        """The poll, again and again, whatever becomes of it."""
+        """Poll the cabinets regularly, even if a poll fails."""
         stopping = Event()
 
         def poll() -> None:
@@ -235,7 +236,7 @@ class Cloud:
 
 @contextmanager
 def running(*, pooled: bool = find_pgbouncer() is not None) -> Iterator[Cloud]:
-    """A cloud that may be struck."""
+    """A running cloud whose parts a test may kill."""
     with fast_directory() as directory, ExitStack() as stack:
         make_directory(directory)
         cloud = Cloud(directory, pooled=pooled)

@@ -1,7 +1,6 @@
-"""One part of the cloud as a process of its own, to be killed: python -m tests.faults.part NAME …
+"""Run one part of the cloud as a process that can be killed: python -m tests.faults.part NAME …
 
-What the parts say and do is the project's own; only the wires between them are this module's:
-functions are called over HTTP, as the platform's gateway, bridge and timer call them.
+The parts are the project's own. This module only connects them: functions are called over HTTP.
 """
 
 import json
@@ -25,18 +24,18 @@ from local.functions import FunctionFailed, FunctionPool, FunctionTimedOut
 from local.gateway import Gateway
 from shared import log
 
-NAMES = (
+FUNCTIONS = (
     *("accumulators", "authorizer", "booking", "cabinets", "migrate"),
     *("mqtt_trigger", "poll_cabinets", "swap", "unlock"),
 )
-SECONDS = 60
+TIMEOUT_SECONDS = 60
 DOCUMENT = Path(__file__).parents[2] / "docs" / "openapi.json"
-_OPENS_AS_OFTEN_AS_TOLD = Firmware(executes_once=False)
-"""Nothing at the cabinet hides a command that comes twice."""
+_EXECUTES_TWICE = Firmware(executes_once=False)
+"""A command that arrives twice opens the door twice, so that it is noticed."""
 
 
 class NotInvoked(Exception):
-    """The functions cannot be reached, or died before they answered."""
+    """The functions cannot be reached, or died before they returned."""
 
 
 class _Invocation(BaseHTTPRequestHandler):
@@ -45,19 +44,19 @@ class _Invocation(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         event = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         try:
-            status, answer = 200, self.pool.invoke(self.path[1:], event, timeout=SECONDS)
+            status, result = 200, self.pool.invoke(self.path[1:], event, timeout=TIMEOUT_SECONDS)
         except FunctionFailed as failure:
-            status, answer = 500, failure.report()
+            status, result = 500, failure.report()
         except FunctionTimedOut as failure:
-            status, answer = 504, {"errorMessage": str(failure)}
-        body = json.dumps(answer).encode()
+            status, result = 504, {"errorMessage": str(failure)}
+        body = json.dumps(result).encode()
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - as inherited
-        """The functions' own log is enough."""
+        """Log nothing: the functions have a log."""
 
 
 class _Server(ThreadingHTTPServer):
@@ -68,47 +67,49 @@ class _Server(ThreadingHTTPServer):
 def invoke(port: int, name: str, event: Any, _context: Any = None) -> Any:
     """Return what a function returns. Raises NotInvoked, FunctionFailed."""
     try:
-        with closing(HTTPConnection(HOST, port, timeout=SECONDS)) as connection:
+        with closing(HTTPConnection(HOST, port, timeout=TIMEOUT_SECONDS)) as connection:
             connection.request("POST", f"/{name}", json.dumps(event))
             response = connection.getresponse()
-            answer = json.loads(response.read())
+            result = json.loads(response.read())
     except (OSError, HTTPException, ValueError) as error:
         raise NotInvoked(f"{name}: {error!r}") from error
     if response.status != 200:
-        raise FunctionFailed(answer.get("errorType", "TimedOut"), answer["errorMessage"], [])
-    return answer
+        raise FunctionFailed(result.get("errorType", "TimedOut"), result["errorMessage"], [])
+    return result
 
 
 def serve_functions(port: int) -> None:
-    """All functions; an instance is a thread, as in the local cloud."""
+    """Serve all functions; an instance is a thread, as in the local cloud."""
     _Invocation.pool = FunctionPool()
     with _Server((HOST, port), _Invocation) as server:
         server.serve_forever()
 
 
 def serve_gateway(port: int, functions: int) -> None:
-    """The gateway; it knows nothing but the document and where the functions are."""
-    pool = FunctionPool({name: partial(invoke, functions, name) for name in NAMES})
-    Gateway(json.loads(DOCUMENT.read_text()), pool, port=port, execution_timeout=SECONDS).start()
+    """Serve the API with the local cloud's gateway."""
+    pool = FunctionPool({name: partial(invoke, functions, name) for name in FUNCTIONS})
+    Gateway(
+        json.loads(DOCUMENT.read_text()), pool, port=port, execution_timeout=TIMEOUT_SECONDS
+    ).start()
     Event().wait()
 
 
 def run_bridge(functions: int) -> None:
-    """The bridge."""
+    """Run the bridge."""
     Bridge(bridge_settings.read(), partial(invoke, functions, "mqtt_trigger")).start()
     Event().wait()
 
 
-def power_cabinets(mqtt_port: int, count: int, directory: Path) -> None:
-    """The cabinets; people reach them while the broker does not."""
+def run_cabinets(mqtt_port: int, count: int, directory: Path) -> None:
+    """Run the cabinets; their control works even if the broker is down."""
     fleet = Fleet(count, 12, state_file=directory / "cabinets.json")
     for device in fleet.by_id.values():
-        device.hardware.firmware = _OPENS_AS_OFTEN_AS_TOLD
+        device.hardware.firmware = _EXECUTES_TWICE
     control = ControlServer(fleet)
     control.start()
-    told = directory / "control.new"
-    told.write_text(control.url)
-    told.replace(directory / "control")
+    new = directory / "control.new"
+    new.write_text(control.url)
+    new.replace(directory / "control")
     fleet.start(HOST, mqtt_port, seconds=3600)
     Event().wait()
 
@@ -117,12 +118,12 @@ PARTS: dict[str, Callable[..., None]] = {
     "functions": serve_functions,
     "gateway": serve_gateway,
     "bridge": run_bridge,
-    "cabinets": power_cabinets,
+    "cabinets": run_cabinets,
 }
 
 
 def main(name: str, log_file: str, *arguments: str) -> None:
-    """Be that part, for ever."""
+    """Run a part until it is killed."""
     with Path(log_file).open("a", buffering=1) as file, redirect_stdout(file):
         log.configure("INFO")
         PARTS[name](*(int(one) if one.isdigit() else Path(one) for one in arguments))

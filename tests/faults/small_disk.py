@@ -1,4 +1,4 @@
-"""A file system of a few megabytes for a database, so that it can be full: a real one."""
+"""A small file system for a database, which a test can fill."""
 
 import os
 import shutil
@@ -13,25 +13,25 @@ _SPARE_BYTES = 48 * 2**20
 
 
 class SmallDisk:
-    """Where a server's data is."""
+    """A file system with a server's data."""
 
     def __init__(self, directory: Path) -> None:
         self._ballast = directory / "ballast"
 
     def fill(self) -> None:
-        """Take all space that is left."""
+        """Take all free space."""
         with self._ballast.open("wb") as file:
             free = shutil.disk_usage(self._ballast.parent).free
             os.posix_fallocate(file.fileno(), 0, free)
 
     def free(self) -> None:
-        """Give it back."""
+        """Release the space."""
         self._ballast.unlink(missing_ok=True)
 
 
 @contextmanager
 def moved_to_small_disk(data: Path) -> Iterator[SmallDisk]:
-    """Move a stopped server's data to a file system that has little more room than it needs."""
+    """Move a stopped server's data to a file system with little more space than it needs."""
     aside = data.with_name("aside")
     data.rename(aside)
     data.mkdir()
@@ -47,6 +47,6 @@ def moved_to_small_disk(data: Path) -> Iterator[SmallDisk]:
 
 
 def _run(program: str, *arguments: object) -> bool:
-    """Whether it succeeded."""
+    """Run a program; return whether it succeeded."""
     command = [shutil.which(program) or program, *map(str, arguments)]
     return subprocess.run(command, capture_output=True, check=False).returncode == 0

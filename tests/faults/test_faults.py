@@ -1,48 +1,49 @@
-"""Parts of a cloud are killed under load; nothing is lost, nothing doubled, doors open again.
+"""Parts of a cloud are killed under load: nothing is lost or doubled, and the service recovers.
 
-The long run: make chaos. NEEDS Mosquitto: amqtt forgets what waits when it is killed.
+CHAOS_SECONDS in the environment sets the duration. Needs Mosquitto: amqtt loses queued messages
+when it is killed.
 """
 
+import os
 import random
 from collections.abc import Iterator
 from itertools import islice
 
 import pytest
 
-from local.broker import find_mosquitto
 from tests.faults import campaign, report
 from tests.faults.cloud import Cloud, running
+from tests.support.programs import skip_without
 
-SECONDS = 12
+SECONDS = float(os.environ.get("CHAOS_SECONDS", "8"))  # noqa: TID251 - a setting of the tests
 PARTS = ["database", "broker", "bridge"]
 
 
 @pytest.fixture
 def cloud() -> Iterator[Cloud]:
-    if find_mosquitto() is None:
-        pytest.skip("Mosquitto is not installed")
+    skip_without("mosquitto")
     with running() as cloud:
         yield cloud
 
 
-@pytest.mark.timeout(240)
-def test_whatever_is_killed_under_load_the_records_stay_the_truth(cloud: Cloud) -> None:
+@pytest.mark.timeout(SECONDS + 240)
+def test_the_records_stay_true_whatever_is_killed_under_load(cloud: Cloud) -> None:
     seed = random.randrange(10**6)  # noqa: S311 - not a secret
     lines = [f"seed {seed}"]
-    outcome = campaign.play(cloud, seed, SECONDS, lines.append)
-    lines.append(report.table(outcome))
-    assert outcome.faults == [], "\n".join(lines)
-    assert len(outcome.load.unlocked) > len(outcome.struck), "\n".join(lines)
+    result = campaign.run(cloud, seed, SECONDS, lines.append)
+    lines.append(report.table(result))
+    assert result.faults == [], "\n".join(lines)
+    assert len(result.load.unlocked) > len(result.kills), "\n".join(lines)
 
 
-def test_a_round_strikes_each_part_alone_each_after_each_and_all_at_once() -> None:
-    first = len(PARTS) * campaign.ALONE + len(PARTS) ** 2 + campaign.STORMS
-    strikes = list(islice(campaign.rounds(PARTS, random.Random(1)), first))  # noqa: S311 - not a secret
-    assert {(part,) for part in PARTS} == set(strikes[: len(PARTS)])
-    assert {(one, other) for one in PARTS for other in PARTS} <= set(strikes)
-    assert sum(len(one) == len(PARTS) for one in strikes) == campaign.STORMS
+def test_a_round_kills_each_part_alone_each_pair_and_all_parts() -> None:
+    first = len(PARTS) * campaign.ALONE + len(PARTS) ** 2 + campaign.ALL_AT_ONCE
+    kills = list(islice(campaign.rounds(PARTS, random.Random(1)), first))  # noqa: S311 - not a secret
+    assert {(part,) for part in PARTS} == set(kills[: len(PARTS)])
+    assert {(one, other) for one in PARTS for other in PARTS} <= set(kills)
+    assert sum(len(one) == len(PARTS) for one in kills) == campaign.ALL_AT_ONCE
 
 
-def test_the_same_seed_is_the_same_order() -> None:
+def test_the_same_seed_gives_the_same_order() -> None:
     orders = [list(islice(campaign.rounds(PARTS, random.Random(7)), 50)) for _ in range(2)]  # noqa: S311 - not a secret
     assert orders[0] == orders[1]

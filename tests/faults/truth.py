@@ -1,4 +1,4 @@
-"""When all faults are healed and every cabinet has reported: the records are the physical truth."""
+"""Compare the records with the physical truth, after every cabinet has reported."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -11,7 +11,7 @@ _PLACES = """
     SELECT accumulator_id, coalesce(cabinet_id || '/' || cell_number, contractor_id, scooter_id,
                                     'nowhere')
       FROM accumulators"""
-_IN_DOUBT = """
+_UNSETTLED = """
     SELECT command_id::text, status FROM commands
      WHERE booking_id IS NOT NULL AND status IN ('pending', 'published', 'no_answer', 'unresolved')
 """
@@ -29,7 +29,7 @@ _ISSUED = """
 _SWAPPED = """
     SELECT swap_id::text || ' ' || accumulator_id, count(*) FROM movements
      WHERE cause = 'swapped' GROUP BY 1 HAVING count(*) > 1"""
-_KEPT = """
+_ANOMALIES = """
     SELECT 'anomaly ' || reason, count(*)::int FROM anomalies GROUP BY 1
     UNION ALL
     SELECT 'discrepancy ' || cause, count(*)::int FROM movements WHERE discrepancy GROUP BY 1
@@ -39,39 +39,39 @@ _KEPT = """
      ORDER BY 1"""
 
 
-def is_quiet(cloud: Cloud) -> bool:
-    """Whether nothing is under way any more, and every cabinet has just told its state."""
+def is_settled(cloud: Cloud) -> bool:
+    """Whether every cabinet has just reported, and no command or booking is unsettled."""
     operator = cloud.api("operator")
-    body = {"kind": "report_state", "reason": "is all quiet?"}
+    body = {"kind": "report_state", "reason": "is everything settled?"}
     reported = [
         operator.call("POST", f"/v1/cabinets/{one['cabinet_id']}/commands", body).status
         for one in cloud.control.cabinets()
     ]
-    return set(reported) == {200} and not cloud.sql(_IN_DOUBT) and not cloud.sql(_UNFINISHED)
+    return set(reported) == {200} and not cloud.sql(_UNSETTLED) and not cloud.sql(_UNFINISHED)
 
 
-def lies(cloud: Cloud, technicians: Sequence[Technician]) -> list[str]:
-    """Everything in the records that is not so, a line each."""
+def false_records(cloud: Cloud, technicians: Sequence[Technician]) -> list[str]:
+    """Return each false record as a line."""
     audit = cloud.api("operator").get("/v1/stats")["audit"]
     return [
         *(f"audit: {one}" for one in audit["violations"]),
-        *(f"in doubt: {row}" for row in cloud.sql(_IN_DOUBT)),
+        *(f"unsettled: {row}" for row in cloud.sql(_UNSETTLED)),
         *(f"unfinished: {row}" for row in cloud.sql(_UNFINISHED)),
         *(f"issued twice: {row}" for row in cloud.sql(_ISSUED)),
         *(f"swapped twice: {row}" for row in cloud.sql(_SWAPPED)),
-        *_of_places(cloud, technicians),
-        *_of_cells(cloud),
-        *_of_openings(cloud),
+        *_false_places(cloud, technicians),
+        *_false_cells(cloud),
+        *_false_openings(cloud),
     ]
 
 
-def remarks(cloud: Cloud) -> dict[str, int]:
-    """What the service found strange: none of it need be wrong."""
-    return dict(cloud.sql(_KEPT))
+def anomalies(cloud: Cloud) -> dict[str, int]:
+    """Count anomalies, discrepancies and quarantined accumulators; these are not faults."""
+    return dict(cloud.sql(_ANOMALIES))
 
 
-def _of_places(cloud: Cloud, technicians: Sequence[Technician]) -> Iterator[str]:
-    """Every accumulator is where hands have put it, exactly once."""
+def _false_places(cloud: Cloud, technicians: Sequence[Technician]) -> Iterator[str]:
+    """Yield accumulators that are not in exactly one place, or are recorded in another."""
     truth = [
         (cell["accumulator"]["accumulator_id"], f"{cabinet['cabinet_id']}/{cell['cell_number']}")
         for cabinet in _cabinets(cloud)
@@ -86,27 +86,27 @@ def _of_places(cloud: Cloud, technicians: Sequence[Technician]) -> Iterator[str]
             yield f"{accumulator} is in {times} places of the physical world"
     recorded = dict(cloud.sql(_PLACES))
     for accumulator, place in truth:
-        told = recorded.pop(accumulator, None)
-        first_not_swapped = told is None and accumulator.startswith("F-")
-        if told != place and not first_not_swapped:
-            yield f"{accumulator} is in {place}, recorded in {told}"
-    yield from (f"{one} is nowhere, recorded in {told}" for one, told in recorded.items())
+        record = recorded.pop(accumulator, None)
+        never_swapped = record is None and accumulator.startswith("F-")
+        if record != place and not never_swapped:
+            yield f"{accumulator} is in {place}, recorded in {record}"
+    yield from (f"{one} is nowhere, recorded in {place}" for one, place in recorded.items())
 
 
-def _of_cells(cloud: Cloud) -> Iterator[str]:
-    """Each cell is shown as it is, and every door was shut."""
+def _false_cells(cloud: Cloud) -> Iterator[str]:
+    """Yield cells that the API shows wrongly, and open doors."""
     for cabinet in _cabinets(cloud):
         shown = cloud.api("read").get(f"/v1/cabinets/{cabinet['cabinet_id']}")["cells"]
-        for cell, told in zip(cabinet["cells"], shown, strict=True):
+        for cell, record in zip(cabinet["cells"], shown, strict=True):
             inside = (cell["accumulator"] or {}).get("accumulator_id")
-            is_so = (cell["door"], "occupied" if inside else "empty", inside, "ok", "closed")
-            content = (told["content"], told["accumulator_id"], told["health"])
-            if is_so != (told["door"], *content, cell["door"]):
-                yield f"{cabinet['cabinet_id']}: the cell {cell} is shown as {told}"
+            truth = (cell["door"], "occupied" if inside else "empty", inside, "ok", "closed")
+            content = (record["content"], record["accumulator_id"], record["health"])
+            if truth != (record["door"], *content, cell["door"]):
+                yield f"{cabinet['cabinet_id']}: the cell {cell} is shown as {record}"
 
 
-def _of_openings(cloud: Cloud) -> Iterator[str]:
-    """Each time that a bolt moved, one command is recorded to have moved it."""
+def _false_openings(cloud: Cloud) -> Iterator[str]:
+    """Yield cells that were not opened exactly as often as commands are recorded to have done."""
     recorded = dict(cloud.sql(_OPENED))
     for cabinet in _cabinets(cloud):
         for cell in cabinet["cells"]:
@@ -114,7 +114,7 @@ def _of_openings(cloud: Cloud) -> Iterator[str]:
             if cell["openings"] != recorded.get(name, 0):
                 yield f"{name} was opened {cell['openings']} times, recorded {recorded.get(name)}"
         if cabinet["double_openings"]:
-            yield f"{cabinet['cabinet_id']}: {cabinet['double_openings']} commands came twice"
+            yield f"{cabinet['cabinet_id']}: {cabinet['double_openings']} commands arrived twice"
 
 
 def _cabinets(cloud: Cloud) -> list[Any]:

@@ -1,4 +1,4 @@
-"""What the benchmarks measure with: if it were wrong, their figures would be."""
+"""The data set and the simulated load that the benchmarks measure with."""
 
 import subprocess
 import sys
@@ -6,15 +6,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from benchmarks import city, database, played, service, story
+from benchmarks import city, database, operations, service, workload
 from benchmarks.city import City
 from benchmarks.database import Database
 from benchmarks.service import Cabinets
 from local import signals
-from tests.database import fast_directory
-from tests.e2e.command_line import environment
-from tests.processes import ROOT
-from tests.waiting import wait_until
+from tests.support.command_line import environment
+from tests.support.database import fast_directory
+from tests.support.processes import ROOT
+from tests.support.waiting import wait_until
 
 PLACE = City(20, rounds=2)
 
@@ -31,31 +31,33 @@ def db(empty: Database) -> Database:
     return empty
 
 
-def test_a_city_that_was_filled_in_contradicts_no_invariant(db: Database) -> None:
+def test_the_benchmark_data_set_violates_no_invariant(db: Database) -> None:
     assert audit(db) == {"ok": True, "violations": []}
     assert db.one("SELECT count(*) FROM movements WHERE cause <> 'registered'") == PLACE.movements
 
 
-def test_the_story_of_every_operation_can_be_told_again_and_again(db: Database) -> None:
+def test_the_benchmark_of_every_operation_can_be_repeated(db: Database) -> None:
     with service.running(db) as running:
         for number in range(3):
-            story.tell(lambda step: story.perform(running, step)[0], running, PLACE, number)
+            operations.perform_all(
+                lambda step: operations.perform(running, step)[0], running, PLACE, number
+            )
 
     assert audit(db) == {"ok": True, "violations": []}
 
 
-def test_a_day_is_played_with_every_request_and_every_message(db: Database) -> None:
-    day, cabinets = played.Day(PLACE), Cabinets()
+def test_a_simulated_day_sends_every_request_and_every_message(db: Database) -> None:
+    day, cabinets = workload.Day(PLACE), Cabinets()
 
-    asked = played.play(db, cabinets, 1, played.polls(day, 2, 7))
-    visited = played.play(db, cabinets, 1, played.visits(day, 1))
+    polled = workload.measure_work(db, cabinets, 1, workload.polls(day, 2, 7))
+    visited = workload.measure_work(db, cabinets, 1, workload.visits(day, 1))
 
-    assert (asked.messages, asked.sum_of("mqtt_trigger", "calls")) == (40, 2 * 3)
+    assert (polled.messages, polled.sum_of("mqtt_trigger", "calls")) == (40, 2 * 3)
     assert (visited.requests, visited.messages) == (20 * 9, 20 * 18)
     assert audit(db) == {"ok": True, "violations": []}
 
 
-def test_a_sigterm_ends_it_with_no_server_and_no_file_left() -> None:
+def test_sigterm_stops_a_benchmark_and_leaves_no_server_or_file() -> None:
     command = [sys.executable, "-m", "benchmarks", "ingest", "--quick"]
     with fast_directory() as directory:
         settings = environment({"TMPDIR": str(directory)})

@@ -1,18 +1,18 @@
-"""Requests to the real handlers, as the API gateway hands them over."""
+"""HTTP requests, passed to the real handlers in the form that the API gateway uses."""
 
 import importlib
 import json
 from dataclasses import dataclass
 from typing import Any
 
-from tests.cloud import Context
+from tests.support.cloud import Context
 
 Body = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Request:
-    """One HTTP request; the same one again is a retry."""
+    """An HTTP request; running the same one again is a retry."""
 
     function: str
     method: str
@@ -21,11 +21,11 @@ class Request:
     body: str | None = None
     key: str | None = None
     swap: int | None = None
-    """Which physical swap it reports."""
+    """The physical swap that the request reports, as an index into `Memory.swaps`."""
 
     @property
     def path(self) -> str:
-        """The resource with its parameters."""
+        """The resource with its parameters filled in."""
         return self.resource.format_map(dict(self.parameters))
 
     def __str__(self) -> str:
@@ -35,7 +35,7 @@ class Request:
         key = f" by {self.key}" if self.key else ""
         return " ".join(f"{verb} {ids} {body}{key}".split())
 
-    def run(self) -> "Answer":
+    def run(self) -> "Response":
         """Call the handler."""
         event = {
             "httpMethod": self.method,
@@ -54,14 +54,14 @@ class Request:
             },
         }
         handler = importlib.import_module(f"functions.{self.function}.main").handler
-        answer = handler(event, Context())
-        replayed = "Idempotency-Replayed" in answer["headers"]
-        return Answer(answer["statusCode"], json.loads(answer["body"] or "null"), replayed)
+        response = handler(event, Context())
+        replayed = "Idempotency-Replayed" in response["headers"]
+        return Response(response["statusCode"], json.loads(response["body"] or "null"), replayed)
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What the client is told."""
+class Response:
+    """The response that the client receives."""
 
     status: int
     body: Any
@@ -75,18 +75,18 @@ class Answer:
 
 
 def book(body: Body, key: str | None) -> Request:
-    """Hold accumulators or cells."""
+    """Book accumulators or empty cells."""
     return Request("booking", "POST", "/v1/bookings", body=json.dumps(body), key=key)
 
 
 def unlock(booking_id: str, key: str | None) -> Request:
-    """Open what a booking holds."""
+    """Open the cells that a booking holds."""
     resource = "/v1/bookings/{booking_id}/unlock"
     return Request("unlock", "POST", resource, (("booking_id", booking_id),), key=key)
 
 
 def cancel(booking_id: str) -> Request:
-    """Give a booking back."""
+    """Cancel a booking."""
     resource = "/v1/bookings/{booking_id}"
     return Request("booking", "DELETE", resource, (("booking_id", booking_id),))
 
@@ -97,7 +97,7 @@ def swap(body: Body, key: str | None, number: int) -> Request:
 
 
 def command(cabinet_id: str, body: Body, key: str | None) -> Request:
-    """An operator's command."""
+    """Send an operator's command to a cabinet."""
     resource = "/v1/cabinets/{cabinet_id}/commands"
     parameters = (("cabinet_id", cabinet_id),)
     return Request("unlock", "POST", resource, parameters, json.dumps(body), key)
@@ -117,7 +117,7 @@ def change_cabinet(cabinet_id: str, body: Body) -> Request:
 
 
 def correct(accumulator_id: str, body: Body) -> Request:
-    """Say what a person knows better of an accumulator."""
+    """Correct the place or status of an accumulator."""
     resource = "/v1/accumulators/{accumulator_id}"
     parameters = (("accumulator_id", accumulator_id),)
     return Request("accumulators", "PATCH", resource, parameters, json.dumps(body))
@@ -130,18 +130,18 @@ def retire(accumulator_id: str) -> Request:
 
 
 def register_cabinet(cabinet_id: str, cells: int) -> Request:
-    """Make a cabinet known."""
+    """Register a cabinet."""
     coords = {"lat": 55.75, "lon": 37.62}
     body = {"cabinet_id": cabinet_id, "coords": coords, "cells_total": cells}
     return Request("cabinets", "POST", "/v1/cabinets", body=json.dumps(body))
 
 
 def remove_cabinet(cabinet_id: str) -> Request:
-    """Forget a cabinet."""
+    """Remove a cabinet."""
     parameters = (("cabinet_id", cabinet_id),)
     return Request("cabinets", "DELETE", "/v1/cabinets/{cabinet_id}", parameters)
 
 
 def register(body: Body) -> Request:
-    """Make an accumulator known."""
+    """Register an accumulator."""
     return Request("accumulators", "POST", "/v1/accumulators", body=json.dumps(body))

@@ -1,7 +1,7 @@
 """Function calls that take turns: each is a thread, and exactly one runs at a time.
 
-A call stops where the schedule wants it to (between statements, around a commit, while it waits),
-so that every interleaving of calls can be had, again and again.
+The plan decides where a call pauses: between statements, before or after a commit, while it waits.
+The same plan therefore always gives the same interleaving.
 """
 
 import threading
@@ -16,12 +16,12 @@ State = Literal["new", "paused", "waiting", "blocked", "done"]
 
 
 class Killed(BaseException):
-    """The platform ended the function: nothing of it runs any more."""
+    """The platform killed the function."""
 
 
 @dataclass(frozen=True)
 class Fault:
-    """What befalls a call when it comes to a point for the nth time."""
+    """A fault that strikes a call when it reaches a point for the nth time."""
 
     effect: Effect
     point: Point
@@ -33,9 +33,11 @@ class Fault:
 
 
 @dataclass(frozen=True)
-class Course:
-    """How a call goes: where it stops for a while (the nth point, the nth of a kind), and what
-    goes wrong."""
+class Disruption:
+    """Where a call pauses, and which fault strikes it.
+
+    `pauses`: at the nth points that the call reaches. `pause_at`: at the nth point of one kind.
+    """
 
     pauses: tuple[int, ...] = ()
     pause_at: tuple[Point, int] | None = None
@@ -48,15 +50,15 @@ class Call:
 
     name: str
     work: Callable[[], Any]
-    course: Course
-    done: "Callable[[Call], object]"
-    committed: Callable[[], object] = lambda: None
-    """Told of each commit, on the call's own thread."""
+    disruption: Disruption
+    on_end: "Callable[[Call], object]"
+    on_commit: Callable[[], object] = lambda: None
+    """Called after each commit, on the call's own thread."""
     state: State = "new"
     result: Any = None
     error: BaseException | None = None
-    suffered: Fault | None = None
-    began: float = 0.0
+    struck_by: Fault | None = None
+    started_at: float = 0.0
     commits: int = 0
     deadlocked: bool = False
     _reached: int = 0
@@ -69,21 +71,21 @@ class Call:
 
     @property
     def failed(self) -> bool:
-        """Whether it ended by an exception."""
+        """Whether the call ended with an exception."""
         return self.error is not None
 
-    def go(self) -> None:
-        """Let it run until it stops again."""
+    def resume(self) -> None:
+        """Run the call until it stops again or ends."""
         if self.state == "new":
             self._thread.start()
         self._go.release()
         self._back.acquire()
         if self.state == "done":
             self._thread.join()
-            self.done(self)
+            self.on_end(self)
 
     def stop(self, state: State) -> None:
-        """On the call's own thread: give the turn away."""
+        """Stop, on the call's own thread, until `resume`."""
         self.state = state
         self._back.release()
         self._go.acquire()
@@ -91,41 +93,44 @@ class Call:
             raise Killed
 
     def reach(self, point: Point) -> bool:
-        """On the call's own thread: it has come to a point; True if the connection is cut here."""
+        """Record, on the call's own thread, that it reached a point; pause or fail as planned.
+
+        Return whether the connection is cut here.
+        """
         self._reached += 1
-        if self.suffer(point):
+        if self.strike(point):
             return True
-        named = (point, self._counts[point]) == self.course.pause_at
-        if named or self._reached in self.course.pauses:
+        named = (point, self._counts[point]) == self.disruption.pause_at
+        if named or self._reached in self.disruption.pauses:
             self.stop("paused")
         return False
 
-    def suffer(self, point: Point) -> bool:
-        """The same where it does not stop: after a statement that was no part of a transaction."""
+    def strike(self, point: Point) -> bool:
+        """Record that the call reached a point; fail as planned, but do not pause."""
         self._counts[point] += 1
-        fault = self.course.fault
+        fault = self.disruption.fault
         if fault is None or (fault.point, fault.nth) != (point, self._counts[point]):
             return False
-        self.suffered = fault
+        self.struck_by = fault
         if fault.effect == "kill":
             raise Killed
         return True
 
     def kill(self) -> None:
-        """End it wherever it has stopped."""
+        """End the call where it has stopped."""
         self._killed = True
-        self.go()
+        self.resume()
 
-    def let_be(self) -> None:
-        """No more pauses and faults: all is well from now on."""
-        self.course = Course()
+    def clear_disruption(self) -> None:
+        """Let the call run on without pauses and faults."""
+        self.disruption = Disruption()
 
     def _run(self) -> None:
         self._go.acquire()
         _current.call = self
         try:
             self.result = self.work()
-        except BaseException as error:  # noqa: BLE001 - whatever it is, it is the outcome
+        except BaseException as error:  # noqa: BLE001 - any exception is the outcome
             self.error = error
         self.state = "done"
         self._back.release()
@@ -135,6 +140,6 @@ _current = threading.local()
 
 
 def current() -> Call:
-    """The call whose thread this is."""
+    """Return the call that runs on this thread."""
     call: Call = _current.call
     return call

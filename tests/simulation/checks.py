@@ -1,6 +1,6 @@
-"""What must hold: after every step, and when all is quiet again.
+"""The rules: what must hold after every step, and at rest at the end of a run.
 
-The audit of GET /v1/stats, and what only the simulator can know.
+They include the audit of GET /v1/stats, and what only the simulator can know.
 """
 
 from typing import Any
@@ -8,19 +8,29 @@ from typing import Any
 from shared.db import Row, Tx
 from shared.repo import stats
 from tests.simulation.memory import Violation
-from tests.simulation.scene import Scene
+from tests.simulation.network import Message
+from tests.simulation.state import RunState
+from tests.simulation.transitions import Coverage
+from tests.simulation.world import CellId
 
 _HELD = """
     SELECT c.command_id::text, c.status, b.status AS booking
       FROM commands c JOIN bookings b USING (booking_id)
      WHERE c.status IN ('pending', 'published', 'no_answer')
+       -- A return's cells are empty when they are opened again: they need not stay held.
+       AND NOT (b.kind = 'return' AND EXISTS (
+            SELECT FROM commands o
+             WHERE o.booking_id = b.booking_id AND o.created_at < c.created_at
+               AND o.status IN ('succeeded', 'partially_succeeded')))
        AND (b.status <> 'unlocking' OR (
             SELECT count(*) FROM booking_cells h
-             WHERE h.booking_id = b.booking_id AND (NOT h.finished OR h.state = 'inserted')
+             WHERE h.booking_id = b.booking_id
+               AND (NOT h.finished OR h.state = 'inserted'
+                    OR h.state = 'opened' AND h.reason IS DISTINCT FROM 'not_collected')
                AND c.payload -> 'cells' @> to_jsonb(h.cell_number))
             < jsonb_array_length(c.payload -> 'cells'))"""
 _ANSWERED = """
-    SELECT command_id::text AS command_id, status, late FROM commands
+    SELECT command_id::text AS command_id, kind, status, result FROM commands
      WHERE status IN ('succeeded', 'partially_succeeded', 'failed', 'rejected')"""
 _ISSUED = """
     SELECT h.accumulator_id, b.booking_id FROM booking_cells h JOIN bookings b USING (booking_id)
@@ -35,21 +45,24 @@ _NOT_MOVED = """
        AND (a.cabinet_id, a.cell_number) = (h.cabinet_id, h.cell_number)
        AND NOT EXISTS (SELECT FROM movements m WHERE m.accumulator_id = a.accumulator_id
                                                  AND m.at >= c.created_at)"""
+_ISSUED_TWICE = """
+    SELECT command_id::text, accumulator_id, count(*) AS n FROM movements
+     WHERE cause = 'issued' AND booking_id IS NOT NULL GROUP BY 1, 2 HAVING count(*) > 1"""
 _BOOKED_TWICE = """
     SELECT min_charge, count(*) AS n FROM bookings
      WHERE kind = 'issue' AND min_charge < 80 GROUP BY 1 HAVING count(*) > 1"""
 _SWAPPED_TWICE = """
     SELECT swap_id::text AS swap_id, accumulator_id, count(*) AS n FROM movements
-     WHERE swap_id IS NOT NULL GROUP BY 1, 2 HAVING count(*) > 1"""
+     WHERE swap_id IS NOT NULL GROUP BY 1, 2 HAVING count(*) > 1 ORDER BY 2"""
 _SWAPPED = """
     SELECT to_scooter_id, accumulator_id, count(DISTINCT swap_id) AS n
       FROM movements
      WHERE cause = 'swapped' AND to_scooter_id IS NOT NULL
      GROUP BY 1, 2 HAVING count(DISTINCT swap_id) > 1"""
-_CELLS = """
+CELLS = """
     SELECT c.cabinet_id, c.cell_number, c.door, c.content, c.reported_id,
            greatest((c.boot_no, c.seq), (k.report_boot_no, k.report_seq))::text AS position,
-           b.boot_id
+           b.boot_id, b.restart_seq
       FROM cells c JOIN cabinets k USING (cabinet_id)
       LEFT JOIN boots b ON b.cabinet_id = c.cabinet_id
                        AND b.boot_no = greatest(c.boot_no, k.report_boot_no)"""
@@ -57,30 +70,31 @@ _CELLS = """
 
 _NEVER = {
     "I4 cells stay held until the command is settled": _HELD,
-    "I3 what was issued has moved": _NOT_MOVED,
+    "I3 an issued accumulator has moved": _NOT_MOVED,
+    "I3 a command issues an accumulator once": _ISSUED_TWICE,
     "I3 one key makes one booking": _BOOKED_TWICE,
     "I3 one key makes one swap": _SWAPPED_TWICE,
 }
-"""Rules, and the questions whose answers break them."""
+"""Each rule and the query whose rows break it."""
 
 _ALWAYS = {
     "issued": _ISSUED,
     "answered": _ANSWERED,
-    "cells": _CELLS,
+    "cells": CELLS,
     "swapped": _SWAPPED,
     "last movement": "SELECT coalesce(max(movement_id), 0) AS movement_id FROM movements",
 }
-"""What is compared with what the simulator knows."""
+"""Queries whose rows are compared with what the simulator knows."""
 
 
-def after_step(sim: Scene) -> None:
-    """Raise Violation if the database says what may not be."""
+def after_step(sim: RunState) -> None:
+    """Raise Violation if the database breaks a rule that must always hold."""
     if not sim.database.changed:
         return
     sim.database.changed = False
-    for violation in stats.violations(_Eyes(sim)):
+    for violation in stats.violations(_Observer(sim)):
         raise Violation(violation["invariant"], f"{violation['subject']}: {violation['detail']}")
-    found = sim.database.answers(_NEVER | _ALWAYS)
+    found = sim.database.query_all(_NEVER | _ALWAYS)
     for broken, row in ((rule, row) for rule in _NEVER for row in found[rule]):
         raise Violation(broken, row)
     _check_outcomes(sim, found)
@@ -90,59 +104,85 @@ def after_step(sim: Scene) -> None:
     _check_swaps(sim, found["swapped"])
 
 
-def _check_outcomes(sim: Scene, found: dict[str, list[Row]]) -> None:
-    """What is given away is known, and what was answered stays so."""
+def _check_outcomes(sim: RunState, found: dict[str, list[Row]]) -> None:
+    """Only registered accumulators are issued; a settled command only gains opened cells."""
     for row in found["issued"]:
         if row["accumulator_id"] not in sim.memory.registered | sim.memory.put_in_service:
-            raise Violation("what nobody registered is not issued", row)
+            raise Violation("only registered accumulators are issued", row)
     for row in found["answered"]:
-        told = (row["status"], row["late"])
-        if sim.memory.outcomes.setdefault(row["command_id"], told) != told:
-            raise Violation("I3 what is settled stays settled", row)
+        results = {cell["cell_number"]: cell["result"] for cell in row["result"] or []}
+        known = sim.memory.outcomes.get(row["command_id"])
+        sim.memory.outcomes[row["command_id"]] = (row["status"], results)
+        if known is not None:
+            _check_changed(row, *known, results)
 
 
-class _Eyes(Tx):
-    """The simulator's own look into the database."""
+def _check_changed(row: Row, status: str, before: dict[int, str], results: dict[int, str]) -> None:
+    """Check how a settled command has changed: `opened` is final, `no_result` says nothing."""
+    done = "locked" if row["kind"] == "lock" else "opened"
+    changed = {n: word for n, word in before.items() if results.get(n) != word}
+    if done in changed.values():
+        raise Violation("I3 a cell that has opened stays opened", {**row, "before": before})
+    is_more = any(word == done != before.get(number) for number, word in results.items())
+    if any(word != "no_result" and results.get(n) != done for n, word in changed.items()):
+        raise Violation("I3 a cell's result changes only to opened", {**row, "before": before})
+    if row["status"] != status and not is_more:
+        raise Violation("I3 a settled command changes only by cells that opened", row)
 
-    def __init__(self, sim: Scene) -> None:
+
+class _Observer(Tx):
+    """A read-only transaction of the simulator, for the audit's query."""
+
+    def __init__(self, sim: RunState) -> None:
         self._sim = sim
 
     def all(self, sql: str, params: Any = None) -> list[dict[str, Any]]:
         return self._sim.database.query(sql, **(params or {}))
 
 
-def _check_movements(sim: Scene) -> None:
-    """What leaves a cell had a door that opened; what is issued was opened by that command."""
-    memory, world = sim.memory, sim.world
+def _check_movements(sim: RunState) -> None:
+    """An accumulator left its cell by an open door; an issued one, by its command's door."""
     rows = sim.database.query(
         """SELECT movement_id, accumulator_id, cause, from_cabinet_id, from_cell_number,
-                  to_cabinet_id, to_contractor_id, command_id::text AS command_id,
+                  to_cabinet_id, to_contractor_id, command_id::text AS command_id, discrepancy,
                   coalesce((SELECT inferred FROM commands c WHERE c.command_id = m.command_id),
                            false) AS inferred
              FROM movements m WHERE movement_id > %(last)s ORDER BY movement_id""",
-        last=memory.last_movement,
+        last=sim.memory.last_movement,
     )
     for row in rows:
-        memory.last_movement = row["movement_id"]
-        spot = (row["from_cabinet_id"], row["from_cell_number"])
-        if spot[0] is None or spot in world.liars or row["cause"] in {"corrected", "swapped"}:
+        sim.memory.last_movement = row["movement_id"]
+        if row["from_cabinet_id"] is None or row["cause"] in {"corrected", "swapped"}:
             continue
-        # What is inferred rests on an open door, or on a cell without what was recorded in it.
-        named = row["cause"] == "issued" and not row["inferred"]
-        if named and spot[1] not in world.executed.get(row["command_id"], ()):
-            raise Violation("what is issued was opened", row)
-        put_at = world.put_at.get(row["accumulator_id"], 0)
-        taken = (row["accumulator_id"], *spot) in world.taken
-        if row["accumulator_id"] in world.twins:
-            continue  # the other one was seen elsewhere
-        if taken or world.opened_at.get(spot, 0) > put_at:
-            continue
-        if not _corrected(sim, row) and not _overtaken(sim, spot[0]):
-            raise Violation("what leaves a cell had an open door", row)
+        cell_id = CellId(row["from_cabinet_id"], row["from_cell_number"])
+        if cell_id not in sim.world.misreported:
+            _check_opened(sim, row, cell_id)
 
 
-def _corrected(sim: Scene, row: dict[str, Any]) -> bool:
-    """Whether a person had recorded it into that cell."""
+def _check_opened(sim: RunState, row: Row, cell_id: CellId) -> None:
+    """Check that the cell that an accumulator has left was opened, and by the named command."""
+    world = sim.world
+    is_opened = cell_id.number in world.executed.get(row["command_id"], ())
+    if row["cause"] == "issued" and not is_opened:
+        if not row["inferred"]:
+            raise Violation("the cell of an issued accumulator was opened", row)
+        # An inferred outcome only follows from an open door or a changed content.
+        if row["discrepancy"] and cell_id not in world.forced:
+            raise Violation("a late opening is that of the command that loosened the lock", row)
+    put_at = world.put_at.get(row["accumulator_id"], 0)
+    taken = (row["accumulator_id"], *cell_id) in world.taken
+    if row["accumulator_id"] in world.duplicated_ids:
+        return  # the other accumulator with this id was seen elsewhere
+    if taken or world.opened_at.get(cell_id, 0) > put_at:
+        return
+    if row["cause"] == "reported" and cell_id.cabinet_id in world.misnumbered:
+        return  # an older message may have come after a restart that nothing had proved yet
+    if not _corrected(sim, row) and not overtaken(sim, cell_id.cabinet_id):
+        raise Violation("an accumulator leaves its cell only by an open door", row)
+
+
+def _corrected(sim: RunState, row: dict[str, Any]) -> bool:
+    """Whether an operator or a swap had changed its recorded place."""
     found = sim.database.query(
         """SELECT 1 FROM movements
             WHERE accumulator_id = %(accumulator_id)s AND cause IN ('corrected', 'swapped')""",
@@ -151,80 +191,108 @@ def _corrected(sim: Scene, row: dict[str, Any]) -> bool:
     return bool(found)
 
 
-def _overtaken(sim: Scene, cabinet_id: str) -> bool:
-    """Whether a generation of it was heard of after a later one, and taken for later."""
+def overtaken(sim: RunState, cabinet_id: str, *, now: bool = False) -> bool:
+    """Whether the service saw an earlier boot first after a later one, and so took it for later.
+
+    `now`: whether it still does.
+    """
     boots = sim.database.query(
         "SELECT boot_no, boot_id FROM boots WHERE cabinet_id = %(cabinet_id)s",
         cabinet_id=cabinet_id,
     )
-    heard = sorted((boot["boot_no"], int(boot["boot_id"].split("-")[1])) for boot in boots)
-    in_order = sorted(generation for _, generation in heard)
-    return heard != list(enumerate(in_order, start=1))
+    numbers = sorted((boot["boot_no"], int(boot["boot_id"].split("-")[1])) for boot in boots)
+    in_order = sorted(boot for _, boot in numbers)
+    is_correct = [boot for _, boot in numbers] == in_order
+    if now or cabinet_id in sim.world.misnumbered:  # a restart of its numbering has a boot_no, too
+        return not is_correct
+    return numbers != list(enumerate(in_order, start=1))
 
 
-def _check_evidence(sim: Scene, cells: list[Row]) -> None:
-    """I7: a cell's evidence never becomes older, and says what the cabinet said then."""
-    there = {row["cabinet_id"] for row in cells}
+def _check_evidence(sim: RunState, cells: list[Row]) -> None:
+    """I7: a cell's evidence never becomes older, and matches the message that it came from."""
+    registered = {row["cabinet_id"] for row in cells}
     positions = sim.memory.positions
-    sim.memory.positions = {spot: at for spot, at in positions.items() if spot[0] in there}
+    sim.memory.positions = {
+        cell_id: at for cell_id, at in positions.items() if cell_id.cabinet_id in registered
+    }
     for row in cells:
-        spot = (row["cabinet_id"], row["cell_number"])
+        cell_id = CellId(row["cabinet_id"], row["cell_number"])
         boot_no, seq = (int(part) for part in row["position"].strip("()").split(","))
-        if (boot_no, seq) < sim.memory.positions.get(spot, (0, -1)):
+        if (boot_no, seq) < sim.memory.positions.get(cell_id, (0, -1)):
             raise Violation("I7 older evidence never overwrites newer", row)
-        sim.memory.positions[spot] = (boot_no, seq)
-        message = sim.world.said.get((spot[0], row["boot_id"], seq))
-        if message is None or seq < 0 or message["type"] in {"command_result", "hello"}:
-            continue
-        states = [message["cell"]] if "cell" in message else message["cells"]
-        said = [cell for cell in states if cell["cell_number"] == spot[1]]
-        door = said[0]["door"] if said else "unknown"
-        inside = said[0]["accumulator_id"] if said else "?"
-        content = {None: "empty", "?": "unidentified"}.get(inside, "occupied")
-        content = content if said else "unknown"
-        if "not an id" in str(said) or row["content"] == "unknown" != content:
-            continue  # not believed; or issued and about to be taken
-        if row["door"] not in {door, "unknown"} or row["content"] != content:
-            raise Violation("I7 a cell is as the cabinet said last", {**row, "said": said})
+        sim.memory.positions[cell_id] = (boot_no, seq)
+        sent = sim.world.sent_messages.get((cell_id.cabinet_id, row["boot_id"], seq), [])
+        messages = [message for _, message in sent]
+        if seq >= 0 and messages and not any(_matches(row, message) for message in messages):
+            raise Violation(
+                "I7 a cell matches the last message about it", {**row, "reported": messages}
+            )
 
 
-def _check_swaps(sim: Scene, swapped: list[Row]) -> None:
-    """One swap is recorded once."""
+def _matches(row: Row, message: Message) -> bool:
+    """Whether a cell is stored as a message reports it."""
+    if message["type"] in {"command_result", "hello"}:
+        return True
+    states = [message["cell"]] if "cell" in message else message["cells"]
+    reported = [cell for cell in states if cell["cell_number"] == row["cell_number"]]
+    door = reported[0]["door"] if reported else "unknown"
+    inside = reported[0]["accumulator_id"] if reported else "?"
+    content = {None: "empty", "?": "unidentified"}.get(inside, "occupied")
+    content = content if reported else "unknown"
+    if row["content"] == "unknown" != content:
+        return True  # issued and not collected yet
+    if inside == "not an id":
+        content = "unidentified"
+    return row["door"] in {door, "unknown"} and row["content"] == content
+
+
+def _check_swaps(sim: RunState, swapped: list[Row]) -> None:
+    """A swap is recorded no more often than it happened."""
     done = [(swap[1], swap[2]) for swap in sim.memory.swaps]
     for row in swapped:
         pair = (row["to_scooter_id"], row["accumulator_id"])
-        if row["accumulator_id"] in sim.world.twins:
-            continue  # each of the two may be installed
-        if pair not in sim.memory.overtaken and row["n"] > done.count(pair):
-            raise Violation("I3 the same swap twice is one swap", row)
+        if row["accumulator_id"] in sim.world.duplicated_ids:
+            continue  # both accumulators with this id may have been installed
+        if pair not in sim.memory.overtaken_swaps and row["n"] > done.count(pair):
+            raise Violation("I3 a swap is recorded once", row)
 
 
-def _check_doubles(sim: Scene) -> None:
-    """What left its cell by a command is not taken for two when cabinets' words come late."""
-    if sim.world.liars:
+def _check_doubles(sim: RunState) -> None:
+    """Check that late messages do not make one accumulator look like two."""
+    if sim.world.misreported:
         return
     rows = sim.database.query(
         """SELECT split_part(detail, ' ', 1) AS accumulator_id, detail FROM anomalies
             WHERE reason = 'duplicate_accumulator'"""
     )
     for row in rows:
-        strange = sim.world.twins | sim.world.carried_off
-        if row["accumulator_id"] not in strange and not _corrected(sim, row):
-            raise Violation("one accumulator is not taken for two", row["detail"])
+        expected = sim.world.duplicated_ids | sim.world.carried_off
+        if row["accumulator_id"] not in expected and not _corrected(sim, row):
+            raise Violation(
+                "an accumulator that exists once is not reported as a duplicate", row["detail"]
+            )
 
 
-def when_quiet(sim: Scene) -> None:
-    """Everything has been delivered and every cabinet has reported: the records are the truth."""
+def after_run(sim: RunState) -> None:
+    """Raise Violation if the run attempted or committed a change that no state machine allows."""
+    forbidden = Coverage(sim.database.changes()).forbidden()
+    refused = sim.database.query("SELECT detail FROM anomalies WHERE reason = 'illegal_transition'")
+    for change in [*forbidden, *(row["detail"] for row in refused)]:
+        raise Violation("states change as their machines allow", change)
+
+
+def at_rest(sim: RunState) -> None:
+    """Raise Violation unless the records are true, after every cabinet has reported."""
     after_step(sim)
     unfinished = sim.database.query("SELECT * FROM bookings WHERE finished_at IS NULL")
     if unfinished:
         raise Violation("every booking ends", unfinished[0])
-    in_doubt = sim.database.query(
+    unsettled = sim.database.query(
         """SELECT command_id::text, status FROM commands
             WHERE cabinet_id IS NOT NULL AND status IN ('pending', 'published', 'no_answer')"""
     )
-    if in_doubt:
-        raise Violation("every command is settled", in_doubt[0])
+    if unsettled:
+        raise Violation("every command is settled", unsettled[0])
     _check_doubles(sim)
     recorded = {
         row["accumulator_id"]: row["place"]
@@ -235,17 +303,17 @@ def when_quiet(sim: Scene) -> None:
         )
     }
     rows = sim.database.query(
-        "SELECT accumulator_id FROM movements WHERE from_cabinet_id = ANY (%(confused)s)",
-        confused=[cabinet_id for cabinet_id in sim.world.units if _overtaken(sim, cabinet_id)],
+        "SELECT accumulator_id FROM movements WHERE from_cabinet_id = ANY (%(cabinet_ids)s)",
+        cabinet_ids=[cabinet_id for cabinet_id in sim.world.cabinets if overtaken(sim, cabinet_id)],
     )
-    when_unknown = {row["accumulator_id"] for row in rows}
+    uncertain = {row["accumulator_id"] for row in rows}
     for accumulator_id, places in sim.world.everywhere().items():
-        told = recorded.get(accumulator_id, "nowhere")
-        claim = sim.world.claims.get(accumulator_id)
-        detail = f"{accumulator_id} is in {' and '.join(places)}, recorded in {told}"
-        in_cells = [place for place in places if "/" in place]
-        if (in_cells or "/" in told) and told not in in_cells:
-            raise Violation("the records are the truth", detail)
-        sure = claim is not None and accumulator_id not in sim.world.twins | when_unknown
-        if not in_cells and sure and told != claim:
-            raise Violation("bags and scooters are known", detail)
+        place = recorded.get(accumulator_id, "nowhere")
+        expected = sim.world.expected_places.get(accumulator_id)
+        detail = f"{accumulator_id} is in {' and '.join(places)}, recorded in {place}"
+        in_cells = [real for real in places if "/" in real]
+        if (in_cells or "/" in place) and place not in in_cells:
+            raise Violation("recorded places are the real places", detail)
+        is_certain = accumulator_id not in sim.world.duplicated_ids | uncertain
+        if not in_cells and is_certain and expected is not None and place != expected:
+            raise Violation("places in bags and scooters are recorded", detail)

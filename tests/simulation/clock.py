@@ -1,4 +1,4 @@
-"""Virtual time: it passes when the schedule says so, and a little with every transaction."""
+"""Virtual time: it advances when a step says so, and by a microsecond per transaction."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -12,21 +12,21 @@ class Clock:
         self.time = BEGINNING
 
     def now(self) -> datetime:
-        """The present moment."""
+        """Return the current time."""
         return self.time
 
     def tick(self) -> datetime:
-        """The present moment, later than every one before it."""
+        """Advance by a microsecond and return the time, which is later than any before."""
         self.time += timedelta(microseconds=1)
         return self.time
 
     def advance(self, seconds: float) -> None:
-        """Let time pass."""
+        """Advance the clock."""
         self.time += timedelta(seconds=seconds)
 
 
 def virtual_datetime(clock: Clock) -> type[datetime]:
-    """`datetime` for a module that asks it what time it is."""
+    """Return a `datetime` class whose now() is the clock's, to be patched into a module."""
 
     class Virtual(datetime):
         @classmethod

@@ -1,12 +1,13 @@
-"""What the simulator remembers of the service, to compare with what comes later."""
+"""What the simulator has seen of the service, for comparison with later responses."""
 
 from dataclasses import dataclass, field
 
 from tests.simulation.backend import Request
+from tests.simulation.world import CellId
 
 
 class Violation(Exception):
-    """What may never be has happened: the property, and what contradicts it."""
+    """A broken rule, and the detail that breaks it."""
 
     def __init__(self, rule: str, detail: object) -> None:
         super().__init__(f"{rule}: {detail}")
@@ -14,8 +15,11 @@ class Violation(Exception):
 
 
 @dataclass(frozen=True)
-class Sent:
-    """An unlock that was published; what was then in its cells, and what was recorded there."""
+class SentUnlock:
+    """A published unlock command.
+
+    `contents`: for each cell, the accumulators that were really in it or recorded in it.
+    """
 
     command_id: str
     booking_id: str
@@ -25,8 +29,8 @@ class Sent:
 
 
 @dataclass
-class Known:
-    """A booking as the backend knows it from an answer."""
+class KnownBooking:
+    """A booking as the backend knows it from a response."""
 
     booking_id: str
     cabinet_id: str
@@ -38,31 +42,49 @@ class Known:
 class Memory:
     """What the simulator has seen of the service."""
 
-    bookings: list[Known] = field(default_factory=list)
+    bookings: list[KnownBooking] = field(default_factory=list)
     requests: list[Request] = field(default_factory=list)
     unanswered: list[Request] = field(default_factory=list)
     keyed_bookings: int = 0
     made_by_key: dict[str, str] = field(default_factory=dict)
-    sent: list[Sent] = field(default_factory=list)
+    sent_unlocks: list[SentUnlock] = field(default_factory=list)
+    with_invented_result: set[str] = field(default_factory=set)
+    """Commands whose results a cabinet has invented; these may contradict the true ones."""
     swaps: list[tuple[str, str, str, str]] = field(default_factory=list)
-    """Physical swaps: contractor, scooter, installed, removed; "": it is not mentioned."""
-    overtaken: set[tuple[str, str]] = field(default_factory=set)
-    """Scooter and installed: swaps whose reports may have come after those of later swaps."""
+    """Physical swaps: contractor, scooter, installed, removed; "" if not reported."""
+    overtaken_swaps: set[tuple[str, str]] = field(default_factory=set)
+    """Scooter and installed accumulator of swaps that may be reported after later swaps."""
     swap_ids: dict[int, str] = field(default_factory=dict)
     confirmed: set[int] = field(default_factory=set)
-    """Of them, those whose report was answered."""
-    positions: dict[tuple[str, int], tuple[int, int]] = field(default_factory=dict)
+    """Indexes of swaps whose report was answered."""
+    positions: dict[CellId, tuple[int, int]] = field(default_factory=dict)
     last_movement: int = 0
-    outcomes: dict[str, tuple[str, bool]] = field(default_factory=dict)
-    """Commands that were answered: status, and whether late."""
+    outcomes: dict[str, tuple[str, dict[int, str]]] = field(default_factory=dict)
+    """Settled commands: status, and the result of each cell."""
+    evidence: dict[CellId, tuple[tuple[int, int], int]] = field(default_factory=dict)
+    """For each cell, the stored position and the number of its message in time."""
+    newest_sessions: dict[str, int] = field(default_factory=dict)
+    """For each cabinet, the number of the latest connection whose hello was processed."""
+    newest_boots: dict[str, int] = field(default_factory=dict)
+    """For each cabinet, the number of the latest boot of which a message was processed."""
+    signed_off: set[str] = field(default_factory=set)
+    """Cabinets whose connection is known to be lost."""
     registered: set[str] = field(default_factory=set)
     put_in_service: set[str] = field(default_factory=set)
 
-    def overtake(self, accumulator_ids: set[str]) -> None:
-        """Old reports about these may come after new ones, and without a key be taken for new."""
+    def mark_overtaken(self, accumulator_ids: set[str]) -> None:
+        """Note that reports of these accumulators' swaps may arrive late and be recorded as new."""
         swaps = (swap for swap in self.swaps if {*swap[2:]} & (accumulator_ids - {""}))
-        self.overtaken |= {(swap[1], swap[2]) for swap in swaps}
+        self.overtaken_swaps |= {(swap[1], swap[2]) for swap in swaps}
 
     def forget_cabinet(self, cabinet_id: str) -> None:
-        """It was removed: another with its id begins anew."""
-        self.positions = {at: seen for at, seen in self.positions.items() if at[0] != cabinet_id}
+        """Forget a removed cabinet's evidence: a new registration starts without any."""
+        self.positions = {
+            at: seen for at, seen in self.positions.items() if at.cabinet_id != cabinet_id
+        }
+        self.evidence = {
+            at: seen for at, seen in self.evidence.items() if at.cabinet_id != cabinet_id
+        }
+        self.newest_sessions.pop(cabinet_id, None)
+        self.newest_boots.pop(cabinet_id, None)
+        self.signed_off.discard(cabinet_id)

@@ -1,8 +1,8 @@
-"""Messages on their way: service → broker → cabinet, and cabinet → broker → trigger.
+"""Messages in flight: service → broker → cabinet, and cabinet → broker → trigger.
 
-A connection keeps its order, as TCP does. Commands are at QoS 0: lost when the cabinet is not
-there. Events are at QoS 1: they wait for the cabinet's connection, may come twice, and a batch
-that failed comes again, whole, at any later time.
+A connection keeps its order, as TCP does. Commands are lost if the cabinet is not connected. Events
+wait for the cabinet's connection and may be delivered twice; a batch that failed is redelivered,
+whole, at any later time.
 """
 
 import base64
@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from shared.errors import QueueUnavailable
-from tests.service import record
 from tests.simulation.calls import current
+from tests.support.service import record
 
 Message = dict[str, Any]
 Mode = Literal["ok", "down", "lost", "slow"]
@@ -22,47 +22,51 @@ Mode = Literal["ok", "down", "lost", "slow"]
 
 @dataclass(frozen=True)
 class Publication:
-    """A command on its way; `device_id` None: for all."""
+    """A published command; `device_id` None: for all cabinets."""
 
     device_id: str | None
     command: Message
 
 
 @dataclass
-class Line:
+class Session:
     """A cabinet's connection to the broker."""
 
     connected: bool = True
     commands: deque[Publication] = field(default_factory=deque)
-    """From the broker, in order; gone if the connection breaks."""
+    """Commands from the broker, in order; lost if the connection breaks."""
     outbox: deque[bytes] = field(default_factory=deque)
-    """Said and not sent yet: there is no connection."""
+    """Events that wait for a connection."""
+    will: bytes | None = None
+    """What the broker publishes when the connection is lost."""
 
 
 class Network:
-    """The broker, the lines to the cabinets, and the queue before the trigger."""
+    """The broker, the cabinets' connections, and the trigger's queue."""
 
     def __init__(self, *, ordered: bool) -> None:
         self.ordered = ordered
-        """Whether a slow broker keeps the order of all that it is told."""
-        self.lines: dict[str, Line] = {}
+        """Whether a slow broker keeps the order of commands."""
+        self.sessions: dict[str, Session] = {}
         self.mode: Mode = "ok"
         self.slow: deque[Publication] = deque()
-        """Publications that the broker has not read yet."""
+        """Publications that the broker has not handled yet."""
+        self.wills: deque[tuple[str, bytes]] = deque()
+        """Last wills of lost connections, which the broker has not noticed yet."""
         self.inbox: list[Message] = []
-        """Records for the trigger, in the order in which the broker got them."""
+        """Records for the trigger, in the order in which the broker received them."""
         self.delivered: list[Message] = []
-        """Records that the trigger has taken; they may come again."""
+        """Records that the trigger has processed; they may be redelivered."""
         self.forgotten: list[Message] = []
-        """Of them, those that nobody knows any more."""
+        """Delivered records of cabinets that were removed since."""
         self.watch: Callable[[Publication], None] = lambda _: None
-        """Told of every publication, on the thread of its call."""
+        """Called with every publication, on the thread of its call."""
         self._events = 0
 
     # --- from the service ---------------------------------------------------------------------
 
-    def publish(self, device_id: str | None, payload: bytes) -> None:
-        """As shared.mqtt.Publisher, on the thread of a call."""
+    def publish(self, device_id: str | None, payload: bytes, **_: float) -> None:
+        """Replace `shared.mqtt.Publisher.publish`, on the thread of a call."""
         call = current()
         call.reach("publish")
         publication = Publication(device_id, json.loads(payload))
@@ -76,49 +80,68 @@ class Network:
         call.reach("published")
 
     def arrive(self, publication: Publication) -> None:
-        """The broker has a command: it goes to who is connected now, and to nobody else."""
-        for device_id, line in self.lines.items():
-            if line.connected and publication.device_id in {None, device_id}:
-                line.commands.append(publication)
+        """Forward a command to the cabinets that are connected now."""
+        for device_id, session in self.sessions.items():
+            if session.connected and publication.device_id in {None, device_id}:
+                session.commands.append(publication)
 
     def in_flight(self, command_id: str) -> bool:
         """Whether a command may still arrive at a cabinet."""
-        ways = [self.slow, *(line.commands for line in self.lines.values())]
-        return any(p.command["command_id"] == command_id for way in ways for p in way)
+        queues = [self.slow, *(session.commands for session in self.sessions.values())]
+        return any(p.command["command_id"] == command_id for queue in queues for p in queue)
 
     # --- from the cabinets --------------------------------------------------------------------
 
-    def say(self, device_id: str, payload: bytes) -> None:
-        """A cabinet sends an event."""
-        line = self.lines[device_id]
-        line.outbox.append(payload)
-        if line.connected:
+    def enqueue(self, device_id: str, payload: bytes) -> None:
+        """Queue a cabinet's event, and send it if the cabinet is connected."""
+        session = self.sessions[device_id]
+        session.outbox.append(payload)
+        if session.connected:
             self.send(device_id)
 
     def send(self, device_id: str) -> None:
-        """What waited for the connection arrives at the broker."""
-        outbox = self.lines[device_id].outbox
+        """Send a cabinet's queued events to the broker."""
+        outbox = self.sessions[device_id].outbox
         while outbox:
-            self._events += 1
-            event_id = f"event-{self._events}"
-            self.inbox.append(record(device_id, outbox.popleft(), event_id=event_id))
+            self._receive(device_id, outbox.popleft())
+
+    def _receive(self, device_id: str, payload: bytes) -> None:
+        self._events += 1
+        self.inbox.append(record(device_id, payload, event_id=f"event-{self._events}"))
+
+    def connect(self, device_id: str, will: bytes) -> None:
+        """Connect a cabinet, and send its queued events."""
+        session = self.sessions[device_id]
+        session.connected, session.will = True, will
+        self.send(device_id)
 
     def cut(self, device_id: str) -> None:
-        """The cabinet's connection breaks: commands on it are lost."""
-        line = self.lines[device_id]
-        line.connected = False
-        line.commands.clear()
+        """Break a cabinet's connection: the commands on it are lost."""
+        session = self.sessions[device_id]
+        session.connected = False
+        session.commands.clear()
+        if session.will is not None:
+            self.wills.append((device_id, session.will))
+            session.will = None
 
-    def take(self, first: int, count: int) -> list[Message]:
-        """A batch for the trigger: `count` records, beginning with any."""
+    def publish_will(self) -> str | None:
+        """Publish the oldest last will; return its cabinet."""
+        if not self.wills:
+            return None
+        device_id, will = self.wills.popleft()
+        self._receive(device_id, will)
+        return device_id
+
+    def take_batch(self, first: int, count: int) -> list[Message]:
+        """Take `count` records, from index `first` on, out of the queue."""
         batch = self.inbox[first : first + count]
         del self.inbox[first : first + count]
         return batch
 
     def is_late(self, record: Message) -> bool:
-        """Whether the trigger has taken later words of its cabinet before."""
+        """Whether the trigger has processed a later record of the same cabinet before."""
         if record in self.delivered and record not in self.forgotten:
-            return False  # it comes again
+            return False  # it is redelivered
         device_id, number = record["details"]["device_id"], _number(record)
         return any(
             one["details"]["device_id"] == device_id and _number(one) > number
@@ -126,13 +149,14 @@ class Network:
         )
 
     def forget(self, device_id: str) -> None:
-        """Its cabinet was removed: to another with its id, all that it has said is news."""
+        """Note that a cabinet was removed: its records are new to the next one with its id."""
         self.forgotten += [r for r in self.delivered if r["details"]["device_id"] == device_id]
 
     def idle(self) -> bool:
-        """Whether nothing is on its way."""
-        lines = self.lines.values()
-        return not (self.inbox or self.slow or any(x.commands or x.outbox for x in lines))
+        """Whether no message is in flight."""
+        sessions = self.sessions.values()
+        waiting = self.inbox or self.slow or self.wills
+        return not (waiting or any(x.commands or x.outbox for x in sessions))
 
 
 def _number(record: Message) -> int:
@@ -140,7 +164,7 @@ def _number(record: Message) -> int:
 
 
 def message_of(record: Message) -> Message:
-    """What a record's payload says; empty if it cannot be read."""
+    """Decode a record's payload; empty if that is impossible."""
     try:
         found = json.loads(base64.b64decode(record["details"]["payload"]))
     except ValueError:
@@ -149,13 +173,14 @@ def message_of(record: Message) -> Message:
 
 
 def describe(record: Message) -> str:
-    """A record in a few words."""
+    """Return a short description of a record."""
     message = message_of(record)
     cells = [message["cell"]] if "cell" in message else message.get("cells", [])
-    said = " ".join(
+    contents = " ".join(
         f"{c.get('cell_number')}:{c.get('result') or c.get('door')}:{c.get('accumulator_id', '')}"
         for c in cells
     )
-    name, boot = message.get("type", "garbage"), message.get("boot_id", "").split("-")
-    generation = boot[1] if len(boot) > 1 else "?"
-    return f"{record['details']['device_id']} {name} {generation}.{message.get('seq')} {said}"
+    name, boot = message.get("type", "malformed"), message.get("boot_id", "").split("-")
+    boot_number = boot[1] if len(boot) > 1 else "?"
+    head = f"{record['details']['device_id']} {name} {boot_number}.{message.get('seq')}"
+    return f"{head} {contents or message.get('session', '')}".rstrip()

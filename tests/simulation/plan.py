@@ -1,14 +1,14 @@
-"""A run's schedule, made from its seed before anything happens.
+"""The plan of a run, generated from its seed before the run begins.
 
-A step is a word and some numbers that choose among what there is when its turn comes, so that
-steps can be left out and the others still mean something.
+A step is a kind and four numbers. The numbers choose among the cabinets, bookings and so on that
+exist when the step is taken. Any step can therefore be left out, and the others still work.
 """
 
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tests.simulation.calls import Course, Effect, Fault, Point
+from tests.simulation.calls import Disruption, Effect, Fault, Point
 
 STEPS = 130
 _FAULTS: tuple[tuple[Effect, Point], ...] = (
@@ -27,8 +27,8 @@ _FAULTS: tuple[tuple[Effect, Point], ...] = (
     ("cut", "commit"),
     ("cut", "committed"),
 )
-_ZEALS = (0.2, 0.5, 1, 1, 2, 5)
-_CALM = Course()
+_WEIGHT_FACTORS = (0.2, 0.5, 1, 1, 2, 5)
+_UNDISTURBED = Disruption()
 _PAUSES: tuple[Point, ...] = ("begin", "commit", "committed", "publish", "published")
 
 
@@ -37,63 +37,63 @@ Numbers = tuple[int, int, int, int]
 
 @dataclass(frozen=True)
 class Step:
-    """One step: `kind` is a function of people.py or faults.py."""
+    """One step: `kind` is the name of a function in people.py, faults.py or cabinets.py."""
 
     kind: str
     numbers: Numbers
-    course: Course = _CALM
+    disruption: Disruption = _UNDISTURBED
 
 
 @dataclass(frozen=True)
 class Plan:
-    """All that a run does; the numbers say what there is."""
+    """All steps of a run, and how many cabinets, cells and contractors there are."""
 
     seed: int
     cabinets: int
     cells: int
     contractors: int
     honours_ttl: bool
-    """Whether the cabinets refuse commands that are too old; then the broker may be slow."""
+    """Whether the cabinets refuse expired commands. If not, the broker keeps their order."""
     steps: tuple[Step, ...]
 
 
 def make(seed: int, weights: dict[str, int], rare: frozenset[str]) -> Plan:
-    """The schedule of a seed: each run has a bent of its own, and only some of the `rare` kinds.
+    """Generate the plan of a seed, with weights of its own and only some of the `rare` kinds.
 
-    What is rare in all runs on average is common in some of them, and so are combinations.
+    So what is rare on average is common in some runs, and so are combinations.
     """
     rng = random.Random(seed)  # noqa: S311 - a simulation
     chosen = {
-        kind: weight * rng.choice(_ZEALS)
+        kind: weight * rng.choice(_WEIGHT_FACTORS)
         for kind, weight in weights.items()
         if kind not in rare or rng.random() < 0.4
     }
-    habits = {kind: _habit(rng) for kind in weights}
-    course = _courses(rng)
+    fixed = {kind: _fixed_numbers(rng) for kind in weights}
+    disruption = _disruptions(rng)
     kinds = rng.choices([*chosen], [*chosen.values()], k=STEPS)
-    steps = tuple(Step(kind, _numbers(rng, habits[kind]), course()) for kind in kinds)
+    steps = tuple(Step(kind, _numbers(rng, fixed[kind]), disruption()) for kind in kinds)
     honours_ttl = rng.random() < 0.6
     cabinets = rng.choice((1, 1, 2, 2, 3))
     return Plan(seed, cabinets, rng.randint(2, 4), rng.randint(1, 3), honours_ttl, steps)
 
 
-def _habit(rng: random.Random) -> tuple[int | None, ...]:
-    """Which of a kind's numbers are always the same in this run."""
+def _fixed_numbers(rng: random.Random) -> tuple[int | None, ...]:
+    """Choose which of a kind's numbers are fixed in this run."""
     return tuple(rng.randrange(1000) if rng.random() < 0.15 else None for _ in range(4))
 
 
-def _numbers(rng: random.Random, habit: tuple[int | None, ...]) -> Numbers:
-    a, b, c, d = (rng.randrange(1000) if known is None else known for known in habit)
+def _numbers(rng: random.Random, fixed: tuple[int | None, ...]) -> Numbers:
+    a, b, c, d = (rng.randrange(1000) if known is None else known for known in fixed)
     return a, b, c, d
 
 
-def _courses(rng: random.Random) -> Callable[[], Course]:
-    """How this run's calls go: where they like to stop, and what befalls them."""
+def _disruptions(rng: random.Random) -> Callable[[], Disruption]:
+    """Return a function that generates the disruption of each call of this run."""
     pausing, failing = rng.choice((0, 0.1, 0.4)), rng.choice((0, 0.05, 0.2))
     stops = rng.sample(_PAUSES, rng.randint(1, len(_PAUSES)))
     faults = rng.sample(_FAULTS, rng.randint(1, len(_FAULTS)))
 
-    def course() -> Course:
+    def disruption() -> Disruption:
         pauses = (rng.randint(1, 20), rng.randint(1, 40)) if rng.random() < pausing else ()
         pause_at = (rng.choice(stops), rng.randint(1, 2)) if rng.random() < pausing else None
         fault = None
@@ -101,6 +101,6 @@ def _courses(rng: random.Random) -> Callable[[], Course]:
             effect, point = rng.choice(faults)
             nth = rng.randint(1, 9) if point == "statement" else rng.choice((1, 2, 2, 3))
             fault = Fault(effect, point, nth)
-        return Course(pauses, pause_at, fault)
+        return Disruption(pauses, pause_at, fault)
 
-    return course
+    return disruption

@@ -1,60 +1,64 @@
-"""From a failing schedule to a small one that fails in the same way."""
+"""Shrink a failing plan to a small one that breaks the same rule."""
 
 import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from tests.simulation.calls import Course
+from tests.simulation.calls import Disruption
 from tests.simulation.plan import Plan, Step
-from tests.simulation.runner import Outcome
+from tests.simulation.runner import Result
 
-Run = Callable[[Plan], Outcome]
+Run = Callable[[Plan], Result]
 
 
-def smallest(failing: Outcome, run: Run, *, seconds: float) -> Outcome:
-    """The smallest that is found in so much time; every step of it is needed, given enough."""
+def shrink(failing: Result, run: Run, *, seconds: float) -> Result:
+    """Return the smallest failing run found within the time limit, in seconds.
+
+    With enough time, no single step of it can be left out.
+    """
     deadline = time.monotonic() + seconds
     steps = list(failing.plan.steps[: failing.steps])
-    best = _attempt(failing, [replace(step, course=Course()) for step in steps], run) or failing
+    best = (
+        _attempt(failing, [replace(step, disruption=Disruption()) for step in steps], run)
+        or failing
+    )
     size = max(1, failing.steps // 2)
     while size and time.monotonic() < deadline:
         steps = list(best.plan.steps)[: best.steps]
         best = _without_some(best, steps, size, run, deadline)
         again = size == 1 and len(best.plan.steps) < len(steps)
         size = size if again else size // 2
-    return _calmed(best, run, deadline)
+    return _without_disruptions(best, run, deadline)
 
 
-def _without_some(
-    best: Outcome, steps: list[Step], size: int, run: Run, deadline: float
-) -> Outcome:
-    """Leave out `size` steps at a time, from the end, wherever it still fails."""
+def _without_some(best: Result, steps: list[Step], size: int, run: Run, deadline: float) -> Result:
+    """Leave out `size` steps at a time, from the end, wherever the run still fails."""
     for start in range(len(steps) - size, -size, -size):
         if time.monotonic() > deadline:
             break
         first = max(0, start)
         fewer = steps[:first] + steps[first + size :]
-        outcome = _attempt(best, fewer, run)
-        if outcome is not None:
-            best, steps = outcome, fewer
+        result = _attempt(best, fewer, run)
+        if result is not None:
+            best, steps = result, fewer
     return best
 
 
-def _calmed(best: Outcome, run: Run, deadline: float) -> Outcome:
-    """Without the pauses and faults of calls that do not matter."""
+def _without_disruptions(best: Result, run: Run, deadline: float) -> Result:
+    """Remove the pauses and faults that the failure does not need."""
     steps = list(best.plan.steps)
     for index, step in enumerate(steps):
-        if step.course == Course() or time.monotonic() > deadline:
+        if step.disruption == Disruption() or time.monotonic() > deadline:
             continue
-        calmer = [*steps[:index], replace(step, course=Course()), *steps[index + 1 :]]
-        outcome = _attempt(best, calmer, run)
-        if outcome is not None:
-            best, steps = outcome, calmer
+        undisturbed = [*steps[:index], replace(step, disruption=Disruption()), *steps[index + 1 :]]
+        result = _attempt(best, undisturbed, run)
+        if result is not None:
+            best, steps = result, undisturbed
     return best
 
 
-def _attempt(best: Outcome, steps: list[Step], run: Run) -> Outcome | None:
-    outcome = run(replace(best.plan, steps=tuple(steps)))
+def _attempt(best: Result, steps: list[Step], run: Run) -> Result | None:
+    result = run(replace(best.plan, steps=tuple(steps)))
     assert best.violation is not None
-    same = outcome.violation is not None and outcome.violation.rule == best.violation.rule
-    return outcome if same else None
+    same = result.violation is not None and result.violation.rule == best.violation.rule
+    return result if same else None

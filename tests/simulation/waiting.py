@@ -1,6 +1,6 @@
-"""A statement that really waits in the server for a lock, while its call has stopped.
+"""A statement that waits in the server for a lock, while its call has stopped.
 
-It goes on in the server as soon as it has the lock, with the snapshot that it began with.
+It continues in the server as soon as it has the lock, with the snapshot that it began with.
 """
 
 import threading
@@ -13,38 +13,38 @@ _WAITS = "SELECT FROM pg_locks WHERE pid = %(pid)s AND NOT granted"
 
 
 class Waiting:
-    """One such statement; `eyes` looks at what it is waiting for."""
+    """A waiting statement; `observer` is a cursor that queries pg_locks."""
 
     def __init__(
         self,
         cursor: psycopg2.extensions.cursor,
-        eyes: psycopg2.extensions.cursor,
+        observer: psycopg2.extensions.cursor,
         sql: str,
         params: Any,
     ) -> None:
-        self._cursor, self._eyes = cursor, eyes
+        self._cursor, self._observer = cursor, observer
         self._error: psycopg2.Error | None = None
         self._thread = threading.Thread(target=self._run, args=(sql, params), daemon=True)
         self._thread.start()
 
     def ended(self) -> bool:
-        """Whether it has ended: known as soon as it has, or waits for a lock again."""
+        """Return whether the statement has ended; False once it waits for a lock."""
         pid = self._cursor.connection.info.backend_pid
         while self._thread.is_alive():
-            self._eyes.execute(_WAITS, {"pid": pid})
-            if self._eyes.rowcount:
+            self._observer.execute(_WAITS, {"pid": pid})
+            if self._observer.rowcount:
                 return False
             self._thread.join(0.0005)
         return True
 
     def end(self) -> None:
-        """Raise what it raised."""
+        """Join the statement and raise its error, if any."""
         self._thread.join()
         if self._error is not None:
             raise self._error
 
     def cancel(self) -> None:
-        """Nobody waits for it any more."""
+        """Cancel the statement."""
         while self._thread.is_alive():
             self._cursor.connection.cancel()
             self._thread.join(0.01)

@@ -1,41 +1,68 @@
-"""The physical truth: where each accumulator really is, each door, and who opened it.
+"""The physical truth: where each accumulator is, which doors are open, and who opened them.
 
-The cabinets are the simulated hardware, which shares no code with the service.
+The cabinets are simulated hardware, which shares no code with the service.
 """
 
 import json
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from local.cabinet.cells import Accumulator, Cell
 from local.cabinet.hardware import Firmware, Hardware, Message, Reply
 from tests.simulation.clock import Clock
-from tests.simulation.network import Line, Network
+from tests.simulation.network import Network, Session
 from tests.simulation.plan import Plan
 
-Spot = tuple[str, int]
-"""A cell: cabinet and number."""
+
+class CellId(NamedTuple):
+    """A cell, as `C-1/3`."""
+
+    cabinet_id: str
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.cabinet_id}/{self.number}"
 
 
 @dataclass(frozen=True)
 class Opening:
-    """Why a door is open: the command that opened it; None: somebody broke it open."""
+    """The command that opened a door; None if a person forced it or nobody can tell."""
 
     command_id: str | None
 
 
 @dataclass
-class Unit:
-    """One cabinet and how it behaves."""
+class Cabinet:
+    """A cabinet and how it sends its replies.
+
+    `holding`: keeps replies in `held`; `twice`: sends each twice; `mute`: sends none.
+    """
 
     hardware: Hardware
+    firmware: Firmware
+    """Without the faults of `change_firmware`."""
     powered: bool = True
     holding: bool = False
     twice: bool = False
     mute: bool = False
     held: list[bytes] = field(default_factory=list)
     later: list[tuple[float, Reply]] = field(default_factory=list)
+
+
+@dataclass
+class TakenAfterPull:
+    """An accumulator that left by a door that a command had failed to open.
+
+    `sent`: how many messages all cabinets had sent; `is_settled`: the failure was recorded.
+    """
+
+    accumulator_id: str
+    command_id: str
+    cell_id: CellId
+    sent: int
+    is_settled: bool = False
 
 
 class World:
@@ -45,213 +72,251 @@ class World:
         self.clock, self.network = clock, network
         self.firmware = Firmware(honours_ttl=plan.honours_ttl)
         self.rng = random.Random(plan.seed)  # noqa: S311 - a simulation
-        self.units: dict[str, Unit] = {}
+        self.cabinets: dict[str, Cabinet] = {}
         self.bags: dict[str, list[Accumulator]] = {}
         self.scooters: dict[str, list[Accumulator]] = {}
-        self.open_by: dict[Spot, Opening] = {}
+        self.open_by: dict[CellId, Opening] = {}
         self.executed: dict[str, set[int]] = {}
-        """Cells that a command really opened, or found open."""
-        self.opened_at: dict[Spot, int] = {}
-        """How often a door has opened, for whatever reason."""
-        self.left: dict[tuple[str, Spot], str | None] = {}
-        """What was in a cell when the door that a command had opened was closed."""
-        self.broken: set[Spot] = set()
-        """Cells whose doors somebody has ever broken open."""
-        self.liars: set[Spot] = set()
-        """Cells of which a cabinet has said, or may yet say, what is not true."""
-        self.claims: dict[str, str | None] = {}
-        """Accumulators outside cells: where the service should think they are, if it can know."""
-        self.unsure: set[str] = set()
-        """Accumulators swapped while cabinets' words about them were still on their way."""
-        self.twins: set[str] = set()
-        """Ids that two accumulators have."""
+        """The cells that each command opened or found open."""
+        self.opened_at: dict[CellId, int] = {}
+        """How often each door has opened, for any reason."""
+        self.content_at_close: dict[tuple[str, CellId], str | None] = {}
+        """The content of a cell when the door that a command had opened was closed."""
+        self.forced: set[CellId] = set()
+        """Cells whose doors were ever forced."""
+        self.misreported: set[CellId] = set()
+        """Cells about which a cabinet has sent, or may still send, false reports."""
+        self.expected_places: dict[str, str | None] = {}
+        """Accumulators outside cells: the place to be recorded; None if it cannot be known."""
+        self.uncertain: set[str] = set()
+        """Accumulators whose last messages or swaps the service may have processed in any order."""
+        self.duplicated_ids: set[str] = set()
+        """Ids that two accumulators share."""
         self.put_at: dict[str, int] = {}
-        """At which opening of its cell an accumulator was put into it."""
+        """For each accumulator in a cell, how often the door had opened when it was inserted."""
         self.taken: set[tuple[str, str, int]] = set()
-        """What has ever been taken out of which cell."""
+        """Each accumulator and cell from which it was ever taken."""
         self.carried_off: set[str] = set()
-        """What ever left a cell that no command had opened, or that it had come into meanwhile."""
-        self.said: dict[tuple[str, str, int], Message] = {}
-        """Every message of every cabinet, by cabinet, boot_id and seq."""
+        """Accumulators that left by a forced door, or by the open door through which they came."""
+        self.sent_messages: dict[tuple[str, str, int], list[tuple[int, Message]]] = {}
+        """Every message of every cabinet, by cabinet, boot_id and seq, with its number in time."""
+        self.misnumbered: set[str] = set()
+        """Cabinets whose boot_id and seq have not always grown."""
+        self.pulled: set[tuple[str, CellId]] = set()
+        """Commands that failed to open a cell, and the cell, which was then pulled open."""
+        self.taken_after_pull: dict[str, TakenAfterPull] = {}
+        """Accumulators that left by such a door, until the service must know it."""
+        self._sent = 0
 
     def add_cabinet(self, cabinet_id: str, cells: list[Cell]) -> None:
-        """Put up a cabinet that is connected."""
-        self.network.lines[cabinet_id] = Line()
+        """Add a connected cabinet."""
+        self.network.sessions[cabinet_id] = Session()
         hardware = Hardware(cabinet_id, cells, now=self.clock.now, rng=self.rng)
         hardware.firmware = self.firmware
-        self.units[cabinet_id] = Unit(hardware)
+        self.cabinets[cabinet_id] = Cabinet(hardware, self.firmware)
 
     # --- commands -----------------------------------------------------------------------------
 
-    def obey(self, cabinet_id: str) -> str | None:
-        """The cabinet reads its next command, and answers; which command it was."""
-        unit, line = self.units[cabinet_id], self.network.lines[cabinet_id]
-        if not line.commands or not unit.powered:
+    def execute_command(self, cabinet_id: str) -> str | None:
+        """Let a cabinet execute its next command and reply; return a description of the command."""
+        cabinet, session = self.cabinets[cabinet_id], self.network.sessions[cabinet_id]
+        if not session.commands or not cabinet.powered:
             return None
-        publication = line.commands.popleft()
+        publication = session.commands.popleft()
         command = publication.command
-        before = set(self.open_spots(cabinet_id))
-        replies = unit.hardware.handle(command, broadcast=publication.device_id is None)
-        now = set(self.open_spots(cabinet_id))
+        before = set(self.open_cells(cabinet_id))
+        replies = cabinet.hardware.handle(command, broadcast=publication.device_id is None)
+        now = set(self.open_cells(cabinet_id))
         if command["kind"] == "unlock":
             asked = now & set(command["cells"])
             self.executed.setdefault(command["command_id"], set()).update(asked | (now - before))
-            for number in asked & before:  # whose door it is now, nobody can say
-                self.open_by[cabinet_id, number] = Opening(None)
-                self.opened_at[cabinet_id, number] = self.opened_at.get((cabinet_id, number), 0) + 1
+            for number in asked & before:  # it was open already, so the opener is unknown
+                self._opened(CellId(cabinet_id, number), None)
         for number in now - before:
-            self._opened((cabinet_id, number), command["command_id"])
-        self._answer(cabinet_id, replies)
-        self.tell(cabinet_id)
+            self._opened(CellId(cabinet_id, number), command["command_id"])
+        self._reply(cabinet_id, replies)
+        self.send_sensor_events(cabinet_id)
         return f"{command['kind']} {command.get('cells', '')} {command['command_id']}"
 
-    def _answer(self, cabinet_id: str, replies: list[Reply]) -> None:
-        unit = self.units[cabinet_id]
+    def _reply(self, cabinet_id: str, replies: list[Reply]) -> None:
+        cabinet = self.cabinets[cabinet_id]
         for reply in replies:
             if reply.after_s > 0:
                 due = self.clock.now().timestamp() + reply.after_s
-                unit.later.append((due, reply))
-            elif unit.mute:
+                cabinet.later.append((due, reply))
+            elif cabinet.mute:
                 reply.make()
             else:
                 message = reply.make()
-                self.said[cabinet_id, message["boot_id"], message["seq"]] = message
+                self._note_sent(cabinet_id, message)
                 payload = json.dumps(message).encode()
-                for _ in range(2 if unit.twice else 1):
-                    if unit.holding:
-                        unit.held.append(payload)
+                for _ in range(2 if cabinet.twice else 1):
+                    if cabinet.holding:
+                        cabinet.held.append(payload)
                     else:
-                        self.network.say(cabinet_id, payload)
+                        self.network.enqueue(cabinet_id, payload)
 
     def pass_time(self) -> None:
-        """Give the answers that are due."""
+        """Send the delayed replies that are due."""
         now = self.clock.now().timestamp()
-        for cabinet_id, unit in self.units.items():
-            due = [reply for at, reply in unit.later if at <= now]
-            unit.later = [(at, r) for at, r in unit.later if at > now]
-            for reply in due if unit.powered else []:
-                self.say(cabinet_id, reply.make())
+        for cabinet_id, cabinet in self.cabinets.items():
+            due = [reply for at, reply in cabinet.later if at <= now]
+            cabinet.later = [(at, r) for at, r in cabinet.later if at > now]
+            for reply in due if cabinet.powered else []:
+                self.send(cabinet_id, reply.make())
 
-    def _lose_words(self) -> None:
-        """A cabinet has forgotten what it had not sent: who took what may never be known."""
-        self.claims.update(dict.fromkeys(self.claims))
-        self.unsure |= self.claims.keys()
+    def _lose_messages(self) -> None:
+        """Note that unsent messages were lost: the service may never learn who took what."""
+        self.expected_places.update(dict.fromkeys(self.expected_places))
+        self.uncertain |= self.expected_places.keys()
 
-    # --- what cabinets say --------------------------------------------------------------------
+    # --- messages of cabinets -----------------------------------------------------------------
 
-    def say(self, cabinet_id: str, *messages: Message) -> None:
-        """Send messages as they are."""
+    def send(self, cabinet_id: str, *messages: Message) -> None:
+        """Send messages, without holding, doubling or muting them."""
         for message in messages:
-            self.said[cabinet_id, message["boot_id"], message["seq"]] = message
-            self.network.say(cabinet_id, json.dumps(message).encode())
+            self._note_sent(cabinet_id, message)
+            self.network.enqueue(cabinet_id, json.dumps(message).encode())
 
-    def tell(self, cabinet_id: str) -> None:
-        """Send what the sensors notice."""
-        unit = self.units[cabinet_id]
-        if unit.powered:
-            self.say(cabinet_id, *unit.hardware.noticed())
-        elif unit.hardware.noticed():
-            self._lose_words()
+    def _note_sent(self, cabinet_id: str, message: Message) -> None:
+        self._sent += 1
+        key = (cabinet_id, message["boot_id"], message["seq"])
+        self.sent_messages.setdefault(key, []).append((self._sent, message))
+
+    def send_sensor_events(self, cabinet_id: str) -> None:
+        """Send the events of the sensors; without power, they are lost."""
+        cabinet = self.cabinets[cabinet_id]
+        if cabinet.powered:
+            self.send(cabinet_id, *cabinet.hardware.poll_sensors())
+        elif cabinet.hardware.poll_sensors():
+            self._lose_messages()
 
     def act(self, cabinet_id: str, action: Callable[[Hardware], object]) -> None:
-        """Do something to a cabinet by hand."""
-        action(self.units[cabinet_id].hardware)
-        self.tell(cabinet_id)
+        """Change a cabinet by hand, and send what its sensors notice."""
+        action(self.cabinets[cabinet_id].hardware)
+        self.send_sensor_events(cabinet_id)
 
     def power_up(self, cabinet_id: str, *, keep_outbox: bool) -> None:
-        """Begin a new generation; what was not sent yet may be lost."""
-        unit, line = self.units[cabinet_id], self.network.lines[cabinet_id]
+        """Boot a cabinet; without `keep_outbox`, unsent messages are lost."""
+        cabinet, session = self.cabinets[cabinet_id], self.network.sessions[cabinet_id]
         self.network.cut(cabinet_id)
         if not keep_outbox:
-            if line.outbox or unit.held:
-                self._lose_words()
-            line.outbox.clear()
-            unit.held.clear()
-        unit.later.clear()
-        unit.powered, line.connected = True, True
-        unit.hardware.reboot()
-        self.network.send(cabinet_id)
-        self.say(cabinet_id, unit.hardware.hello(), unit.hardware.state_report())
+            if session.outbox or cabinet.held:
+                self._lose_messages()
+            session.outbox.clear()
+            cabinet.held.clear()
+        cabinet.later.clear()
+        cabinet.powered = True
+        cabinet.hardware.reboot()
+        self._connect(cabinet_id)
 
     def reconnect(self, cabinet_id: str) -> None:
-        """Find the network again."""
-        line = self.network.lines[cabinet_id]
-        if not line.connected and self.units[cabinet_id].powered:
-            line.connected = True
-            self.network.send(cabinet_id)
-            self.say(cabinet_id, self.units[cabinet_id].hardware.state_report())
+        """Connect a cabinet again, unless it has no power."""
+        if not self.network.sessions[cabinet_id].connected and self.cabinets[cabinet_id].powered:
+            self._connect(cabinet_id)
+
+    def _connect(self, cabinet_id: str) -> None:
+        hardware = self.cabinets[cabinet_id].hardware
+        self.network.connect(cabinet_id, json.dumps(hardware.connect()).encode())
+        self.send(cabinet_id, hardware.hello(), hardware.state_report())
 
     def release(self, cabinet_id: str) -> int:
-        """Send the answers that were held back."""
-        unit = self.units[cabinet_id]
-        held, unit.held, unit.holding = unit.held, [], False
+        """Send the replies that were held back; return how many."""
+        cabinet = self.cabinets[cabinet_id]
+        held, cabinet.held, cabinet.holding = cabinet.held, [], False
         for payload in held:
-            self.network.say(cabinet_id, payload)
+            self.network.enqueue(cabinet_id, payload)
         return len(held)
 
-    # --- hands --------------------------------------------------------------------------------
+    # --- people -------------------------------------------------------------------------------
 
-    def open_spots(self, cabinet_id: str) -> list[int]:
-        """Cells whose doors are open."""
-        cells = self.units[cabinet_id].hardware.cells
+    def open_cells(self, cabinet_id: str) -> list[int]:
+        """Return the numbers of the cells whose doors are open."""
+        cells = self.cabinets[cabinet_id].hardware.cells
         return [number for number, cell in cells.items() if cell.door == "open"]
 
-    def pry(self, spot: Spot) -> None:
-        """Break a door open."""
-        self._opened(spot, None)
-        self.broken.add(spot)
-        self.act(spot[0], lambda hardware: hardware.pry_open(spot[1]))
+    def pry(self, cell_id: CellId) -> None:
+        """Force a door."""
+        self._opened(cell_id, None)
+        self.forced.add(cell_id)
+        self.act(cell_id.cabinet_id, lambda hardware: hardware.pry_open(cell_id.number))
 
-    def take(self, spot: Spot, contractor: str) -> Accumulator:
-        """Out of an open cell into a bag."""
+    def loosened_cells(self) -> list[CellId]:
+        """Return the closed cells whose lock a command has loosened without opening the door."""
+        return [
+            CellId(cabinet_id, number)
+            for cabinet_id, cabinet in self.cabinets.items()
+            for number, cell in cabinet.hardware.cells.items()
+            if cell.door == "closed" and cell.loosened_by is not None
+        ]
+
+    def pull(self, cell_id: CellId) -> None:
+        """Pull open a door that a command has failed to open."""
+        cell = self.cabinets[cell_id.cabinet_id].hardware.cells[cell_id.number]
+        command_id = cell.loosened_by or ""
+        self._opened(cell_id, command_id)
+        self.executed.setdefault(command_id, set()).add(cell_id.number)
+        self.pulled.add((command_id, cell_id))
+        self.act(cell_id.cabinet_id, lambda hardware: hardware.pull_open(cell_id.number))
+
+    def take(self, cell_id: CellId, contractor: str) -> Accumulator:
+        """Move an accumulator from an open cell into a bag."""
         taken: list[Accumulator] = []
-        self.act(spot[0], lambda hardware: taken.append(hardware.remove(spot[1])))
+        sent = self._sent
+        self.act(cell_id.cabinet_id, lambda hardware: taken.append(hardware.remove(cell_id.number)))
         self.bags[contractor].append(taken[0])
-        self.taken.add((taken[0].accumulator_id, *spot))
-        by_hand = self.open_by.get(spot, Opening(None)).command_id is None
-        put_in_before = self.put_at.get(taken[0].accumulator_id) == self.opened_at.get(spot, 0)
-        if by_hand or put_in_before:
+        self.taken.add((taken[0].accumulator_id, *cell_id))
+        command_id = self.open_by.get(cell_id, Opening(None)).command_id
+        if command_id is not None and (command_id, cell_id) in self.pulled:
+            id_ = taken[0].accumulator_id
+            self.taken_after_pull[id_] = TakenAfterPull(id_, command_id, cell_id, sent)
+        was_forced = command_id is None
+        was_just_inserted = self.put_at.get(taken[0].accumulator_id) == self.opened_at.get(
+            cell_id, 0
+        )
+        if was_forced or was_just_inserted:
             self.carried_off.add(taken[0].accumulator_id)
         return taken[0]
 
-    def put(self, spot: Spot, contractor: str, accumulator: Accumulator) -> None:
-        """Out of a bag into an open, empty cell."""
+    def put(self, cell_id: CellId, contractor: str, accumulator: Accumulator) -> None:
+        """Move an accumulator from a bag into an open, empty cell."""
         self.bags[contractor].remove(accumulator)
-        self.claims.pop(accumulator.accumulator_id, None)
-        self.unsure.discard(accumulator.accumulator_id)
-        self.put_at[accumulator.accumulator_id] = self.opened_at.get(spot, 0)
-        self.act(spot[0], lambda hardware: hardware.insert(spot[1], accumulator))
+        self.expected_places.pop(accumulator.accumulator_id, None)
+        self.uncertain.discard(accumulator.accumulator_id)
+        self.taken_after_pull.pop(accumulator.accumulator_id, None)
+        self.put_at[accumulator.accumulator_id] = self.opened_at.get(cell_id, 0)
+        self.act(cell_id.cabinet_id, lambda hardware: hardware.insert(cell_id.number, accumulator))
 
-    def close(self, spot: Spot) -> None:
-        """Push a door shut."""
-        opening = self.open_by.pop(spot, None)
+    def close(self, cell_id: CellId) -> None:
+        """Close a door."""
+        opening = self.open_by.pop(cell_id, None)
         if opening is not None and opening.command_id is not None:
-            self.left[opening.command_id, spot] = self.content(spot)
-        self.act(spot[0], lambda hardware: hardware.close_door(spot[1]))
+            self.content_at_close[opening.command_id, cell_id] = self.content(cell_id)
+        self.act(cell_id.cabinet_id, lambda hardware: hardware.close_door(cell_id.number))
 
     def places(self) -> dict[str, str]:
-        """Where each accumulator really is: `C-1/3`, `T-1` or `S-1`; of twins, one of them."""
+        """Return where each accumulator is: `C-1/3`, `T-1` or `S-1`; one place per id."""
         return {id_: places[-1] for id_, places in self.everywhere().items()}
 
     def everywhere(self) -> dict[str, list[str]]:
-        """Each id, and all places where something with that id really is."""
+        """Return all places of each id; two if two accumulators share it."""
         found: dict[str, list[str]] = {}
-        for cabinet_id, unit in self.units.items():
-            for number, cell in unit.hardware.cells.items():
+        for cabinet_id, cabinet in self.cabinets.items():
+            for number, cell in cabinet.hardware.cells.items():
                 if cell.accumulator:
                     id_ = cell.accumulator.accumulator_id
-                    found.setdefault(id_, []).append(f"{cabinet_id}/{number}")
+                    found.setdefault(id_, []).append(str(CellId(cabinet_id, number)))
         for holders in (self.bags, self.scooters):
             for holder, accumulators in holders.items():
                 for one in accumulators:
                     found.setdefault(one.accumulator_id, []).append(holder)
         return found
 
-    def content(self, spot: Spot) -> str | None:
-        """What is really in a cell."""
-        accumulator = self.units[spot[0]].hardware.cells[spot[1]].accumulator
+    def content(self, cell_id: CellId) -> str | None:
+        """Return the id of the accumulator in a cell."""
+        accumulator = self.cabinets[cell_id.cabinet_id].hardware.cells[cell_id.number].accumulator
         return accumulator.accumulator_id if accumulator else None
 
-    def _opened(self, spot: Spot, command_id: str | None) -> None:
-        self.open_by[spot] = Opening(command_id)
-        self.opened_at[spot] = self.opened_at.get(spot, 0) + 1
+    def _opened(self, cell_id: CellId, command_id: str | None) -> None:
+        self.open_by[cell_id] = Opening(command_id)
+        self.opened_at[cell_id] = self.opened_at.get(cell_id, 0) + 1

@@ -1,6 +1,6 @@
-"""The soak by hand: python -m tests.soak --minutes 60 --cabinets 1000 --rate 20 --seed 1."""
+"""Load a local cloud for a long time, and check that nothing is lost and nothing grows."""
 
-# ruff: noqa: T201 - its screen is its interface
+# ruff: noqa: T201 - a command-line program prints
 
 import argparse
 import sys
@@ -8,36 +8,36 @@ import tempfile
 from pathlib import Path
 
 from local import signals
-from tests.e2e.running import starting
-from tests.processes import ROOT
-from tests.soak import screen
+from tests.soak import report
 from tests.soak.plan import Plan
 from tests.soak.soak import Findings, run
+from tests.support.local_cloud import starting
+from tests.support.processes import ROOT
 
 SECONDS_TO_START = 240
 SECONDS_TO_STOP = 60
-# Else glibc keeps a heap a core and more, each as large as its busiest moment: growth, but no leak.
+# By default glibc keeps several heaps at their largest size: memory grows without a leak.
 SETTINGS = {"MALLOC_ARENA_MAX": "2"}
 
 
 def main() -> int:
-    """Exit 1 when a verdict fails, 130 after Ctrl-C, 2 where nothing can be measured."""
+    """Return 1 if a verdict fails, 2 if memory cannot be measured, 130 after Ctrl-C."""
     options = _options()
     if not Path("/proc/self/smaps_rollup").exists():
-        print("a soak reads the processes' memory from Linux's /proc: it is not here")
+        print("a soak needs Linux: it reads the memory of processes from /proc")
         return 2
-    signals.heed()
+    signals.handle()
     plan = Plan(options.minutes * 60, options.cabinets, options.rate, options.seed)
     try:
-        findings = _soaked(plan)
-    except KeyboardInterrupt:  # before there was anything to tell
+        findings = _run(plan)
+    except KeyboardInterrupt:  # before the first minute
         return signals.INTERRUPTED
     if findings.interrupted:
         return signals.INTERRUPTED
     return 0 if all(verdict.holds for verdict in findings.verdicts()) else 1
 
 
-def _soaked(plan: Plan) -> Findings:
+def _run(plan: Plan) -> Findings:
     up = ("--cabinets", str(plan.cabinets), "--seed", str(plan.seed))
     with (
         tempfile.TemporaryDirectory(prefix="accumulator-soak-") as directory,
@@ -46,8 +46,8 @@ def _soaked(plan: Plan) -> Findings:
         print(f"starting a local cloud with {plan.cabinets} cabinets", flush=True)
         try:
             stack.wait_ready(seconds=SECONDS_TO_START)
-            findings = run(stack, plan, lambda found: print(screen.row(found), flush=True))
-            print(*screen.whole(findings), sep="\n", flush=True)
+            findings = run(stack, plan, lambda found: print(report.row(found), flush=True))
+            print(*report.summary(findings), sep="\n", flush=True)
         finally:
             stack.process.terminate()
             stack.process.wait(SECONDS_TO_STOP)

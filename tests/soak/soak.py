@@ -1,4 +1,4 @@
-"""One soak: a local cloud under load, looked at every minute, and audited at the end."""
+"""One soak: a local cloud under load, measured every minute, and checked at the end."""
 
 import threading
 import time
@@ -9,21 +9,21 @@ from typing import Any
 
 from local.api import Api
 from local.stack import API_KEYS
-from tests.e2e.running import Running
-from tests.soak.city import City
-from tests.soak.gauges import Gauges
+from tests.soak.cabinet_faults import CabinetFaults
 from tests.soak.load import Load, Results
-from tests.soak.moods import Moods
 from tests.soak.plan import Plan
-from tests.soak.truth import settle
+from tests.soak.samples import Sampler
+from tests.soak.technicians import Technicians
+from tests.soak.truth import differences_at_rest
 from tests.soak.verdicts import Minute, Verdict, over_time
+from tests.support.local_cloud import LocalCloud
 
 MINUTE = 60.0
 
 
 @dataclass
 class Findings:
-    """What was seen."""
+    """The results of a soak."""
 
     results: Results
     minutes: list[Minute] = field(default_factory=list)
@@ -35,40 +35,44 @@ class Findings:
     interrupted: bool = False
 
     def verdicts(self) -> list[Verdict]:
-        """What all this says."""
+        """Return the verdicts on all results."""
         faults = self.results.faults
         found = [
-            Verdict(not faults, f"answers that may not be: {len(faults)}"),
+            Verdict(not faults, f"unexpected responses: {len(faults)}"),
             Verdict(not self.violations, f"violations in the audit: {len(self.violations)}"),
         ]
         if not self.interrupted:
             count = len(self.differences)
-            text = f"places, doors and commands that are not as they really are: {count}"
+            text = f"records that differ from the physical truth: {count}"
             found.append(Verdict(count == 0, text))
         return found + over_time(self.minutes)
 
 
-def run(stack: Running, plan: Plan, tell: Callable[[Findings], None] = lambda _: None) -> Findings:
-    """Soak a stack; `tell` is called after each minute. Ctrl-C ends it early."""
-    city = City(stack.control, scooters=max(20, plan.cabinets // 2), seed=plan.seed)
-    for body in city.registrations():
+def run(
+    stack: LocalCloud, plan: Plan, report: Callable[[Findings], None] = lambda _: None
+) -> Findings:
+    """Soak a stack; `report` is called after each minute. Ctrl-C stops it early."""
+    technicians = Technicians(stack.control, scooters=max(20, plan.cabinets // 2), seed=plan.seed)
+    for body in technicians.registrations():
         stack.operator.post("/v1/accumulators", body)
     api = Api(stack.url, API_KEYS["backend"])
-    load = Load(api, city, cabinets=plan.cabinets, rate=plan.rate, seed=plan.seed)
+    load = Load(api, technicians, cabinets=plan.cabinets, rate=plan.rate, seed=plan.seed)
     findings = Findings(load.results)
-    with Gauges(stack) as gauges:
-        with Moods(stack.control, plan):
-            look = partial(_look, api, gauges, findings, tell)
-            findings.interrupted = not _sent_whole(load, plan.seconds, look)
+    with Sampler(stack) as sampler:
+        with CabinetFaults(stack.control, plan):
+            measure = partial(_measure, api, sampler, findings, report)
+            findings.interrupted = not _send_all(load, plan.seconds, measure)
         if not findings.interrupted:
-            findings.differences = settle(stack, city, gauges, seconds=plan.settle_seconds)
-        _ask_for_stats(api, findings)
-        findings.tables = gauges.tables()
+            findings.differences = differences_at_rest(
+                stack, technicians, sampler, seconds=plan.settle_seconds
+            )
+        _get_stats(api, findings)
+        findings.tables = sampler.tables()
     return findings
 
 
-def _sent_whole(load: Load, seconds: float, look: Callable[[], None]) -> bool:
-    """Send the load and look every minute; whether that came to its end."""
+def _send_all(load: Load, seconds: float, measure: Callable[[], None]) -> bool:
+    """Send the load and measure every minute; return False if it was interrupted."""
     sending = threading.Thread(target=load.run, args=(seconds,), name="load")
     sending.start()
     at = time.monotonic()
@@ -77,11 +81,11 @@ def _sent_whole(load: Load, seconds: float, look: Callable[[], None]) -> bool:
             at += MINUTE
             while sending.is_alive() and (left := at - time.monotonic()) > 0:
                 sending.join(left)
-            look()
+            measure()
     except KeyboardInterrupt:
         load.stop()
         sending.join()
-        look()
+        measure()
         return False
     finally:
         load.stop()
@@ -89,16 +93,18 @@ def _sent_whole(load: Load, seconds: float, look: Callable[[], None]) -> bool:
     return True
 
 
-def _look(api: Api, gauges: Gauges, findings: Findings, tell: Callable[[Findings], None]) -> None:
+def _measure(
+    api: Api, sampler: Sampler, findings: Findings, report: Callable[[Findings], None]
+) -> None:
     tally = findings.results.next_minute()
-    findings.minutes.append(Minute(tally, gauges.read()))
-    _ask_for_stats(api, findings)
-    tell(findings)
+    findings.minutes.append(Minute(tally, sampler.take()))
+    _get_stats(api, findings)
+    report(findings)
 
 
-def _ask_for_stats(api: Api, findings: Findings) -> None:
-    begun = time.monotonic()
+def _get_stats(api: Api, findings: Findings) -> None:
+    started = time.monotonic()
     findings.stats = api.get("/v1/stats")
-    findings.stats_ms.append((time.monotonic() - begun) * 1000)
+    findings.stats_ms.append((time.monotonic() - started) * 1000)
     new = (one for one in findings.stats["audit"]["violations"] if one not in findings.violations)
     findings.violations += new

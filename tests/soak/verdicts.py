@@ -1,26 +1,27 @@
-"""What a soak has shown, as sentences that hold or do not."""
+"""The verdicts of a soak: sentences that hold or do not."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import mean, median
 
-from tests.soak.gauges import Reading
 from tests.soak.load import Tally
+from tests.soak.samples import Sample
 
 MEMORY_MB_AN_HOUR = {"stack": 16.0, "database": 4.0, "broker": 4.0}
-"""At 4 the bridge's machine of 2 GB would take three weeks to fill; a function instance lives for
-hours. In the stack a thousand simulated cabinets learn about 12 an hour: their last 32 answers."""
+"""At 4 MB an hour the bridge's machine of 2 GB is full after three weeks; a function instance lives
+for hours. In the stack, a thousand simulated cabinets store their last 32 replies: about 12 MB an
+hour."""
 LATENCY_RATIO = 1.5
 LEAST_MINUTES = 9
-"""Fewer show no slope, only noise."""
+"""With fewer minutes, a slope is only noise."""
 
 
 @dataclass(frozen=True)
 class Minute:
-    """One row of the table."""
+    """The responses and the measurements of one minute."""
 
     tally: Tally
-    reading: Reading
+    sample: Sample
 
 
 @dataclass(frozen=True)
@@ -35,55 +36,59 @@ class Verdict:
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """The value that `share` of all are not above; 0 of none."""
+    """Return the percentile of some values; 0 without values."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0.0
 
 
 def over_time(minutes: Sequence[Minute]) -> list[Verdict]:
-    """Memory, descriptors, connections and latency stay as they are."""
+    """Return the verdicts on the growth of memory, descriptors, connections and latency."""
     if len(minutes) < LEAST_MINUTES:
         return []
     third = len(minutes) // 3
     first, middle, last = minutes[:third], minutes[third : 2 * third], minutes[2 * third :]
     found = [_memory(name, minutes[len(minutes) // 2 :]) for name in MEMORY_MB_AN_HOUR]
-    found += [
-        _flat("connections to the database", *(_connections(part) for part in (middle, last)))
-    ]
+    samples = [[minute.sample for minute in part] for part in (middle, last)]
+    found.append(
+        _flat(
+            "connections to the database", *(max(s.connections for s in part) for part in samples)
+        )
+    )
     for name in MEMORY_MB_AN_HOUR:
-        found.append(_flat(f"files of {name}", *(_files(part, name) for part in (middle, last))))
+        processes = [[sample.processes[name] for sample in part] for part in samples]
+        found.append(_flat(f"files of {name}", *(max(p.files for p in part) for part in processes)))
         found.append(
-            _flat(f"threads of {name}", *(_threads(part, name) for part in (middle, last)))
+            _flat(f"threads of {name}", *(max(p.threads for p in part) for part in processes))
         )
     operations = sorted({name for minute in minutes for name in minute.tally.latencies})
     return found + [_latency(name, first, last) for name in operations]
 
 
 def _memory(name: str, minutes: Sequence[Minute]) -> Verdict:
-    """More requests at once start more instances, each with connections, and they stay.
+    """Judge the growth of memory that more function instances do not explain.
 
-    What that explains is no leak: it ends with the most that are ever needed at once. Nor are
-    the caches of a connection, which are full when it has met every statement: a leak is as steep
-    in the second half as in the first.
+    More simultaneous requests start more instances, which stay: that is no leak. Nor are the
+    caches of a connection, which are full once it has executed every statement: therefore only the
+    second half is judged.
     """
-    hours = [minute.reading.at / 3600 for minute in minutes]
-    sizes = [minute.reading.processes[name].memory_mb for minute in minutes]
-    instances = [minute.reading.connections for minute in minutes]
+    hours = [minute.sample.at / 3600 for minute in minutes]
+    sizes = [minute.sample.processes[name].memory_mb for minute in minutes]
+    instances = [minute.sample.connections for minute in minutes]
     slope = growth(hours, sizes, instances)
     return Verdict(
         slope <= MEMORY_MB_AN_HOUR[name],
-        f"memory of {name}: {slope:+.1f} MB an hour in the second half, all else equal"
+        f"memory of {name}: {slope:+.1f} MB an hour in the second half at constant instances"
         f" ({sizes[0]:.0f} -> {sizes[-1]:.0f} MB with {instances[0]} -> {instances[-1]} instances"
         f" that have a connection; limit {MEMORY_MB_AN_HOUR[name]:g})",
     )
 
 
 def growth(times: Sequence[float], sizes: Sequence[float], instances: Sequence[float]) -> float:
-    """How fast `sizes` grow with time where `instances` stay the same: least squares of both."""
+    """Return the growth of `sizes` with time at constant `instances`, by least squares."""
     x, y, z = (_centred(values) for values in (times, sizes, instances))
     xx, zz, xz, xy, zy = (_product(*pair) for pair in ((x, x), (z, z), (x, z), (x, y), (z, y)))
     determinant = xx * zz - xz * xz
-    if determinant < 0.01 * xx * zz or zz == 0:  # the two cannot be told apart
+    if determinant < 0.01 * xx * zz or zz == 0:  # the two are collinear
         return xy / xx
     return (xy * zz - zy * xz) / determinant
 
@@ -97,20 +102,8 @@ def _product(one: Sequence[float], other: Sequence[float]) -> float:
     return sum(a * b for a, b in zip(one, other, strict=True))
 
 
-def _connections(minutes: Sequence[Minute]) -> int:
-    return max(minute.reading.connections for minute in minutes)
-
-
-def _files(minutes: Sequence[Minute], name: str) -> int:
-    return max(minute.reading.processes[name].files for minute in minutes)
-
-
-def _threads(minutes: Sequence[Minute], name: str) -> int:
-    return max(minute.reading.processes[name].threads for minute in minutes)
-
-
 def _flat(what: str, middle: int, last: int) -> Verdict:
-    """As many as were needed at once, and instances that are not needed stay: a little more."""
+    """Allow a little growth: instances that are no longer needed stay."""
     return Verdict(last <= middle * 1.1 + 5, f"{what}: at most {middle}, then at most {last}")
 
 
@@ -119,7 +112,7 @@ def _latency(name: str, first: Sequence[Minute], last: Sequence[Minute]) -> Verd
         median(percentile(m.tally.latencies.get(name, ()), 0.5) for m in part)
         for part in (first, last)
     )
-    load_before, load_after = (mean(m.reading.load for m in part) for part in (first, last))
+    load_before, load_after = (mean(m.sample.load for m in part) for part in (first, last))
     ratio = after / before if before else 1.0
     return Verdict(
         ratio <= LATENCY_RATIO,

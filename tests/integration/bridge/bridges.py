@@ -1,4 +1,4 @@
-"""Bridges between a broker and a function that can fail, hang and be watched."""
+"""Bridges for tests, and a function that can fail and hang."""
 
 import base64
 import logging
@@ -13,11 +13,11 @@ from bridge.bridge import Bridge, Invoke
 from bridge.settings import Settings
 from local.broker import BRIDGE_LOGIN, DEVICE_PASSWORD, Broker
 
-DEADLINE_SECONDS = 10
+DEADLINE_SECONDS = 20
 
 
 class Function:
-    """Keeps each event it is invoked with, in order, and behaves as told."""
+    """A function that records its events, raises `failures` in turn, and waits for `may_return`."""
 
     def __init__(self) -> None:
         self.events: list[dict[str, Any]] = []
@@ -50,8 +50,8 @@ class Function:
             assert self._invoked.wait_for(condition, DEADLINE_SECONDS), self.batches
 
 
-class Records(logging.Handler):
-    """Keeps what is logged while it is entered."""
+class RecordedLogs(logging.Handler):
+    """Records what is logged in its context."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -86,7 +86,7 @@ def bridge_settings(broker: Broker, *, port: int | None = None, **settings: Any)
 
 
 def send(broker: Broker, *payloads: str | bytes, device: str = "cab-1") -> None:
-    """Publish as a device; when it returns, the broker has taken responsibility for all."""
+    """Publish as a device; return when the broker has acknowledged every message."""
     broker.add_device(device)
     publish.multiple(
         [(f"$devices/{device}/events", payload, 1, False) for payload in payloads],

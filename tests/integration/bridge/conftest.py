@@ -1,4 +1,4 @@
-"""A broker, a function and bridges between them, for each test its own."""
+"""A broker, a function and bridges of the test's own."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -14,20 +14,20 @@ from tests.integration.bridge.bridges import Function, StartBridge, bridge_setti
 
 @pytest.fixture
 def own_broker(tmp_path: Path) -> Iterator[Broker]:
-    """A broker of the test's own, to be killed, and without others' messages."""
+    """A broker of the test's own, which it may kill."""
     with Broker(tmp_path / "broker") as broker:
         yield broker
 
 
 @pytest.fixture
 def function() -> Function:
-    """What the bridge invokes."""
+    """The function that the bridge invokes."""
     return Function()
 
 
 @pytest.fixture
 def start_bridge(own_broker: Broker, function: Function) -> Iterator[StartBridge]:
-    """Start bridges at this broker; at the end they stop, and the function no longer hangs."""
+    """A function that starts a bridge at this broker; the bridges are stopped after the test."""
     with ExitStack() as stack:
 
         def start(invoke: Invoke, *, port: int | None = None, **settings: Any) -> Bridge:

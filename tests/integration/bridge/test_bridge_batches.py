@@ -1,4 +1,4 @@
-"""Which messages the bridge hands over together, and in which order."""
+"""Which messages the bridge delivers in one batch, and in which order."""
 
 import json
 import threading
@@ -6,15 +6,15 @@ from typing import Any
 
 from local.broker import Broker
 from tests.integration.bridge.bridges import Function, StartBridge, send
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 
-def test_messages_of_many_devices_come_in_batches_and_in_each_devices_order(
+def test_messages_are_delivered_in_batches_and_in_order_per_device(
     own_broker: Broker, start_bridge: StartBridge, function: Function
 ) -> None:
     function.may_return.clear()
     bridge = start_bridge(function)
-    wait_until(lambda: bridge.connected)
+    wait_until(lambda: bridge.is_connected)
     devices = [f"cab-{n}" for n in range(10)]
     for device in devices:
         own_broker.add_device(device)
@@ -40,22 +40,22 @@ def test_messages_of_many_devices_come_in_batches_and_in_each_devices_order(
     assert len(function.events) < 20
 
 
-def test_a_lone_message_goes_at_once(
+def test_a_single_message_is_delivered_immediately(
     own_broker: Broker, start_bridge: StartBridge, function: Function
 ) -> None:
     bridge = start_bridge(function, bridge_batch_milliseconds=60_000)
-    wait_until(lambda: bridge.connected)
+    wait_until(lambda: bridge.is_connected)
 
     send(own_broker, "hello")
 
     function.wait_for(lambda: function.payloads == ["hello"])
 
 
-def test_messages_that_follow_closely_wait_for_each_other(
+def test_messages_within_the_batch_interval_are_delivered_together(
     own_broker: Broker, start_bridge: StartBridge, function: Function
 ) -> None:
     bridge = start_bridge(function, bridge_batch_milliseconds=1000)
-    wait_until(lambda: bridge.connected)
+    wait_until(lambda: bridge.is_connected)
 
     send(own_broker, "1")
     function.wait_for(lambda: function.payloads == ["1"])
@@ -66,12 +66,12 @@ def test_messages_that_follow_closely_wait_for_each_other(
     assert function.batches == [["1"], ["2", "3", "4"]]
 
 
-def test_a_batch_is_no_larger_than_a_function_can_take(
+def test_a_batch_never_exceeds_the_request_size_limit_of_a_function(
     own_broker: Broker, start_bridge: StartBridge, function: Function
 ) -> None:
     function.may_return.clear()
     bridge = start_bridge(function)
-    wait_until(lambda: bridge.connected)
+    wait_until(lambda: bridge.is_connected)
     send(own_broker, *[bytes([65 + n]) * 250_000 for n in range(20)])
     function.may_return.set()
 
@@ -80,20 +80,20 @@ def test_a_batch_is_no_larger_than_a_function_can_take(
     assert len(function.events) < 10
 
 
-def test_more_messages_than_the_buffer_holds_are_fetched_later_and_in_order(
+def test_messages_beyond_the_buffer_are_delivered_later_in_order(
     own_broker: Broker, start_bridge: StartBridge, function: Function
 ) -> None:
     def invoke(event: dict[str, Any]) -> None:
         function(event)
-        if len(function.events) == 2:  # there is room in the buffer again
+        if len(function.events) == 2:  # the buffer has room again
             send(own_broker, "last")
 
     function.may_return.clear()
     bridge = start_bridge(invoke, bridge_buffer_messages=5, bridge_batch_size=3)
-    wait_until(lambda: bridge.connected)
+    wait_until(lambda: bridge.is_connected)
     sent = [f"{n:02}" for n in range(30)]
     send(own_broker, *sent)
-    wait_until(lambda: not bridge.connected)
+    wait_until(lambda: not bridge.is_connected)
     function.may_return.set()
 
     function.wait_for(lambda: "last" in function.payloads)

@@ -1,32 +1,32 @@
-"""The bridge brings every message to the function, whatever fails in between."""
+"""The bridge delivers every message to the function, whatever fails in between."""
 
 from local.broker import Broker
 from tests.integration.bridge.bridges import (
     DEADLINE_SECONDS,
     Function,
-    Records,
+    RecordedLogs,
     StartBridge,
     send,
 )
-from tests.integration.cable import Cable
-from tests.waiting import wait_until
+from tests.support.proxy import Proxy
+from tests.support.waiting import wait_until
 
 
-def make_session(start_bridge: StartBridge) -> None:
-    """Let the broker know the bridge, so that it keeps messages for it."""
+def create_session(start_bridge: StartBridge) -> None:
+    """Connect a bridge once, so that the broker queues messages for the next one."""
     bridge = start_bridge(Function())
-    wait_until(lambda: bridge.connected)
+    wait_until(lambda: bridge.is_connected)
     bridge.stop()
 
 
-LOGIN_REFUSED = "the broker refuses the bridge: check its login"
+LOGIN_REFUSED = "broker refused the bridge; check its login"
 
 
-def test_a_message_reaches_the_function_once(
+def test_a_message_is_delivered_to_the_function_once(
     own_broker: Broker, start_bridge: StartBridge, function: Function
 ) -> None:
     bridge = start_bridge(function)
-    wait_until(lambda: bridge.connected)
+    wait_until(lambda: bridge.is_connected)
 
     send(own_broker, "hello")
     wait_until(lambda: bridge.counters.delivered == 1)
@@ -36,11 +36,11 @@ def test_a_message_reaches_the_function_once(
     assert function.batches == [["hello"]]
 
 
-def test_what_was_acknowledged_does_not_come_again_and_what_was_not_does(
+def test_only_unacknowledged_messages_are_redelivered_to_the_next_bridge(
     own_broker: Broker, start_bridge: StartBridge, function: Function
 ) -> None:
     first = start_bridge(function)
-    wait_until(lambda: first.connected)
+    wait_until(lambda: first.is_connected)
     send(own_broker, "done")
     wait_until(lambda: first.counters.delivered == 1)
     function.may_return.clear()
@@ -55,12 +55,12 @@ def test_what_was_acknowledged_does_not_come_again_and_what_was_not_does(
     assert second.payloads == ["in flight", "waiting"]
 
 
-def test_a_function_that_fails_gets_the_same_event_until_it_succeeds(
+def test_a_failed_invocation_is_retried_with_the_same_event_until_it_succeeds(
     own_broker: Broker, start_bridge: StartBridge, function: Function
 ) -> None:
     function.failures.extend([RuntimeError("no database"), TimeoutError(), OSError("reset")])
     bridge = start_bridge(function)
-    wait_until(lambda: bridge.connected)
+    wait_until(lambda: bridge.is_connected)
 
     send(own_broker, "1")
     function.wait_for(lambda: function.payloads[:1] == ["1"])
@@ -78,77 +78,77 @@ def test_each_retry_is_logged_with_the_age_of_the_oldest_message(
 ) -> None:
     function.failures.extend([RuntimeError("no database"), RuntimeError("still none")])
     bridge = start_bridge(function)
-    wait_until(lambda: bridge.connected)
+    wait_until(lambda: bridge.is_connected)
 
-    with Records() as records:
+    with RecordedLogs() as records:
         send(own_broker, "1")
         wait_until(lambda: bridge.counters.delivered == 1)
 
-    retries = [fields for message, fields in records.kept if "function failed" in message]
+    retries = [fields for message, fields in records.kept if "invocation failed" in message]
     reasons = ["RuntimeError: no database", "RuntimeError: still none"]
     assert [fields["reason"] for fields in retries] == reasons
     assert all(0 <= fields["oldest_seconds"] < DEADLINE_SECONDS for fields in retries)
 
 
-def test_a_bridge_may_be_started_before_the_broker(
+def test_a_bridge_can_start_before_the_broker(
     own_broker: Broker, start_bridge: StartBridge, function: Function
 ) -> None:
-    make_session(start_bridge)
+    create_session(start_bridge)
     own_broker.stop()
     bridge = start_bridge(function)
-    assert bridge.alive
-    assert not bridge.connected
+    assert bridge.is_alive
+    assert not bridge.is_connected
 
     own_broker.start()
-    wait_until(lambda: bridge.connected)
+    wait_until(lambda: bridge.is_connected)
     send(own_broker, "hello")
 
     function.wait_for(lambda: function.payloads == ["hello"])
 
 
-def test_a_refused_login_is_an_error_in_the_log_and_is_tried_again(
+def test_a_refused_login_is_logged_and_retried(
     start_bridge: StartBridge, function: Function
 ) -> None:
-    with Records() as records:
+    with RecordedLogs() as records:
         bridge = start_bridge(function, mqtt_password="wrong")
         wait_until(lambda: [m for m, _ in records.kept].count(LOGIN_REFUSED) == 2)
 
-    assert bridge.alive
-    assert not bridge.connected
+    assert bridge.is_alive
+    assert not bridge.is_connected
 
 
-def test_nothing_is_lost_when_the_broker_is_killed_and_comes_back(
+def test_no_message_is_lost_when_the_broker_is_killed_and_restarted(
     own_broker: Broker, start_bridge: StartBridge, function: Function
 ) -> None:
     function.may_return.clear()
     bridge = start_bridge(function)
-    wait_until(lambda: bridge.connected)
+    wait_until(lambda: bridge.is_connected)
     before = [f"before {n}" for n in range(20)]
     send(own_broker, *before)
     wait_until(lambda: len(function.payloads) + bridge.waiting == len(before))
     own_broker.kill()
-    wait_until(lambda: not bridge.connected)
+    wait_until(lambda: not bridge.is_connected)
     own_broker.start()
 
     function.may_return.set()
-    wait_until(lambda: bridge.connected)
+    wait_until(lambda: bridge.is_connected)
     after = [f"after {n}" for n in range(20)]
     send(own_broker, *after)
 
     function.wait_for(lambda: set(function.payloads) >= {*before, *after})
 
 
-def test_a_message_whose_connection_was_lost_comes_again_and_is_then_acknowledged(
+def test_messages_in_flight_when_the_connection_is_lost_are_redelivered_and_acknowledged(
     own_broker: Broker, start_bridge: StartBridge, function: Function
 ) -> None:
-    with Cable(own_broker.host, own_broker.port) as cable:
+    with Proxy(own_broker.host, own_broker.port) as proxy:
         function.may_return.clear()
-        bridge = start_bridge(function, port=cable.port)
-        wait_until(lambda: bridge.connected)
+        bridge = start_bridge(function, port=proxy.port)
+        wait_until(lambda: bridge.is_connected)
         send(own_broker, "1", "2")
         function.wait_for(lambda: function.payloads[:1] == ["1"])
-        cable.cut()
-        wait_until(lambda: not bridge.connected)
+        proxy.cut_connections()
+        wait_until(lambda: not bridge.is_connected)
         function.may_return.set()
 
         function.wait_for(lambda: function.payloads[1:][-2:] == ["1", "2"])  # both once more

@@ -1,4 +1,4 @@
-"""The bridge stops in time, whatever it is doing, and so does its process."""
+"""The bridge and its process stop in time, whatever they are doing."""
 
 import json
 import os
@@ -20,7 +20,7 @@ from tests.integration.bridge.bridges import (
     bridge_settings,
     send,
 )
-from tests.waiting import wait_until
+from tests.support.waiting import slowdown, wait_until
 
 
 def test_stop_waits_for_the_batch_in_flight_and_acknowledges_it(
@@ -28,7 +28,7 @@ def test_stop_waits_for_the_batch_in_flight_and_acknowledges_it(
 ) -> None:
     function.may_return.clear()
     bridge = start_bridge(function)
-    wait_until(lambda: bridge.connected)
+    wait_until(lambda: bridge.is_connected)
     send(own_broker, "last")
     function.wait_for(lambda: function.payloads == ["last"])
 
@@ -42,54 +42,56 @@ def test_stop_waits_for_the_batch_in_flight_and_acknowledges_it(
     assert second.payloads == ["new"]
 
 
-def test_stop_returns_in_time_though_the_function_hangs(
+def test_stop_returns_at_its_time_limit_if_the_function_hangs(
     own_broker: Broker, start_bridge: StartBridge, function: Function
 ) -> None:
     function.may_return.clear()
     bridge = start_bridge(function)
-    wait_until(lambda: bridge.connected)
+    wait_until(lambda: bridge.is_connected)
     send(own_broker, "stuck")
     function.wait_for(lambda: function.payloads == ["stuck"])
 
     began = time.monotonic()
     bridge.stop(timeout_seconds=0.5)
 
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 2 * slowdown()
     function.may_return.set()
-    wait_until(lambda: not bridge.alive)
+    wait_until(lambda: not bridge.is_alive)
 
 
-def test_stop_returns_in_time_though_the_function_keeps_failing(
+def test_stop_returns_immediately_while_a_retry_is_pending(
     own_broker: Broker, start_bridge: StartBridge, function: Function
 ) -> None:
     function.failures.extend([RuntimeError("no database")] * 1000)
     bridge = start_bridge(function, bridge_retry_first_seconds=60, bridge_retry_max_seconds=60)
-    wait_until(lambda: bridge.connected)
+    wait_until(lambda: bridge.is_connected)
     send(own_broker, "again and again")
     wait_until(lambda: bridge.counters.failures == 1)
 
     began = time.monotonic()
     bridge.stop()
 
-    assert time.monotonic() - began < 2
-    assert not bridge.alive
+    assert time.monotonic() - began < 2 * slowdown()
+    assert not bridge.is_alive
 
 
 def test_an_idle_bridge_stops_at_once(start_bridge: StartBridge, function: Function) -> None:
     bridge = start_bridge(function)
-    wait_until(lambda: bridge.connected)
+    wait_until(lambda: bridge.is_connected)
 
     began = time.monotonic()
     bridge.stop()
 
-    assert time.monotonic() - began < 1
-    assert not bridge.alive
+    assert time.monotonic() - began < slowdown()
+    assert not bridge.is_alive
 
 
-def test_a_bridge_leaves_no_thread_behind(start_bridge: StartBridge, function: Function) -> None:
+def test_a_stopped_bridge_leaves_no_thread_behind(
+    start_bridge: StartBridge, function: Function
+) -> None:
     before = set(threading.enumerate())
     bridge = start_bridge(function)
-    wait_until(lambda: bridge.connected)
+    wait_until(lambda: bridge.is_connected)
 
     bridge.stop()
 
@@ -111,12 +113,12 @@ def test_the_process_reports_to_systemd_and_stops_on_sigterm(
                 pass
         finally:
             process.send_signal(signal.SIGTERM)
-            output, _ = process.communicate(timeout=5)
+            output, _ = process.communicate(timeout=DEADLINE_SECONDS)
         while systemd.recv(100) != b"STOPPING=1":
             pass
 
     assert process.returncode == 0
-    assert json.loads(output.splitlines()[-1])["message"] == "the bridge has stopped"
+    assert json.loads(output.splitlines()[-1])["message"] == "bridge stopped"
 
 
 @pytest.mark.parametrize(
@@ -128,7 +130,7 @@ def test_the_process_reports_to_systemd_and_stops_on_sigterm(
         ("BRIDGE_FUNCTION_ID", ""),
     ],
 )
-def test_a_wrong_setting_is_named_and_the_exit_code_is_2(name: str, value: str) -> None:
+def test_an_invalid_setting_is_named_and_the_exit_code_is_2(name: str, value: str) -> None:
     process = run_bridge({"BRIDGE_FUNCTION_ID": "d4e-trigger", name: value})
 
     output, _ = process.communicate(timeout=DEADLINE_SECONDS)
@@ -139,7 +141,7 @@ def test_a_wrong_setting_is_named_and_the_exit_code_is_2(name: str, value: str) 
 
 
 def run_bridge(variables: dict[str, str]) -> subprocess.Popen[bytes]:
-    environment = {"PATH": os.environ["PATH"]} | variables  # noqa: TID251 - of the test, not ours
+    environment = {"PATH": os.environ["PATH"]} | variables  # noqa: TID251 - of the test
     return subprocess.Popen(
         [sys.executable, "-m", "bridge"],
         cwd=Path(__file__).parents[3],

@@ -1,19 +1,19 @@
-"""The broker's machine as deployed."""
+"""The broker's virtual machine as deployed."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
 
-from tests.database import fast_directory
-from tests.deployment import Deployment
 from tests.integration.deployment.deployed_broker import Scene
-from tests.lockbox import Cloud
+from tests.support.database import fast_directory
+from tests.support.deployment import Deployment
+from tests.support.lockbox import Cloud
 
 
 @pytest.fixture(scope="module")
 def deployment() -> Iterator[Deployment]:
-    """A machine that has had its first refresh."""
+    """The machine after its first refresh."""
     with fast_directory() as directory, Cloud() as cloud, Deployment(directory, cloud) as machine:
         assert machine.refresh().returncode == 0
         yield machine
@@ -21,6 +21,6 @@ def deployment() -> Iterator[Deployment]:
 
 @pytest.fixture
 def scene(deployment: Deployment) -> Iterator[Scene]:
-    """The test's clients there."""
+    """The clients of one test."""
     with ExitStack() as clients:
         yield Scene(deployment, clients)

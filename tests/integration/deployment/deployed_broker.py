@@ -1,17 +1,17 @@
-"""The broker's machine as deployed, and one test's clients there."""
+"""The clients of one test at the deployed broker."""
 
 import subprocess
 from contextlib import ExitStack
 from uuid import uuid4
 
-from tests.deployment import SERVICE_PASSWORD, Deployment, TlsClient, lets_in
-from tests.waiting import wait_until
+from tests.support.deployment import SERVICE_PASSWORD, Deployment, TlsClient, lets_in
+from tests.support.waiting import wait_until
 
 EVENTS = "$devices/+/events"
 
 
 class Scene:
-    """One test's clients at the deployed broker."""
+    """The clients of one test at the deployed broker."""
 
     def __init__(self, deployment: Deployment, clients: ExitStack) -> None:
         self.deployment = deployment
@@ -21,7 +21,7 @@ class Scene:
         return self._clients.enter_context(client)
 
     def new_login(self) -> tuple[str, str]:
-        """The login of a new cabinet."""
+        """Add a cabinet with a password; return its login."""
         device_id = f"device-{uuid4()}"
         login = printed_login(self.deployment.credentials("add", device_id))
         assert login[0] == device_id
@@ -30,7 +30,7 @@ class Scene:
         return login
 
     def new_certificate(self) -> str:
-        """The id of a new cabinet with a certificate."""
+        """Add a cabinet with a certificate; return its id."""
         device_id = f"device-{uuid4()}"
         assert self.deployment.credentials("add", "--certificate", device_id).returncode == 0
         return device_id

@@ -1,4 +1,4 @@
-"""The deployed broker: credentials that change while it runs, and the machine's refresh."""
+"""The deployed broker: changing credentials while it runs, and the machine's refresh."""
 
 import json
 import re
@@ -10,25 +10,25 @@ from uuid import uuid4
 
 import pytest
 
-from local.broker import find_mosquitto
-from tests.deployment import Deployment, TlsClient, installed_files, lets_in
 from tests.integration.deployment.deployed_broker import (
     Scene,
     bridge_environment,
     printed_login,
 )
-from tests.mqtt import SECONDS
-from tests.waiting import wait_until
+from tests.support.deployment import Deployment, TlsClient, installed_files, lets_in
+from tests.support.mqtt import SECONDS
+from tests.support.programs import needs
+from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parents[3]
 
-pytestmark = pytest.mark.skipif(not find_mosquitto(), reason="mosquitto is not installed")
+pytestmark = needs("mosquitto")
 
 
-# --- Credentials while it runs ------------------------------------------------
+# --- Credentials --------------------------------------------------------------
 
 
-def test_a_revoked_cabinet_is_cut_off_and_kept_out_and_nobody_else(scene: Scene) -> None:
+def test_only_a_revoked_cabinet_is_disconnected_and_refused(scene: Scene) -> None:
     login, other_login = scene.new_login(), scene.new_login()
     revoked, other = scene.device(login), scene.device(other_login)
     assert scene.deployment.credentials("revoke", login[0]).returncode == 0
@@ -38,7 +38,7 @@ def test_a_revoked_cabinet_is_cut_off_and_kept_out_and_nobody_else(scene: Scene)
     assert not other.disconnected.is_set()
 
 
-def test_a_rotated_password_replaces_the_old_one_at_once(scene: Scene) -> None:
+def test_a_rotated_password_replaces_the_old_one_immediately(scene: Scene) -> None:
     login = scene.new_login()
     device = scene.device(login)
     new_login = printed_login(scene.deployment.credentials("rotate", login[0]))
@@ -48,9 +48,9 @@ def test_a_rotated_password_replaces_the_old_one_at_once(scene: Scene) -> None:
     assert lets_in(TlsClient(scene.deployment, new_login))
 
 
-def test_a_revoked_certificate_is_cut_off_and_kept_out_and_no_other(scene: Scene) -> None:
+def test_only_a_revoked_certificate_is_disconnected_and_refused(scene: Scene) -> None:
     device_id, other_id = scene.new_certificate(), scene.new_certificate()
-    stolen = TlsClient(scene.deployment, certificate=device_id)  # it has read the files
+    stolen = TlsClient(scene.deployment, certificate=device_id)  # it has read the files already
     session = scene.certified(device_id)
     assert scene.deployment.credentials("revoke", device_id).returncode == 0
     assert scene.deployment.refresh().returncode == 0
@@ -82,11 +82,11 @@ def test_the_list_names_every_login_and_its_kind(scene: Scene) -> None:
         (("add", "bridge"), "cannot be a device's id"),
         (("add", "a/b"), "cannot be a device's id"),
         (("add", "--certificate", "+"), "cannot be a device's id"),
-        (("rotate", "unknown"), "no such login: unknown; a first one is made by `add`"),
-        (("revoke", "unknown"), "there is no certificate of unknown"),
+        (("rotate", "unknown"), "no such login: unknown; create it with `add`"),
+        (("revoke", "unknown"), "no certificate of unknown"),
     ],
 )
-def test_what_cannot_be_done_is_explained_and_changes_nothing(
+def test_an_invalid_change_is_refused_with_the_reason_and_changes_nothing(
     deployment: Deployment, arguments: tuple[str, ...], reason: str
 ) -> None:
     versions = len(deployment.cloud.secrets["cabinets"])
@@ -99,11 +99,11 @@ def test_what_cannot_be_done_is_explained_and_changes_nothing(
 def test_a_login_is_not_replaced_by_adding_it_again(scene: Scene) -> None:
     login = scene.new_login()
     done = scene.deployment.credentials("add", login[0])
-    assert "already there" in done.stderr
+    assert "login exists already" in done.stderr
     assert lets_in(TlsClient(scene.deployment, login))
 
 
-def test_no_password_of_a_cabinet_is_stored(scene: Scene) -> None:
+def test_no_cabinets_password_is_stored_in_plain_text(scene: Scene) -> None:
     _, password = scene.new_login()
     assert password not in json.dumps(scene.deployment.cloud.secrets)
     assert password not in (scene.deployment.home / "passwords").read_text()
@@ -112,14 +112,14 @@ def test_no_password_of_a_cabinet_is_stored(scene: Scene) -> None:
 # --- The machine's refresh ----------------------------------------------------
 
 
-def test_a_refresh_without_a_change_touches_no_service(deployment: Deployment) -> None:
+def test_a_refresh_without_a_change_restarts_no_service(deployment: Deployment) -> None:
     assert deployment.refresh().returncode == 0
     deployment.systemctl.clear()
     assert deployment.refresh().returncode == 0
     assert deployment.systemctl == []
 
 
-def test_a_broken_lockbox_revokes_nobody(scene: Scene) -> None:
+def test_an_unavailable_lockbox_revokes_no_login(scene: Scene) -> None:
     login = scene.new_login()
     device = scene.device(login)
     scene.deployment.cloud.broken = True
@@ -133,7 +133,7 @@ def test_a_broken_lockbox_revokes_nobody(scene: Scene) -> None:
     assert lets_in(TlsClient(scene.deployment, login))
 
 
-def test_what_systemd_did_not_do_is_asked_for_again(deployment: Deployment) -> None:
+def test_a_reload_that_systemd_failed_to_do_is_requested_again(deployment: Deployment) -> None:
     login = printed_login(deployment.credentials("add", f"device-{uuid4()}"))
     deployment.broken_systemd.touch()
     try:
@@ -145,7 +145,7 @@ def test_what_systemd_did_not_do_is_asked_for_again(deployment: Deployment) -> N
     wait_until(lambda: lets_in(TlsClient(deployment, login)))
 
 
-def test_a_new_package_takes_the_bridges_place(deployment: Deployment) -> None:
+def test_a_new_package_replaces_the_bridge_and_restarts_it(deployment: Deployment) -> None:
     before = deployment.bridge.resolve()
     deployment.deploy(bridge="print('new')")
     deployment.systemctl.clear()
@@ -157,12 +157,12 @@ def test_a_new_package_takes_the_bridges_place(deployment: Deployment) -> None:
     assert not before.exists()
 
 
-def test_only_the_brokers_group_reads_its_secrets(deployment: Deployment) -> None:
+def test_the_secrets_are_not_readable_by_other_users(deployment: Deployment) -> None:
     for name in ("passwords", "tls/server.pem", "bridge.env", "bridge.password"):
         assert (deployment.home / name).stat().st_mode & 0o007 == 0
 
 
-def test_the_bridge_connects_with_what_refresh_has_written(
+def test_the_bridge_connects_with_the_settings_that_the_refresh_wrote(
     deployment: Deployment, tmp_path: Path
 ) -> None:
     unit = installed_files()["/etc/systemd/system/bridge.service"].text

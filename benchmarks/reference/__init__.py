@@ -1,0 +1,1 @@
+"""A reference implementation of unlock and booking, only for comparison in benchmarks."""

@@ -1,0 +1,21 @@
+"""The client of the HTTP campaigns."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from local.gateway import Gateway
+from tests.campaign.raw_client import RawClient
+from tests.support.service import DOCUMENT, Service
+
+
+@pytest.fixture
+def client(service: Service) -> Iterator[RawClient]:
+    """A client of a gateway, which must still work at the end of the test."""
+    gateway = Gateway(DOCUMENT, service.pool, port=0)
+    gateway.start()
+    client = RawClient(gateway)
+    yield client
+    assert client.get(b"/v1/accumulators").status == 200
+    service.check_invariants()
+    gateway.stop()

@@ -1,0 +1,34 @@
+"""Findings of schemathesis that are not errors, each with its reason."""
+
+NOT_EXPRESSIBLE = {
+    "must be an unchanged next_cursor of the same list": "a cursor's contents are not public",
+    "the installed and the removed accumulator are the same": "a schema cannot compare fields",
+    "radius_m needs near": "OpenAPI 3.0 has no dependencies between query parameters",
+}
+"""Messages of a 400 to a request that the document allows."""
+
+STATUSES = {
+    # 400: only those above; the check `refused_for_a_listed_reason` compares the messages.
+    # 422: the Idempotency-Key was used for another request. Like 409, it depends on the state.
+    "positive_data_acceptance": ["2xx", 400, 401, 403, 404, 409, 422, 502, 503, 504],
+    # The cabinet rejected the command, a server is unavailable, the cabinet did not reply.
+    "not_a_server_error": ["2xx", "4xx", 502, 503, 504],
+}
+"""The statuses that a check expects."""
+
+READABLE_AFTER_DELETE = {
+    "/v1/accumulators/{accumulator_id}": "DELETE retires an accumulator; its ledger stays",
+    "/v1/accumulators/{accumulator_id}/movements": "the ledger of a retired accumulator stays",
+    "/v1/bookings/{booking_id}": "DELETE cancels a booking; its record stays",
+}
+"""Paths of resources that can be read after a DELETE."""
+
+
+def config() -> str:
+    """Return schemathesis.toml."""
+    lines = [
+        f"[checks.{check}]\nexpected-statuses = {statuses}" for check, statuses in STATUSES.items()
+    ]
+    lines += ["[[operations]]", f"include-path = {[*READABLE_AFTER_DELETE]}"]
+    lines += ["checks.use_after_free.enabled = false"]
+    return "\n".join(lines)

@@ -1,0 +1,1 @@
+"""Linters and code generators check docs/openapi.json and docs/asyncapi.json."""

@@ -1,0 +1,129 @@
+"""The cloud-init user data of the broker's virtual machine."""
+
+import configparser
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from bridge.settings import read
+from tests.support.deployment import RECIPE, installed_files, user_data
+from tests.support.programs import needs
+
+FILES = installed_files()
+SYSTEMD = "/etc/systemd/system/"
+METADATA_VALUE_BYTES = 256 * 1024
+
+
+def test_every_placeholder_is_filled_in() -> None:
+    assert "${" not in user_data()
+    assert len(FILES) == user_data().count("path: ")
+
+
+def test_the_files_are_those_of_the_repository() -> None:
+    for path, file in FILES.items():
+        source = path.rsplit("/", 1)[1]
+        source = "mosquitto.override.conf" if source == "override.conf" else source
+        assert file.text == (RECIPE / source).read_text()
+
+
+def test_the_user_data_fits_into_metadata() -> None:
+    assert len(user_data()) < METADATA_VALUE_BYTES
+
+
+def test_the_user_data_contains_no_secret() -> None:
+    recipe = user_data() + "".join(file.text for file in FILES.values())
+    assert not re.search(r"PRIVATE KEY|BEGIN CERT|\$7\$\d+\$[A-Za-z0-9+/]|t1\.[A-Z]", recipe)
+
+
+@needs("cloud-init")
+def test_cloud_init_accepts_the_user_data(tmp_path: Path) -> None:
+    file = tmp_path / "user-data.yaml"
+    file.write_text(user_data())
+    done = subprocess.run(
+        ["cloud-init", "schema", "--config-file", file],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Valid" in done.stdout
+
+
+@needs("systemd-analyze")
+def test_systemd_accepts_the_units(tmp_path: Path) -> None:
+    for path, file in FILES.items():
+        if path.startswith(SYSTEMD):
+            unit = tmp_path / path.removeprefix(SYSTEMD)
+            unit.parent.mkdir(exist_ok=True)
+            # The programs are not installed here.
+            text = re.sub(r"^(ExecStart=)/.*$", r"\1/bin/true", file.text, flags=re.MULTILINE)
+            unit.write_text(text)
+    (tmp_path / "mosquitto.service").write_text("[Service]\nType=notify\nExecStart=/bin/true\n")
+    units = ["bridge.service", "mosquitto.service", "refresh.service", "refresh.timer"]
+    done = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", *units],
+        cwd=tmp_path,
+        env={"SYSTEMD_UNIT_PATH": f"{tmp_path}:", "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert str(tmp_path) not in done.stderr
+    assert not any(unit in done.stderr for unit in units)
+
+
+def unit(name: str) -> configparser.SectionProxy:
+    parser = configparser.ConfigParser(strict=False, interpolation=None)
+    parser.optionxform = str  # type: ignore[assignment, method-assign]  # systemd's names are case-sensitive
+    parser.read_string(FILES[SYSTEMD + name].text)
+    return parser["Service"]
+
+
+def test_systemd_watches_and_restricts_the_bridge() -> None:
+    bridge = unit("bridge.service")
+    expected = {
+        "Type": "notify",
+        "Restart": "always",
+        "RestartPreventExitStatus": "2",
+        "DynamicUser": "yes",
+        "ProtectSystem": "strict",
+        "NoNewPrivileges": "yes",
+    }
+    assert {name: bridge[name] for name in expected} == expected
+    assert int(bridge["WatchdogSec"]) > 2
+    assert bridge["MemoryMax"].endswith("M")
+
+
+def test_systemd_waits_as_long_as_the_bridge_needs_to_stop() -> None:
+    assert int(unit("bridge.service")["TimeoutStopSec"]) >= 5  # see Bridge.stop
+
+
+def test_the_broker_runs_the_file_that_is_installed() -> None:
+    broker = unit("mosquitto.service.d/override.conf")
+    assert broker["WorkingDirectory"] + "/mosquitto.conf" in FILES
+    assert broker["ExecStart"] == "/usr/sbin/mosquitto -c mosquitto.conf"
+    assert broker["User"] == "mosquitto"
+
+
+def test_the_brokers_data_is_on_a_separate_disk() -> None:
+    configuration = FILES["/srv/broker/mosquitto.conf"].text
+    assert "\npersistence_location data/\n" in configuration
+    assert "virtio-broker-data, /srv/broker/data, ext4" in user_data()
+    terraform = (RECIPE.parent / "broker.tf").read_text()
+    assert 'device_name = "broker-data"' in terraform
+
+
+def test_the_buffer_of_the_bridge_holds_all_messages_that_may_be_in_flight() -> None:
+    configuration = FILES["/srv/broker/mosquitto.conf"].text
+    inflight = re.search(r"^max_inflight_messages (\d+)$", configuration, re.MULTILINE)
+    assert inflight is not None
+    assert 0 < int(inflight[1]) <= read({}).bridge_buffer_messages
+
+
+def test_refresh_and_credentials_need_only_the_standard_library() -> None:
+    for name in ("refresh", "credentials"):
+        source = (RECIPE / name).read_text()
+        modules = re.findall(r"^(?:import|from) (\w+)", source, re.MULTILINE)
+        assert set(modules) <= sys.stdlib_module_names
