@@ -1,0 +1,56 @@
+"""`python -m tools`: take a fleet into service, export records, manage logins, test a cabinet."""
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+from types import ModuleType
+from typing import NamedTuple
+
+from local import signals
+from tools import ToolError
+
+EXIT_USAGE = 2
+
+
+class Tool(NamedTuple):
+    """A command: the module that has its `add_arguments` and `run`, and its line in the help."""
+
+    module: str
+    help: str
+
+
+TOOLS: dict[str, Tool] = {}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a tool; return its exit code: 2 after one line about what is wrong, 130 after Ctrl-C."""
+    arguments = [*(sys.argv[1:] if argv is None else argv)]
+    chosen = arguments[0] if arguments and arguments[0] in TOOLS else None
+    args = _parser(chosen).parse_args(arguments)
+    signals.handle()
+    try:
+        return int(args.run(args))
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return signals.INTERRUPTED
+    except ToolError as error:
+        print(f"tools: {error}", file=sys.stderr)
+        return EXIT_USAGE
+
+
+def _parser(chosen: str | None) -> argparse.ArgumentParser:
+    """Return the parser. Only the chosen tool is imported, so that help and errors are fast."""
+    parser = argparse.ArgumentParser(prog="python -m tools", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="tool")
+    for name, tool in TOOLS.items():
+        command = commands.add_parser(name, help=tool.help, description=tool.help)
+        if name == chosen:
+            module: ModuleType = importlib.import_module(tool.module)
+            module.add_arguments(command)
+            command.set_defaults(run=module.run)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
