@@ -13,6 +13,8 @@ def _main(name: str) -> int:
         return 0
     try:
         _CHECKS[name]()
+    except tools.NotInstalled as missing_package:
+        print(f"skipped: {missing_package}")
     except tools.Failed as failed:
         print(failed, file=sys.stderr)
         return 1

@@ -1,5 +1,6 @@
 """Installs the tools, with pinned versions, into a folder that git ignores."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -11,11 +12,19 @@ from tests.support.processes import ROOT
 
 HERE = Path(__file__).parent
 FOLDER = ROOT / ".contract"
+_ATTEMPTS = 3
+_OUTAGE = re.compile(
+    r"ECONN|ETIMEDOUT|EAI_AGAIN|ENOTFOUND|ERR_SOCKET|\b(429|50[0234])\b|onnection|timed out"
+)
 _QUIET = {"REDOCLY_TELEMETRY": "off", "REDOCLY_SUPPRESS_UPDATE_NOTICE": "true"}
 
 
 class Failed(RuntimeError):
     """A tool failed; the message is its output."""
+
+
+class NotInstalled(RuntimeError):
+    """A registry could not be reached in several attempts; the message is the last error."""
 
 
 def missing() -> list[str]:
@@ -34,7 +43,7 @@ def node_modules() -> Path:
         staged.mkdir(exist_ok=True)
         (staged / "package.json").write_text(wanted)
         options = ["--ignore-scripts", "--no-audit", "--no-fund", "--no-package-lock"]
-        run(["npm", "install", *options], staged)
+        _install(["npm", "install", *options], staged)
         (staged / "node_modules").rename(FOLDER / "node_modules")
         (staged / "package.json").rename(installed)
         staged.rmdir()
@@ -50,9 +59,25 @@ def python() -> Path:
         FOLDER.mkdir(exist_ok=True)
         run([sys.executable, "-m", "venv", "--clear", "venv"], FOLDER)
         options = ["--quiet", "--disable-pip-version-check"]
-        run([interpreter, "-m", "pip", "install", *options, "-r", wanted], FOLDER)
+        _install([interpreter, "-m", "pip", "install", *options, "-r", wanted], FOLDER)
         shutil.copy(wanted, installed)
     return interpreter
+
+
+def _install(command: Sequence[str | Path], directory: Path) -> None:
+    """Run an installer. Raises NotInstalled if its registry cannot be reached, else Failed."""
+    failures = []
+    for _ in range(_ATTEMPTS):
+        try:
+            run(command, directory)
+        except (Failed, subprocess.TimeoutExpired) as error:
+            failures.append(str(error).strip())
+            if _OUTAGE.search(failures[-1]) is None:
+                raise
+        else:
+            return
+    first_lines = " ".join(failures[-1].splitlines()[:2])
+    raise NotInstalled(f"{Path(command[0]).name} failed {_ATTEMPTS} times: {first_lines}")
 
 
 def run(
