@@ -3,10 +3,19 @@
 Models are built when they are first used, so that a cold start builds only those of its request.
 """
 
+import re
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+)
 
 Reason = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^\x00]+$")]
 """Why a person did it; stored with the change."""
@@ -17,6 +26,17 @@ Text = Annotated[str, Field(max_length=500, pattern=r"^[^\x00]*$")]
 
 Time = Annotated[datetime, AfterValidator(lambda time: time.astimezone(UTC))]
 """A time, shown in UTC."""
+
+
+def _as_text(value: object) -> object:
+    """Refuse what pydantic would read as a number of seconds."""
+    if not isinstance(value, str) or not re.match(r"\d{4}-\d\d-\d\d[Tt]", value):
+        raise ValueError("must be an RFC 3339 time, as 2026-12-01T12:00:00Z")
+    return value
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_as_text)]
+"""A time in a request, with its offset from UTC."""
 
 
 class Model(BaseModel):
@@ -42,6 +62,21 @@ def refused(**fields: Any) -> dict[str, Any]:
     """Return the schema that refuses a body whose fields all match, for `json_schema_extra`."""
     present = [name for name, schema in fields.items() if schema != ABSENT]
     return {"not": {"required": present, "properties": fields}}
+
+
+MAX_FIELD_ERRORS = 20
+
+
+def field_errors(error: ValidationError) -> list[dict[str, str]]:
+    """Return what is invalid, as `InvalidRequest.errors`: the first faults, each with its field."""
+    details = error.errors(include_url=False, include_input=False, include_context=False)
+    return [
+        {
+            "field": ".".join(str(part) for part in fault["loc"]) or "body",
+            "message": fault["msg"].removeprefix("Value error, "),
+        }
+        for fault in details[:MAX_FIELD_ERRORS]
+    ]
 
 
 class Page(Request):

@@ -290,7 +290,7 @@ MUTATIONS: dict[str, Mutation] = {
         "rows = {request.installed_accumulator_id: rows[request.installed_accumulator_id]}",
     ),
     "an unknown accumulator is in service": lambda p: rewrite(
-        p, unit_of_work.UnitOfWork, "register", 'status="quarantined"', 'status="in_service"'
+        p, unit_of_work.UnitOfWork, "register", "if is_enrolled else", "if True else"
     ),
     "the booking becomes active again at no_answer": lambda p: rewrite(
         p,
@@ -309,7 +309,7 @@ MUTATIONS: dict[str, Mutation] = {
     "a message of a removed cabinet is dropped": lambda p: rewrite(
         p,
         pipeline,
-        "apply_messages",
+        "_apply_all",
         'uow.add_anomaly("unknown_device", message.raw.device_id)',
         "pass",
     ),
@@ -367,7 +367,7 @@ MUTATIONS: dict[str, Mutation] = {
         p, swap, "_try_lock", "bookings.cabinets_holding(tx, wanted)", "set()"
     ),
     "a batch is acknowledged after its first message": lambda p: rewrite(
-        p, pipeline, "apply_messages", "for message in received:", "for message in received[:1]:"
+        p, pipeline, "_apply_all", "for message in received:", "for message in received[:1]:"
     ),
     "an issued accumulator seen in its cell stays with the contractor": lambda p: rewrite(
         p,
