@@ -35,7 +35,7 @@ def _as_text(value: object) -> object:
     return value
 
 
-Moment = Annotated[AwareDatetime, BeforeValidator(_as_text)]
+Moment = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_as_text)]
 """A time in a request, with its offset from UTC."""
 
 

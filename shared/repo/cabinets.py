@@ -32,9 +32,9 @@ def insert(tx: Tx, rows: list[Row]) -> int:
 
 
 def lock_devices(tx: Tx) -> None:
-    """Keep others from giving a cabinet a device until the transaction ends.
+    """Keep others from registering cabinets and from changing devices until the transaction ends.
 
-    Lock cabinets before, and accumulators after. Whose a device is has to be read afterwards.
+    Before it locks any cabinet: which cabinets there are, and their devices, are read afterwards.
     """
     tx.queue("SELECT pg_advisory_xact_lock(hashtextextended('cabinets.device_id', 0))", {})
 

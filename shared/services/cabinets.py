@@ -108,6 +108,8 @@ def listing(tx: Tx, query: CabinetQuery, settings: Settings) -> CabinetPage:
 
 def change(tx: Tx, cabinet_id: str, request: CabinetChange, settings: Settings) -> CabinetDetails:
     """Change the fields that the request names."""
+    if request.device_id is not None:
+        cabinets.lock_devices(tx)
     locked = cabinets.lock(tx, [cabinet_id])
     if not locked:
         raise CabinetNotFound
@@ -115,10 +117,8 @@ def change(tx: Tx, cabinet_id: str, request: CabinetChange, settings: Settings) 
     change = planned(locked[0], request)
     for error in cells_in_use(tx, [change]).values():
         raise error
-    if change.device_id is not None:
-        cabinets.lock_devices(tx)
-        if cabinets.of_devices(tx, [change.device_id]):
-            raise DeviceExists
+    if change.device_id is not None and cabinets.of_devices(tx, [change.device_id]):
+        raise DeviceExists
     save(tx, [change])
     return get(tx, cabinet_id, settings)
 

@@ -22,14 +22,17 @@ class Plan(NamedTuple):
     new: list[Row]
     changes: list[Change]
 
-    def save(self, tx: Tx) -> bool:
-        """Write it; False if somebody has registered one of the new cabinets meanwhile."""
+    def save(self, tx: Tx) -> None:
+        """Write it. The lock on devices keeps others from registering the new cabinets."""
         cabinets.save(tx, self.changes)  # first: it may free devices that new cabinets get
-        return repo.insert(tx, self.new) == len(self.new)
+        repo.insert(tx, self.new)
 
 
 def plan(tx: Tx, requests: Sequence[CabinetRequest], locked: Mapping[str, Row]) -> Plan:
-    """Decide what becomes of each cabinet. `locked`: those that exist, by id."""
+    """Decide what becomes of each cabinet. `locked`: those that exist, by id.
+
+    The caller has locked the devices, too.
+    """
     outcomes: Outcomes = {}
     new: dict[str, Row] = {}
     changes: dict[str, Change] = {}
@@ -92,7 +95,6 @@ def _grant_devices(tx: Tx, claims: list[_Claim]) -> tuple[list[str], Outcomes]:
     """
     if not claims:
         return [], {}
-    repo.lock_devices(tx)
     wanted = {claim.device_id for claim in claims}
     owners = {row["device_id"]: row["cabinet_id"] for row in repo.of_devices(tx, wanted)}
     granted: list[str] = []

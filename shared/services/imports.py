@@ -34,7 +34,7 @@ def run(tx: Tx, request: ImportRequest) -> Import:
     """
     tx.savepoint()
     while (done := _try_to_run(tx, request)) is None:
-        # Meanwhile somebody has registered one of the new ids, or moved one of the accumulators.
+        # Meanwhile somebody has registered or moved one of the accumulators.
         tx.rollback_to_savepoint()
     log.info("import", dry_run=request.dry_run, **done.counts.model_dump())
     return done
@@ -46,6 +46,8 @@ def _try_to_run(tx: Tx, request: ImportRequest) -> Import | None:
     accumulator_items = _checked(request.accumulators, "accumulators")
     cabinet_ids = {valid.cabinet_id for valid in _valid(cabinet_items)}
     accumulator_ids = {valid.accumulator_id for valid in _valid(accumulator_items)}
+    if cabinet_ids:
+        cabinets.lock_devices(tx)
     cabinet_ids |= cabinets.of_accumulators(tx, accumulator_ids)
     locked = {row["cabinet_id"]: row for row in cabinets.lock(tx, cabinet_ids)}
     of_cabinets = imported_cabinets.plan(tx, [*_valid(cabinet_items)], locked)
@@ -53,8 +55,10 @@ def _try_to_run(tx: Tx, request: ImportRequest) -> Import | None:
     if {row["cabinet_id"] for row in rows.values()} - {None} - locked.keys():
         return None  # one entered another cabinet, which has to be locked before it
     of_accumulators = imported_accumulators.plan(tx, [*_valid(accumulator_items)], rows)
-    if not request.dry_run and not (of_cabinets.save(tx) and of_accumulators.save(tx)):
-        return None
+    if not request.dry_run:
+        of_cabinets.save(tx)
+        if not of_accumulators.save(tx):
+            return None
     results = [
         *_results("cabinet", request.cabinets, cabinet_items, of_cabinets.outcomes),
         *_results("accumulator", request.accumulators, accumulator_items, of_accumulators.outcomes),
