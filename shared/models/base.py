@@ -28,14 +28,17 @@ Time = Annotated[datetime, AfterValidator(lambda time: time.astimezone(UTC))]
 """A time, shown in UTC."""
 
 
-def _as_text(value: object) -> object:
-    """Refuse what pydantic would read as a number of seconds."""
-    if not isinstance(value, str) or not re.match(r"\d{4}-\d\d-\d\d[Tt]", value):
-        raise ValueError("must be an RFC 3339 time, as 2026-12-01T12:00:00Z")
-    return value
+def _moment(value: object) -> datetime:
+    """Read a time. Pydantic would also read a number, as seconds since 1970."""
+    try:
+        if isinstance(value, str) and re.match(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d", value):
+            return datetime.fromisoformat(value)
+    except ValueError:
+        pass
+    raise ValueError("must be an RFC 3339 time, as 2026-12-01T12:00:00Z")
 
 
-Moment = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_as_text)]
+Moment = Annotated[AwareDatetime, BeforeValidator(_moment)]
 """A time in a request, with its offset from UTC."""
 
 
