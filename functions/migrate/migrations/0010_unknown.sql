@@ -13,8 +13,10 @@ UPDATE accumulators a SET is_unknown = true
                array_agg(cause ORDER BY movement_id) AS causes,
                array_agg(at ORDER BY movement_id) AS times
           FROM movements
+         WHERE accumulator_id IN (SELECT accumulator_id FROM accumulators
+                                   WHERE status = 'quarantined')
          GROUP BY accumulator_id) m
- WHERE m.accumulator_id = a.accumulator_id AND a.status = 'quarantined'
+ WHERE m.accumulator_id = a.accumulator_id
    AND m.causes[1] = 'registered' AND m.causes[2] IN ('reported', 'returned')
    AND m.times[1] = m.times[2]
    AND m.causes[3:] <@ ARRAY['reported']
