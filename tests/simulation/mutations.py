@@ -29,7 +29,7 @@ from shared.evidence import (
     unit_of_work,
 )
 from shared.repo import accumulators, anomalies, bookings, cabinets, commands, idempotency
-from shared.services import booking, dispatch, swap, unlock
+from shared.services import booking, dispatch, imported_accumulators, imports, swap, unlock
 
 Patch = pytest.MonkeyPatch
 Mutation = Callable[[Patch], object]
@@ -290,7 +290,24 @@ MUTATIONS: dict[str, Mutation] = {
         "rows = {request.installed_accumulator_id: rows[request.installed_accumulator_id]}",
     ),
     "an unknown accumulator is in service": lambda p: rewrite(
-        p, unit_of_work.UnitOfWork, "register", "if is_enrolled else", "if True else"
+        p,
+        unit_of_work.UnitOfWork,
+        "register",
+        'status="in_service" if is_enrolled else "quarantined"',
+        'status="in_service"',
+    ),
+    "an enrolment does not end": lambda p: rewrite(
+        p, cabinets, "lock", "enrol_until > now()", "enrol_until IS NOT NULL"
+    ),
+    "an import moves what evidence has placed": lambda p: rewrite(
+        p,
+        imported_accumulators,
+        "_after",
+        'request.accumulator_id in observed or before["cabinet_id"] is not None',
+        "False",
+    ),
+    "a dry run imports": lambda p: rewrite(
+        p, imports, "_try_to_run", "if not request.dry_run:", "if True:"
     ),
     "the booking becomes active again at no_answer": lambda p: rewrite(
         p,
