@@ -193,7 +193,7 @@ REQUESTS: dict[str, dict[str, Example]] = {
             ],
             "accumulators": [
                 {"accumulator_id": "A-0101", "battery_charge": 97, "contractor_id": "T-7"},
-                {"accumulator_id": "A-0102", "battery_charge": 255},
+                {"accumulator_id": "A-0042"},
             ],
             "dry_run": True,
         }
@@ -245,16 +245,11 @@ RESPONSES: dict[str, Example] = {
             _IMPORTED | {"kind": "accumulator", "id": "A-0101"},
             {
                 "kind": "accumulator",
-                "id": "A-0102",
+                "id": "A-0042",
                 "result": "failed",
-                "code": "invalid_request",
-                "detail": "battery_charge: Input should be less than or equal to 100",
-                "errors": [
-                    {
-                        "field": "battery_charge",
-                        "message": "Input should be less than or equal to 100",
-                    }
-                ],
+                "code": "accumulator_in_use",
+                "detail": "The accumulator is retired; give it another status first.",
+                "errors": [],
             },
         ],
         "counts": {"created": 2, "updated": 0, "unchanged": 0, "failed": 1},

@@ -16,7 +16,6 @@ ServiceError
 │   ├── CabinetExists, CabinetNotEmpty, CabinetOffline, CabinetInactive
 │   ├── DeviceExists, CellsInUse
 │   ├── AccumulatorExists, AccumulatorInUse, PlaceTaken
-│   ├── DuplicateItem
 │   ├── NotEnoughAccumulators, NotEnoughFreeCells
 │   ├── BookingExpired, BookingNotActive
 │   ├── AccumulatorNotHeld, AccumulatorNotInScooter
@@ -194,13 +193,6 @@ class AccumulatorExists(Conflict):
 
 class AccumulatorInUse(Conflict):
     """The accumulator is in a scooter, with a contractor or in a booking."""
-
-
-class DuplicateItem(Conflict):
-    """An earlier item of the import has the same id.
-
-    It is the outcome of an item, never of a request.
-    """
 
 
 @dataclass(eq=False)

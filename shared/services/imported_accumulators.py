@@ -62,7 +62,7 @@ def plan(tx: Tx, requests: Sequence[AccumulatorRequest], locked: Mapping[str, Ro
             outcomes[id_] = "created"
             new.append({**request.model_dump(), "reason": REASON})
         elif before["status"] == "retired":
-            detail = "The accumulator is retired; give it another status first, or leave it out."
+            detail = "The accumulator is retired; give it another status first."
             outcomes[id_] = AccumulatorInUse(detail=detail)
         else:
             after = _after(before, request, observed)

@@ -9,7 +9,7 @@ from typing import Literal, TypeVar
 
 from shared import log
 from shared.db import Tx
-from shared.errors import DuplicateItem, InvalidRequest, ServiceError
+from shared.errors import Conflict, InvalidRequest, ServiceError
 from shared.models.accumulators import AccumulatorRequest
 from shared.models.cabinets import CabinetRequest
 from shared.models.imports import (
@@ -25,6 +25,10 @@ from shared.services import imported_accumulators, imported_cabinets
 from shared.services.imported_cabinets import Outcomes
 
 T = TypeVar("T", CabinetRequest, AccumulatorRequest)
+
+
+class DuplicateItem(Conflict):
+    """An earlier item of the import has the same id."""
 
 
 def run(tx: Tx, request: ImportRequest) -> Import:

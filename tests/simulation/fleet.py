@@ -25,9 +25,13 @@ def import_fleet(sim: Simulation, disruption: Disruption, numbers: Numbers) -> s
             item["battery_charge"] = d % 100
         accumulators.append(item)
     cabinet = backend.cabinet(sim.cabinet_id(a), sim.plan.cells)
-    body = {"cabinets": [cabinet], "accumulators": accumulators, "dry_run": d % 4 == 0}
+    is_dry_run = d % 4 == 0
+    body = {"cabinets": [cabinet], "accumulators": accumulators, "dry_run": is_dry_run}
     request = backend.import_fleet(body)
+    is_alone, before = not sim.calls, _contents(sim)
     text = sim.request(request, disruption)
+    if is_dry_run and is_alone and _contents(sim) != before:
+        raise Violation("a dry run changes nothing", text)
     if c % 3 == 0 or sim.calls or request in sim.memory.unanswered:
         return text
     before = _contents(sim)
@@ -49,7 +53,7 @@ def enrol(sim: Simulation, disruption: Disruption, numbers: Numbers) -> str:
 
 
 def _contents(sim: Simulation) -> object:
-    """Return what an import can change; every cabinet that a plan names stays as it is."""
+    """Return what an import of the simulation can change."""
     return sim.database.query(
         """SELECT (SELECT count(*) FROM movements) AS movements,
                   (SELECT count(*) FROM cabinets) AS cabinets,
