@@ -13,6 +13,7 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, core_schema
 
+from shared.errors import ServiceError
 from shared.models.accumulators import AccumulatorRequest
 from shared.models.base import Model, Request, field_errors
 from shared.models.cabinets import CabinetRequest
@@ -90,6 +91,9 @@ class ImportRequest(Request):
 
 
 ImportOutcome = Literal["created", "updated", "unchanged", "failed"]
+
+Outcomes = dict[str, ImportOutcome | ServiceError]
+"""What becomes of each item, by id: a result, or why it fails."""
 
 
 class InvalidField(Model):

@@ -8,18 +8,15 @@ from typing import NamedTuple
 
 from shared import log, states
 from shared.db import Row, Tx
-from shared.errors import AccumulatorInUse, ServiceError
+from shared.errors import AccumulatorInUse
 from shared.models.accumulators import AccumulatorRequest
-from shared.models.imports import ImportOutcome
+from shared.models.imports import Outcomes
 from shared.repo import accumulators
 from shared.repo.accumulators import Move, location_in
 from shared.values import Location
 
 REASON = "imported"
 """The reason of an import's movements in the ledger."""
-
-Outcomes = dict[str, ImportOutcome | ServiceError]
-"""What becomes of each item, by id: a result, or why it fails."""
 
 
 class Plan(NamedTuple):

@@ -4,15 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from shared.db import Row, Tx
-from shared.errors import DeviceExists, InvalidRequest, ServiceError
+from shared.errors import DeviceExists, InvalidRequest
 from shared.models.cabinets import CabinetChange, CabinetRequest
-from shared.models.imports import ImportOutcome
+from shared.models.imports import Outcomes
 from shared.repo import cabinets as repo
 from shared.services import cabinets
 from shared.services.cabinets import Change
-
-Outcomes = dict[str, ImportOutcome | ServiceError]
-"""What becomes of each item, by id: a result, or why it fails."""
 
 
 class Plan(NamedTuple):

@@ -19,10 +19,10 @@ from shared.models.imports import (
     ImportResult,
     InvalidField,
     Item,
+    Outcomes,
 )
 from shared.repo import accumulators, cabinets
 from shared.services import imported_accumulators, imported_cabinets
-from shared.services.imported_cabinets import Outcomes
 
 T = TypeVar("T", CabinetRequest, AccumulatorRequest)
 

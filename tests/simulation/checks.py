@@ -3,6 +3,7 @@
 They include the audit of GET /v1/stats, and what only the simulator can know.
 """
 
+from datetime import datetime
 from typing import Any
 
 from shared.db import Row, Tx
@@ -122,12 +123,13 @@ def after_step(sim: RunState) -> None:
 def _check_registrations(sim: RunState, rows: list[Row]) -> None:
     """Only an enrolling cabinet puts unknown accumulators in service; a dry run registers none."""
     for row in rows:
-        enrolments = [
+        until = [
             until
             for cabinet_id, until in sim.memory.enrolments
             if row["cabinet_id"] in {None, cabinet_id}
         ]
-        if row["reason"] == "enrolled" and row["at"] >= max(enrolments, default=row["at"]):
+        at = datetime.fromisoformat(row["at"])
+        if row["reason"] == "enrolled" and at >= max(until, default=at):
             raise Violation("only an enrolling cabinet enrols", row)
         if row["reason"] == "imported" and row["accumulator_id"] not in sim.memory.imported:
             raise Violation("a dry run registers nothing", row)

@@ -5,7 +5,7 @@ Each returns its line of the history, or None if it does nothing.
 
 from datetime import timedelta
 
-from tests.simulation import backend
+from tests.simulation import backend, cabinets
 from tests.simulation.calls import Disruption
 from tests.simulation.memory import Violation
 from tests.simulation.plan import Numbers
@@ -42,14 +42,19 @@ def import_fleet(sim: Simulation, disruption: Disruption, numbers: Numbers) -> s
 
 
 def enrol(sim: Simulation, disruption: Disruption, numbers: Numbers) -> str:
-    """An operator lets a cabinet enrol accumulators for some minutes, or ends that."""
+    """An operator lets a cabinet enrol accumulators for some time, or ends that.
+
+    Mostly a technician has one that nobody has registered.
+    """
     cabinet_id = sim.cabinet_id(numbers[0])
     until = None
     if numbers[1] % 4:
         until = sim.clock.now() + timedelta(seconds=(10, 60, 600)[numbers[2] % 3])
         sim.memory.enrolments.append((cabinet_id, until))
     body = {"enrol_until": until and until.isoformat()}
-    return sim.request(backend.change_cabinet(cabinet_id, body), disruption)
+    text = sim.request(backend.change_cabinet(cabinet_id, body), disruption)
+    found = numbers[3] % 4 and cabinets.find_unregistered(sim, Disruption(), numbers)
+    return f"{text}; {found}" if found else text
 
 
 def _contents(sim: Simulation) -> object:
