@@ -89,6 +89,8 @@ def _operate(act: Perform, number: int) -> None:
     act(Step("change_cabinet", "PATCH", of_cabinet, {"address": "Tverskaya 1, Moscow"}))
     body = {"health": "disabled", "reason": "the door is bent"}
     act(Step("change_cell", "PATCH", f"{of_cabinet}/cells/1", body))
+    body = {"cabinets": [{"cabinet_id": cabinet, "coords": coords, "cells_total": city.CELLS}]}
+    act(Step("import_fleet", "POST", "/v1/imports", body))
     act(Step("remove_cabinet", "DELETE", of_cabinet, status=204))
     body = {"accumulator_id": accumulator, "contractor_id": "T-operator", "battery_charge": 90}
     act(Step("register_accumulator", "POST", "/v1/accumulators", body, 201))

@@ -30,6 +30,7 @@ _CABINET: Example = {
     "alarms": [],
     "online": True,
     "last_seen_at": _NOON,
+    "enrol_until": None,
     "cells_total": 12,
     "accumulators": {
         "total": 8,
@@ -161,6 +162,7 @@ _MOVEMENT: Example = {
     "discrepancy": False,
     "reason": None,
 }
+_IMPORTED: Example = {"result": "created", "code": None, "detail": None, "errors": []}
 
 # --- HTTP: requests, responses, problems ------------------------------------------------------
 
@@ -180,7 +182,26 @@ REQUESTS: dict[str, dict[str, Example]] = {
             "cells_total": 2,
         }
     },
-    "change_cabinet": {"pause": {"status": "inactive", "status_reason": "being moved"}},
+    "import_fleet": {
+        "dry run": {
+            "cabinets": [
+                {
+                    "cabinet_id": "C-003",
+                    "coords": {"lat": 55.7601, "lon": 37.6187},
+                    "cells_total": 12,
+                }
+            ],
+            "accumulators": [
+                {"accumulator_id": "A-0101", "battery_charge": 97, "contractor_id": "T-7"},
+                {"accumulator_id": "A-0042"},
+            ],
+            "dry_run": True,
+        }
+    },
+    "change_cabinet": {
+        "pause": {"status": "inactive", "status_reason": "being moved"},
+        "end the enrolment": {"enrol_until": None},
+    },
     "change_cell": {"disable": {"health": "disabled", "reason": "the door is bent"}},
     "send_command": {
         kind: command | {"reason": "the door is stuck"} for kind, command in COMMANDS.items()
@@ -218,6 +239,21 @@ RESPONSES: dict[str, Example] = {
     "get_cabinet 200": _CABINET_DETAILS,
     "change_cabinet 200": _CABINET_DETAILS | {"status": "inactive", "status_reason": "being moved"},
     "change_cell 200": _CELL | {"health": "disabled", "health_reason": "the door is bent"},
+    "import_fleet 200": {
+        "results": [
+            _IMPORTED | {"kind": "cabinet", "id": "C-003"},
+            _IMPORTED | {"kind": "accumulator", "id": "A-0101"},
+            {
+                "kind": "accumulator",
+                "id": "A-0042",
+                "result": "failed",
+                "code": "accumulator_in_use",
+                "detail": "The accumulator is retired; give it another status first.",
+                "errors": [],
+            },
+        ],
+        "counts": {"created": 2, "updated": 0, "unchanged": 0, "failed": 1},
+    },
     "get_stats 200": {
         "cabinets": [
             {

@@ -1,4 +1,4 @@
-"""Cabinets and cells; statistics and health of the service; the caller's key."""
+"""Cabinets and cells; imports; statistics and health of the service; the caller's key."""
 
 from shared import api, config, db, errors
 from shared.models.cabinets import (
@@ -10,8 +10,9 @@ from shared.models.cabinets import (
     Cell,
     CellChange,
 )
+from shared.models.imports import Import, ImportRequest
 from shared.models.stats import ApiKey, Health, Stats
-from shared.services import cabinets, stats
+from shared.services import cabinets, imports, stats
 from shared.values import CellInPath, Id
 
 handler = api.handler_of(__name__)
@@ -29,6 +30,16 @@ def register_cabinet(request: CabinetRequest) -> CabinetDetails:
     """Register a cabinet and its cells."""
     with db.transaction() as tx:
         return cabinets.register(tx, request, config.settings())
+
+
+@api.route("POST", "/v1/imports", scope="operator")
+def import_fleet(request: ImportRequest) -> Import:
+    """Take up to 1,000 cabinets and accumulators into service; say what became of each.
+
+    An item that fails changes nothing and stops no other. The same import again changes nothing.
+    """
+    with db.transaction() as tx:
+        return imports.run(tx, request)
 
 
 @api.route("GET", "/v1/cabinets/{cabinet_id}", scope="read", raises=(errors.CabinetNotFound,))

@@ -28,12 +28,12 @@ from shared.errors import (
     ServiceError,
     Unavailable,
 )
+from shared.models.base import field_errors
 from shared.services import idempotency
 from shared.services.idempotency import Key, StoredResponse
 
 Event = dict[str, Any]
 MAX_BODY_BYTES = 2_621_440
-MAX_FIELD_ERRORS = 20
 _KEY = re.compile(r"[!-~]{1,128}")
 
 
@@ -169,7 +169,7 @@ def _validated(model: type[BaseModel], values: Mapping[str, Any]) -> BaseModel:
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        raise InvalidRequest(errors=_field_errors(error)) from None
+        raise InvalidRequest(errors=field_errors(error)) from None
 
 
 def _body(adapter: TypeAdapter[Any], raw: bytes) -> Any:
@@ -181,7 +181,7 @@ def _body(adapter: TypeAdapter[Any], raw: bytes) -> Any:
     try:
         return adapter.validate_json(to_json(_with_integers(parsed)), strict=True)
     except ValidationError as error:
-        raise InvalidRequest(errors=_field_errors(error)) from None
+        raise InvalidRequest(errors=field_errors(error)) from None
 
 
 def _with_integers(value: Any) -> Any:
@@ -193,17 +193,6 @@ def _with_integers(value: Any) -> Any:
     if isinstance(value, list):
         return [_with_integers(inner) for inner in value]
     return value
-
-
-def _field_errors(error: ValidationError) -> list[dict[str, str]]:
-    details = error.errors(include_url=False, include_input=False, include_context=False)
-    return [
-        {
-            "field": ".".join(str(part) for part in fault["loc"]) or "body",
-            "message": fault["msg"].removeprefix("Value error, "),
-        }
-        for fault in details[:MAX_FIELD_ERRORS]
-    ]
 
 
 def _raw_body(event: Event) -> bytes:

@@ -139,7 +139,7 @@ def _issued_accumulator(
     reported_id = result.accumulator_id
     if reported_id in {None, "?", held.accumulator_id}:
         return held
-    other = uow.accumulators.get(reported_id) or uow.register(reported_id)
+    other = uow.accumulators.get(reported_id) or uow.register(reported_id, cell)
     if uow.accumulator_in(cell) is held:
         uow.move(held, NOWHERE, "reported", discrepancy=True)
     if uow.accumulator_in(cell) is None:

@@ -82,8 +82,9 @@ def _record_arrival(
     cell = observation.cell
     arrival = uow.accumulators.get(accumulator_id)
     if arrival is None:
-        arrival = uow.register(accumulator_id)
-        uow.add_anomaly("unknown_accumulator", f"cell {cell.cell_number}: {accumulator_id}")
+        arrival = uow.register(accumulator_id, cell)
+        if arrival.is_unknown:
+            uow.add_anomaly("unknown_accumulator", f"cell {cell.cell_number}: {accumulator_id}")
     if arrival.place == cell.location:
         return
     occupant = uow.accumulator_in(cell)
@@ -201,6 +202,7 @@ def _resolve_contradiction(
 def _add_duplicate(uow: UnitOfWork, accumulator: Accumulator, cell: Cell) -> None:
     if accumulator.status != "quarantined":
         uow.advance(accumulator, "quarantined")
+    accumulator.set(is_unknown=False)  # an import does not put it in service
     place = accumulator.place
     uow.add_anomaly(
         "duplicate_accumulator",

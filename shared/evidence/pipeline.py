@@ -33,6 +33,18 @@ def apply_messages(tx: Tx, messages: Sequence[RawMessage], *, reconcile_seconds:
     whole batch is delivered again: applying a message twice changes nothing.
     `reconcile_seconds`: how long after a command evidence can still correct its result.
     """
+    while (uow := _apply_all(tx, messages, reconcile_seconds)) is None:
+        tx.rollback_to_savepoint()  # that of `load`
+    for booking in uow.bookings.values():
+        if booking.needs_refill:
+            holds.refill_active(tx, booking.booking_id)
+    return len(uow.anomalies)
+
+
+def _apply_all(
+    tx: Tx, messages: Sequence[RawMessage], reconcile_seconds: float
+) -> UnitOfWork | None:
+    """Apply the messages; None if they must be applied again (`UnitOfWork.save`)."""
     uow = UnitOfWork(tx)
     received = list(decode(tx, uow, messages))
     load(tx, uow, received, reconcile_seconds=reconcile_seconds)
@@ -46,12 +58,11 @@ def apply_messages(tx: Tx, messages: Sequence[RawMessage], *, reconcile_seconds:
     end_holds(uow)
     senders = {message.cabinet_id for message in received} & uow.cabinets.keys()
     new_anomalies = uow.save(senders)
-    for booking in uow.bookings.values():
-        if booking.needs_refill:
-            holds.refill_active(tx, booking.booking_id)
+    if new_anomalies is None:
+        return None
     for anomaly in new_anomalies:
         log.warning("anomaly", **anomaly)
-    return len(uow.anomalies)
+    return uow
 
 
 def _apply(uow: UnitOfWork, cabinet: Cabinet, message: AnyMessage) -> None:

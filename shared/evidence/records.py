@@ -91,6 +91,8 @@ class Accumulator(StatefulRecord):
     battery_charge: int | None
     state_of_health: int | None
     status: str
+    is_unknown: bool = False
+    """A cabinet's report registered it, and nothing has been said about its status since."""
     issued_by: UUID | None = None
     """The unlock command by which it left its cell, if it left by one."""
     swapped_since: bool = False
@@ -230,6 +232,8 @@ class Cabinet(Record):
     session_seq: int
     signed_off: bool
     """That connection was lost, and nothing was heard since."""
+    is_enrolling: bool
+    """It puts accumulators in service that nobody has registered."""
     heard: bool = False
     """It sent a message in this batch."""
     booted_at: datetime | None = None

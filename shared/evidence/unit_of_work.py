@@ -244,16 +244,28 @@ class UnitOfWork:
             "restart_seq": cabinet.restart_seqs.get(boot_id),
         }
 
-    def register(self, accumulator_id: str) -> Accumulator:
-        """Register an unknown accumulator: quarantined, and nowhere until it is moved."""
+    def register(self, accumulator_id: str, cell: Cell) -> Accumulator:
+        """Register an unknown accumulator that the cell's cabinet reports; nowhere until moved.
+
+        It is quarantined, unless the cabinet is enrolling.
+        """
+        is_enrolled = self.cabinets[cell.cabinet_id].is_enrolling
         new = Accumulator(
             accumulator_id=accumulator_id,
             place=NOWHERE,
             battery_charge=None,
             state_of_health=None,
-            status="quarantined",
+            status="in_service" if is_enrolled else "quarantined",
+            is_unknown=not is_enrolled,
         )
-        self._registered.append({"accumulator_id": accumulator_id, "status": new.status})
+        self._registered.append(
+            {
+                "accumulator_id": accumulator_id,
+                "status": new.status,
+                "is_unknown": new.is_unknown,
+                "reason": "enrolled" if is_enrolled else None,
+            }
+        )
         self._add(new)
         return new
 
@@ -288,19 +300,21 @@ class UnitOfWork:
 
     # --- save ---------------------------------------------------------------------------------
 
-    def save(self, senders: Collection[str]) -> list[Row]:
+    def save(self, senders: Collection[str]) -> list[Row] | None:
         """Write every change. `senders`: the cabinets that sent a message.
 
-        Return the anomalies that are new.
+        Return the anomalies that are new; None if another transaction has registered one of the
+        unknown accumulators meanwhile: then nothing counts, and the batch must be applied again.
         """
         tx, all_bookings = self._tx, self.bookings.values()
         all_cells = [cell for cabinet in self.cabinets.values() for cell in cabinet.cells.values()]
         holds = [hold for booking in all_bookings for hold in booking.holds.values()]
+        if len(accumulators.register(tx, self._registered)) < len(self._registered):
+            return None
         cabinets.insert_boots(tx, [*self._boots.values()])
         nested = ("boots", "restart_seqs", "cells", "booted_at", "reported_at")
         cabinets.save(tx, [_row(self.cabinets[i], *nested) for i in sorted(senders)])
         cells.save(tx, [_row(cell, "reported_at") for cell in all_cells if cell.changed])
-        accumulators.register(tx, self._registered)
         readings = [_row(a, "place") for a in self.accumulators.values() if a.changed]
         accumulators.save_readings(tx, readings)
         accumulators.move(tx, self._moves)

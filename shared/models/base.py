@@ -3,10 +3,19 @@
 Models are built when they are first used, so that a cold start builds only those of its request.
 """
 
+import re
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+)
 
 Reason = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^\x00]+$")]
 """Why a person did it; stored with the change."""
@@ -17,6 +26,20 @@ Text = Annotated[str, Field(max_length=500, pattern=r"^[^\x00]*$")]
 
 Time = Annotated[datetime, AfterValidator(lambda time: time.astimezone(UTC))]
 """A time, shown in UTC."""
+
+
+def _moment(value: object) -> datetime:
+    """Read a time. Pydantic would also read a number, as seconds since 1970."""
+    try:
+        if isinstance(value, str) and re.match(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d", value):
+            return datetime.fromisoformat(value)
+    except ValueError:
+        pass
+    raise ValueError("must be an RFC 3339 time, as 2026-12-01T12:00:00Z")
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_moment)]
+"""A time in a request, with its offset from UTC."""
 
 
 class Model(BaseModel):
@@ -42,6 +65,21 @@ def refused(**fields: Any) -> dict[str, Any]:
     """Return the schema that refuses a body whose fields all match, for `json_schema_extra`."""
     present = [name for name, schema in fields.items() if schema != ABSENT]
     return {"not": {"required": present, "properties": fields}}
+
+
+MAX_FIELD_ERRORS = 20
+
+
+def field_errors(error: ValidationError) -> list[dict[str, str]]:
+    """Return what is invalid, as `InvalidRequest.errors`: the first faults, each with its field."""
+    details = error.errors(include_url=False, include_input=False, include_context=False)
+    return [
+        {
+            "field": ".".join(str(part) for part in fault["loc"]) or "body",
+            "message": fault["msg"].removeprefix("Value error, "),
+        }
+        for fault in details[:MAX_FIELD_ERRORS]
+    ]
 
 
 class Page(Request):

@@ -13,7 +13,7 @@ from pydantic import (
     model_validator,
 )
 
-from shared.models.base import ABSENT, Model, Page, Reason, Request, Text, Time, refused
+from shared.models.base import ABSENT, Model, Moment, Page, Reason, Request, Text, Time, refused
 from shared.values import DEVICE_ID_SCHEMA, DeviceId, Id
 
 CabinetStatus = Literal["active", "inactive"]
@@ -64,6 +64,11 @@ class CabinetChange(Request):
         None, description="The MQTT device of a replaced board; the cabinet keeps everything"
     )
     protocol: str | None = Field(None, description="Protocol of the cabinet's messages")
+    enrol_until: Moment | None = Field(
+        None,
+        description="Until then, at most 24 hours ahead, accumulators that nobody has registered "
+        "and that this cabinet reports are put in service; null ends it",
+    )
 
     @model_validator(mode="after")
     def _check_not_empty(self) -> Self:
@@ -94,6 +99,9 @@ class Cabinet(Model):
     alarms: list[str] = Field(description="Alarms, as the cabinet names them")
     online: bool
     last_seen_at: Time | None
+    enrol_until: Time | None = Field(
+        description="Until then it enrols unknown accumulators; null: it does not"
+    )
     cells_total: int
     accumulators: Stock
     free_cells: int

@@ -11,7 +11,7 @@ if TYPE_CHECKING:  # mqtt_trigger starts faster without the API's models
     from shared.models.accumulators import Cause
 
 _COLUMNS = """accumulator_id, cabinet_id, cell_number, contractor_id, scooter_id, battery_charge,
-       charge_at, state_of_health, status"""
+       charge_at, state_of_health, status, is_unknown"""
 
 
 class Move(NamedTuple):
@@ -56,7 +56,8 @@ def in_cells(tx: Tx, cabinet_ids: Collection[str], accumulator_ids: Collection[s
     They are not locked one by one: their cabinets' locks protect them.
     """
     sql = """
-        SELECT accumulator_id, cabinet_id, cell_number, battery_charge, state_of_health, status
+        SELECT accumulator_id, cabinet_id, cell_number, battery_charge, state_of_health, status,
+               is_unknown
           FROM accumulators
          WHERE cabinet_id = ANY (%(cabinet_ids)s)
             OR (accumulator_id = ANY (%(ids)s) AND cabinet_id IS NOT NULL)"""
@@ -82,8 +83,8 @@ def outside(tx: Tx, accumulator_ids: Collection[str]) -> list[Row]:
     """
     sql = """
         SELECT a.accumulator_id, a.contractor_id, a.scooter_id, a.battery_charge,
-               a.state_of_health, a.status, m.cause, m.command_id, last.cause = 'swapped'
-               AS swapped_since
+               a.state_of_health, a.status, a.is_unknown, m.cause, m.command_id,
+               last.cause = 'swapped' AS swapped_since
           FROM accumulators a
           LEFT JOIN LATERAL (
                SELECT cause, command_id
@@ -104,28 +105,32 @@ def outside(tx: Tx, accumulator_ids: Collection[str]) -> list[Row]:
 def register(tx: Tx, rows: Sequence[Mapping[str, Any]]) -> set[str]:
     """Register accumulators with their first movement; return the ids that were new.
 
-    `rows`: accumulator_id; battery_charge, state_of_health, status and place if known.
+    `rows`: accumulator_id; battery_charge, state_of_health, status, is_unknown, place, and the
+    movement's reason, if known.
     """
     sql = """
-        WITH registered AS (
+        WITH given AS (
+            SELECT * FROM jsonb_to_recordset(%(rows)s::jsonb)
+                AS t (accumulator_id text, cabinet_id text, cell_number smallint,
+                      contractor_id text, scooter_id text, battery_charge smallint,
+                      state_of_health smallint, status text, is_unknown boolean, reason text)),
+        registered AS (
             INSERT INTO accumulators
                    (accumulator_id, cabinet_id, cell_number, contractor_id, scooter_id,
-                    battery_charge, charge_at, state_of_health, status)
+                    battery_charge, charge_at, state_of_health, status, is_unknown)
             SELECT accumulator_id, cabinet_id, cell_number, contractor_id, scooter_id,
                    battery_charge, CASE WHEN battery_charge IS NOT NULL THEN now() END,
-                   state_of_health, coalesce(status, 'in_service')
-              FROM jsonb_to_recordset(%(rows)s::jsonb)
-                   AS t (accumulator_id text, cabinet_id text, cell_number smallint,
-                         contractor_id text, scooter_id text, battery_charge smallint,
-                         state_of_health smallint, status text)
+                   state_of_health, coalesce(status, 'in_service'), coalesce(is_unknown, false)
+              FROM given
              ORDER BY accumulator_id
             ON CONFLICT (accumulator_id) DO NOTHING
             RETURNING *)
         INSERT INTO movements (accumulator_id, cause, to_cabinet_id, to_cell_number,
-                               to_contractor_id, to_scooter_id, battery_charge)
-        SELECT accumulator_id, 'registered', cabinet_id, cell_number, contractor_id, scooter_id,
-               battery_charge
-          FROM registered
+                               to_contractor_id, to_scooter_id, battery_charge, reason)
+        SELECT r.accumulator_id, 'registered', r.cabinet_id, r.cell_number, r.contractor_id,
+               r.scooter_id, r.battery_charge, given.reason
+          FROM registered r
+          JOIN given USING (accumulator_id)
         RETURNING accumulator_id"""
     return {row["accumulator_id"] for row in tx.batch(sql, rows)}
 
@@ -182,19 +187,19 @@ def _rounds(moves: Sequence[Move]) -> list[dict[str, Move]]:
 
 
 def save_readings(tx: Tx, rows: list[Row]) -> None:
-    """Save charge, state of health and status of many accumulators.
+    """Save charge, state of health, status and `is_unknown` of many accumulators.
 
     The statuses have moved through `states.ACCUMULATOR`.
     """
     sql = """
         UPDATE accumulators a
            SET battery_charge = t.battery_charge, state_of_health = t.state_of_health,
-               status = t.status,
+               status = t.status, is_unknown = t.is_unknown,
                charge_at = CASE WHEN a.battery_charge IS DISTINCT FROM t.battery_charge THEN now()
                                 ELSE a.charge_at END
           FROM jsonb_to_recordset(%(rows)s::jsonb)
                AS t (accumulator_id text, battery_charge smallint, state_of_health smallint,
-                     status text)
+                     status text, is_unknown boolean)
          WHERE a.accumulator_id = t.accumulator_id"""
     tx.queue_batch(sql, rows)
 
@@ -250,6 +255,19 @@ def taken_by_swap(tx: Tx, swap_id: UUID, contractor_id: str) -> list[str]:
          WHERE swap_id = %(swap_id)s AND to_contractor_id = %(contractor_id)s"""
     rows = tx.all(sql, {"swap_id": swap_id, "contractor_id": contractor_id})
     return [row["accumulator_id"] for row in rows]
+
+
+def moved_otherwise(tx: Tx, accumulator_ids: Collection[str]) -> set[str]:
+    """Return those that have moved by anything but a registration and imports.
+
+    A person may give the reason `imported` for a correction; that is a discrepancy, an import is
+    not.
+    """
+    sql = """
+        SELECT DISTINCT accumulator_id FROM movements
+         WHERE accumulator_id = ANY (%(ids)s) AND cause <> 'registered'
+           AND NOT (cause = 'corrected' AND reason = 'imported' AND NOT discrepancy)"""
+    return {row["accumulator_id"] for row in tx.all(sql, {"ids": [*accumulator_ids]})}
 
 
 def lock_scooter(tx: Tx, scooter_id: str) -> None:

@@ -1,34 +1,42 @@
 """Cabinets: register, lock, find, describe."""
 
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from shared import states
 from shared.db import Row, Tx
 
-if TYPE_CHECKING:  # most functions start faster without these models
-    from shared.models.cabinets import CabinetChange, CabinetRequest
 
+def insert(tx: Tx, rows: list[Row]) -> int:
+    """Insert cabinets with their cells; return how many. One whose ids are taken is left out.
 
-def insert(tx: Tx, request: "CabinetRequest") -> bool:
-    """Insert a cabinet with its cells; False if its id or its device's id is taken."""
+    `rows`: cabinet_id, device_id, lat, lon, address, protocol, cells_total.
+    """
     sql = """
-        WITH cabinet AS (
+        WITH inserted AS (
             INSERT INTO cabinets (cabinet_id, device_id, lat, lon, address, protocol, cells_total)
-            VALUES (%(cabinet_id)s, %(device_id)s, %(lat)s, %(lon)s, %(address)s, %(protocol)s,
-                    %(cells_total)s)
+            SELECT cabinet_id, device_id, lat, lon, address, protocol, cells_total
+              FROM jsonb_to_recordset(%(rows)s::jsonb)
+                   AS t (cabinet_id text, device_id text, lat float8, lon float8, address text,
+                         protocol text, cells_total smallint)
+             ORDER BY cabinet_id
             ON CONFLICT DO NOTHING
-            RETURNING cabinet_id, cells_total)
-        INSERT INTO cells (cabinet_id, cell_number)
-        SELECT cabinet_id, generate_series(1, cells_total) FROM cabinet"""
-    params = {
-        **request.model_dump(exclude={"coords", "device_id"}),
-        "device_id": request.device_id or request.cabinet_id,
-        "lat": request.coords.lat,
-        "lon": request.coords.lon,
-    }
-    return tx.execute(sql, params) > 0
+            RETURNING cabinet_id, cells_total),
+        numbered AS (
+            INSERT INTO cells (cabinet_id, cell_number)
+            SELECT cabinet_id, generate_series(1, cells_total) FROM inserted)
+        SELECT cabinet_id FROM inserted"""
+    return len(tx.batch(sql, rows))
+
+
+def lock_devices(tx: Tx) -> None:
+    """Keep others from registering cabinets and from changing devices until the transaction ends.
+
+    Before it locks any cabinet: which cabinets there are, and their devices, are read afterwards.
+    """
+    tx.queue("SELECT pg_advisory_xact_lock(hashtextextended('cabinets.device_id', 0))", {})
 
 
 def lock(tx: Tx, cabinet_ids: Collection[str]) -> list[Row]:
@@ -36,7 +44,8 @@ def lock(tx: Tx, cabinet_ids: Collection[str]) -> list[Row]:
     sql = """
         SELECT cabinet_id, device_id, protocol, status, alarms, firmware, cells_total, boot_no,
                report_boot_no, report_seq, reported_at, session, session_boot_no, session_seq,
-               signed_off
+               signed_off, lat, lon, address, status_reason, enrol_until,
+               coalesce(enrol_until > now(), false) AS is_enrolling
           FROM cabinets
          WHERE cabinet_id = ANY (%(cabinet_ids)s)
          ORDER BY cabinet_id
@@ -94,7 +103,8 @@ def describe(tx: Tx, query: dict[str, Any]) -> list[Row]:
     sql = """
         SELECT near.*, CASE WHEN %(lat)s::float8 IS NOT NULL THEN away_m END AS distance_m, s.*
           FROM (SELECT cabinet_id, device_id, lat, lon, address, protocol, status, status_reason,
-                       alarms, online, last_seen_at, cells_total, away_m
+                       alarms, online, last_seen_at, cells_total, away_m,
+                       CASE WHEN enrol_until > now() THEN enrol_until END AS enrol_until
                   FROM (SELECT *, coalesce(last_seen_at > now() - make_interval(
                                       secs => %(offline_after)s), false)
                                   AND NOT signed_off AS online,
@@ -130,46 +140,42 @@ def describe(tx: Tx, query: dict[str, Any]) -> list[Row]:
     return tx.all(sql, query)
 
 
-def update(tx: Tx, cabinet_id: str, change: "CabinetChange") -> None:
-    """Change the fields that the request names.
+def update(tx: Tx, rows: list[Row]) -> None:
+    """Save the fields of locked cabinets that people change, besides the device.
 
-    A new status has been checked with `states.CABINET`.
+    The statuses have moved through `states.CABINET`.
     """
     sql = """
-        UPDATE cabinets
-           SET lat = coalesce(%(lat)s, lat), lon = coalesce(%(lon)s, lon),
-               address = CASE WHEN %(has_address)s THEN %(address)s ELSE address END,
-               status = coalesce(%(status)s, status),
-               cells_total = coalesce(%(cells_total)s, cells_total),
-               device_id = coalesce(%(device_id)s, device_id),
-               protocol = coalesce(%(protocol)s, protocol),
-               status_reason = CASE WHEN %(has_reason)s THEN %(status_reason)s
-                                    WHEN %(status)s = 'active' THEN NULL
-                                    ELSE status_reason END
-         WHERE cabinet_id = %(cabinet_id)s"""
-    named = change.model_fields_set
-    params = {
-        **change.model_dump(exclude={"coords"}),
-        "cabinet_id": cabinet_id,
-        "lat": change.coords.lat if change.coords else None,
-        "lon": change.coords.lon if change.coords else None,
-        "has_address": "address" in named,
-        "has_reason": "status_reason" in named,
-    }
-    tx.queue(sql, params)
+        UPDATE cabinets c
+           SET lat = t.lat, lon = t.lon, address = t.address, status = t.status,
+               status_reason = t.status_reason, cells_total = t.cells_total,
+               protocol = t.protocol, enrol_until = t.enrol_until
+          FROM jsonb_to_recordset(%(rows)s::jsonb)
+               AS t (cabinet_id text, lat float8, lon float8, address text, status text,
+                     status_reason text, cells_total smallint, protocol text,
+                     enrol_until timestamptz)
+         WHERE c.cabinet_id = t.cabinet_id"""
+    tx.queue_batch(sql, rows)
 
 
-def start_again(tx: Tx, cabinet_id: str) -> None:
-    """Forget the boots and the connection of the device that a cabinet had: it gets another one.
+def change_device(tx: Tx, cabinet_id: str, device_id: str) -> None:
+    """Give a cabinet another device; forget the boots and the connection of the one that it had.
 
     Whatever the new device calls its boot, its first message starts a new one.
     """
-    params = {"cabinet_id": cabinet_id}
+    params = {"cabinet_id": cabinet_id, "device_id": device_id}
     tx.queue("DELETE FROM boots WHERE cabinet_id = %(cabinet_id)s", params)
     sql = """
-        UPDATE cabinets SET session = NULL, signed_off = false, firmware = NULL
+        UPDATE cabinets
+           SET device_id = %(device_id)s, session = NULL, signed_off = false, firmware = NULL
          WHERE cabinet_id = %(cabinet_id)s"""
     tx.queue(sql, params)
+
+
+def now(tx: Tx) -> datetime:
+    """Return the time at which the transaction began, by the database's clock."""
+    time: datetime = tx.one("SELECT now() AS time")["time"]
+    return time
 
 
 def busy(tx: Tx, cabinet_id: str) -> bool:

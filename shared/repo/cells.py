@@ -1,6 +1,6 @@
 """Cells: their evidence and their health."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from shared import states
 from shared.db import Row, Tx
@@ -40,45 +40,47 @@ def set_health(tx: Tx, cabinet_id: str, cells: Collection[int], health: str, rea
     return tx.execute(sql, params)
 
 
-def in_use_above(tx: Tx, cabinet_id: str, cells_total: int) -> list[int]:
-    """Return the cells above a number that cannot be removed now.
+def in_use_above(tx: Tx, totals: Mapping[str, int]) -> dict[str, list[int]]:
+    """Return the cells above these numbers of cells that cannot be removed now, by cabinet.
 
     They are not closed and empty, are held, or may be opened by a command. A cell that the cabinet
     has never reported does not exist.
     """
     sql = """
-        SELECT c.cell_number
-          FROM cells c
+        SELECT c.cabinet_id, array_agg(c.cell_number::integer ORDER BY c.cell_number) AS cells
+          FROM jsonb_to_recordset(%(rows)s::jsonb) AS t (cabinet_id text, cells_total smallint)
+          JOIN cells c USING (cabinet_id)
           LEFT JOIN accumulators a USING (cabinet_id, cell_number)
           LEFT JOIN holds h USING (cabinet_id, cell_number)
-         WHERE c.cabinet_id = %(cabinet_id)s AND c.cell_number > %(cells_total)s
+         WHERE c.cell_number > t.cells_total
            AND (a.accumulator_id IS NOT NULL OR h.booking_id IS NOT NULL
                 OR NOT (c.reported_at IS NULL AND c.content = 'unknown'
                         OR c.door = 'closed' AND c.content = 'empty')
                 OR EXISTS (SELECT FROM commands m
                             WHERE m.cabinet_id = c.cabinet_id AND m.status = ANY (%(unsettled)s)
                               AND m.payload -> 'cells' @> to_jsonb(c.cell_number)))
-         ORDER BY c.cell_number"""
-    params = {
-        "cabinet_id": cabinet_id,
-        "cells_total": cells_total,
-        "unsettled": [*states.COMMAND_UNSETTLED],
-    }
-    return [row["cell_number"] for row in tx.all(sql, params)]
+         GROUP BY c.cabinet_id"""
+    found = tx.batch(sql, _rows(totals), unsettled=[*states.COMMAND_UNSETTLED])
+    return {row["cabinet_id"]: row["cells"] for row in found}
 
 
-def resize(tx: Tx, cabinet_id: str, cells_total: int) -> None:
-    """Add the cells that a cabinet with `cells_total` lacks, and remove those above."""
-    params = {"cabinet_id": cabinet_id, "cells_total": cells_total}
+def resize(tx: Tx, totals: Mapping[str, int]) -> None:
+    """Add the cells that cabinets with these numbers of cells lack, and remove those above."""
     sql = """
-        DELETE FROM cells
-         WHERE cabinet_id = %(cabinet_id)s AND cell_number > %(cells_total)s"""
-    tx.queue(sql, params)
+        DELETE FROM cells c
+         USING jsonb_to_recordset(%(rows)s::jsonb) AS t (cabinet_id text, cells_total smallint)
+         WHERE c.cabinet_id = t.cabinet_id AND c.cell_number > t.cells_total"""
+    tx.queue_batch(sql, _rows(totals))
     sql = """
         INSERT INTO cells (cabinet_id, cell_number)
-        SELECT %(cabinet_id)s, generate_series(1, %(cells_total)s)
+        SELECT cabinet_id, generate_series(1, cells_total)
+          FROM jsonb_to_recordset(%(rows)s::jsonb) AS t (cabinet_id text, cells_total smallint)
         ON CONFLICT DO NOTHING"""
-    tx.queue(sql, params)
+    tx.queue_batch(sql, _rows(totals))
+
+
+def _rows(totals: Mapping[str, int]) -> list[Row]:
+    return [{"cabinet_id": id_, "cells_total": total} for id_, total in totals.items()]
 
 
 def save(tx: Tx, rows: list[Row]) -> None:

@@ -78,6 +78,7 @@ def correct(tx: Tx, accumulator_id: str, change: AccumulatorChange) -> Accumulat
     corrected = dict(row)
     if change.status is not None:
         corrected["status"] = states.ACCUMULATOR.changed_to(row["status"], change.status)
+        corrected["is_unknown"] = False
     if "battery_charge" in change.model_fields_set:
         corrected["battery_charge"] = change.battery_charge
     accumulators.save_readings(tx, [corrected])
@@ -97,7 +98,7 @@ def retire(tx: Tx, accumulator_id: str) -> None:
             detail="The accumulator has a place or a booking; first correct its place to nowhere."
         )
     status = states.ACCUMULATOR.changed_to(row["status"], "retired")
-    accumulators.save_readings(tx, [{**row, "status": status}])
+    accumulators.save_readings(tx, [{**row, "status": status, "is_unknown": False}])
 
 
 def _lock(tx: Tx, accumulator_id: str, change: AccumulatorChange) -> Row:

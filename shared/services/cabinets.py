@@ -1,13 +1,14 @@
 """Cabinets and cells: register, look up, change, remove."""
 
-from collections.abc import Mapping
-from typing import Annotated, Any
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field
 
 from shared import cursor, states
 from shared.config import Settings
-from shared.db import Tx
+from shared.db import Row, Tx
 from shared.errors import (
     CabinetExists,
     CabinetNotEmpty,
@@ -33,6 +34,14 @@ from shared.values import Id
 
 Distance = Annotated[int, Field(ge=0, le=21_000_000)]
 
+ENROLMENT = timedelta(hours=24)
+"""How long a cabinet can enrol accumulators, from when an operator says so."""
+
+_NULLABLE = {"address", "status_reason", "enrol_until"}
+"""Fields of a change whose null is a value; any other null changes nothing."""
+
+_SHOWN_CELLS = 20
+
 _NO_CONDITION = {
     "lat": None,
     "lon": None,
@@ -49,10 +58,20 @@ _NO_CONDITION = {
 
 def register(tx: Tx, request: CabinetRequest, settings: Settings) -> CabinetDetails:
     """Register a cabinet and its cells. It is offline until its first message."""
-    _check_protocol(request.protocol)
-    if not cabinets.insert(tx, request):
+    check_protocol(request.protocol)
+    cabinets.lock_devices(tx)
+    if not cabinets.insert(tx, [new_row(request)]):
         raise CabinetExists
     return get(tx, request.cabinet_id, settings)
+
+
+def new_row(request: CabinetRequest) -> Row:
+    """Return the row of a cabinet that is to be registered."""
+    return {
+        **request.model_dump(exclude={"coords"}),
+        **request.coords.model_dump(),
+        "device_id": request.device_id or request.cabinet_id,
+    }
 
 
 def get(tx: Tx, cabinet_id: str, settings: Settings) -> CabinetDetails:
@@ -89,35 +108,106 @@ def listing(tx: Tx, query: CabinetQuery, settings: Settings) -> CabinetPage:
 
 def change(tx: Tx, cabinet_id: str, request: CabinetChange, settings: Settings) -> CabinetDetails:
     """Change the fields that the request names."""
+    if request.device_id is not None:
+        cabinets.lock_devices(tx)
     locked = cabinets.lock(tx, [cabinet_id])
     if not locked:
         raise CabinetNotFound
-    before = locked[0]
-    if request.status is not None:
-        states.CABINET.changed_to(before["status"], request.status)
-    if request.protocol is not None:
-        _check_protocol(request.protocol)
-    if request.cells_total is not None:
-        _resize(tx, cabinet_id, request.cells_total)
-    if request.device_id not in {None, before["device_id"]}:
-        if cabinets.of_devices(tx, [request.device_id]):
-            raise DeviceExists
-        cabinets.start_again(tx, cabinet_id)
-    cabinets.update(tx, cabinet_id, request)
+    _check_enrolment(tx, request)
+    change = planned(locked[0], request)
+    for error in cells_in_use(tx, [change]).values():
+        raise error
+    if change.device_id is not None and cabinets.of_devices(tx, [change.device_id]):
+        raise DeviceExists
+    save(tx, [change])
     return get(tx, cabinet_id, settings)
 
 
-def _resize(tx: Tx, cabinet_id: str, cells_total: int) -> None:
-    """Give a cabinet more cells, or fewer: those that go must be closed, empty and not held."""
-    if in_use := cells.in_use_above(tx, cabinet_id, cells_total):
-        raise CellsInUse(cells=in_use)
-    cells.resize(tx, cabinet_id, cells_total)
+class Change(NamedTuple):
+    """A locked cabinet's row as it is and as it is to be."""
+
+    before: Row
+    after: Row
+
+    @property
+    def is_shrinking(self) -> bool:
+        """Whether the cabinet loses cells."""
+        return bool(self.after["cells_total"] < self.before["cells_total"])
+
+    @property
+    def device_id(self) -> str | None:
+        """The device that replaces the cabinet's; None if it keeps its own."""
+        wanted: str = self.after["device_id"]
+        return None if wanted == self.before["device_id"] else wanted
 
 
-def _check_protocol(name: str) -> None:
+def planned(before: Row, request: CabinetChange) -> Change:
+    """Return what the request changes. What else has to hold for it is checked separately."""
+    if request.status is not None:
+        states.CABINET.changed_to(before["status"], request.status)
+    if request.protocol is not None:
+        check_protocol(request.protocol)
+    named = {name: getattr(request, name) for name in request.model_fields_set - {"coords"}}
+    kept = {name: v for name, v in named.items() if v is not None or name in _NULLABLE}
+    if request.coords is not None:
+        kept |= request.coords.model_dump()
+    if request.status == "active":
+        kept.setdefault("status_reason", None)
+    return Change(before, {**before, **kept})
+
+
+def cells_in_use(tx: Tx, changes: Iterable[Change]) -> dict[str, CellsInUse]:
+    """Return why cabinets cannot lose cells, by cabinet: these must be closed, empty, not held."""
+    totals = {c.after["cabinet_id"]: c.after["cells_total"] for c in changes if c.is_shrinking}
+    return {
+        cabinet_id: CellsInUse(
+            cells=numbers,
+            detail=f"These cells are not closed and empty, or are booked: {_listed(numbers)}. "
+            f"Empty and close them, or leave cells_total at {max(numbers)} or above.",
+        )
+        for cabinet_id, numbers in cells.in_use_above(tx, totals).items()
+    }
+
+
+def save(tx: Tx, changes: Iterable[Change]) -> None:
+    """Save changes that have been checked; devices one by one, since one may free the next."""
+    differing = [change for change in changes if change.after != change.before]
+    cells.resize(
+        tx,
+        {
+            change.after["cabinet_id"]: change.after["cells_total"]
+            for change in differing
+            if change.after["cells_total"] != change.before["cells_total"]
+        },
+    )
+    cabinets.update(tx, [change.after for change in differing])
+    for change in differing:
+        if change.device_id is not None:
+            cabinets.change_device(tx, change.after["cabinet_id"], change.device_id)
+
+
+def _listed(numbers: list[int]) -> str:
+    shown = ", ".join(str(number) for number in numbers[:_SHOWN_CELLS])
+    return (
+        shown if len(numbers) <= _SHOWN_CELLS else f"{shown} and {len(numbers) - _SHOWN_CELLS} more"
+    )
+
+
+def check_protocol(name: str) -> None:
+    """Raise InvalidRequest unless there is such a protocol."""
     if name not in codecs():
         message = f"must be one of {', '.join(sorted(codecs()))}"
         raise InvalidRequest(errors=[{"field": "protocol", "message": message}])
+
+
+def _check_enrolment(tx: Tx, request: CabinetChange) -> None:
+    """Raise InvalidRequest unless enrolment ends in the future, and within a day."""
+    if request.enrol_until is None:
+        return
+    now = cabinets.now(tx)
+    if not now < request.enrol_until <= now + ENROLMENT:
+        message = "must be in the future, and at most 24 hours ahead"
+        raise InvalidRequest(errors=[{"field": "enrol_until", "message": message}])
 
 
 def remove(tx: Tx, cabinet_id: str) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from tests.support.cloud import Context
 
 Body = dict[str, Any]
+IMPORTS = "/v1/imports"
 
 
 @dataclass(frozen=True)
@@ -131,9 +132,19 @@ def retire(accumulator_id: str) -> Request:
 
 def register_cabinet(cabinet_id: str, cells: int) -> Request:
     """Register a cabinet."""
+    body = json.dumps(cabinet(cabinet_id, cells))
+    return Request("cabinets", "POST", "/v1/cabinets", body=body)
+
+
+def cabinet(cabinet_id: str, cells: int) -> Body:
+    """Return a cabinet to register or to import."""
     coords = {"lat": 55.75, "lon": 37.62}
-    body = {"cabinet_id": cabinet_id, "coords": coords, "cells_total": cells}
-    return Request("cabinets", "POST", "/v1/cabinets", body=json.dumps(body))
+    return {"cabinet_id": cabinet_id, "coords": coords, "cells_total": cells}
+
+
+def import_fleet(body: Body) -> Request:
+    """Take cabinets and accumulators into service."""
+    return Request("cabinets", "POST", IMPORTS, body=json.dumps(body))
 
 
 def remove_cabinet(cabinet_id: str) -> Request:

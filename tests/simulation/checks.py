@@ -3,6 +3,7 @@
 They include the audit of GET /v1/stats, and what only the simulator can know.
 """
 
+from datetime import datetime
 from typing import Any
 
 from shared.db import Row, Tx
@@ -59,6 +60,18 @@ _SWAPPED = """
       FROM movements
      WHERE cause = 'swapped' AND to_scooter_id IS NOT NULL
      GROUP BY 1, 2 HAVING count(DISTINCT swap_id) > 1"""
+_IMPORTED_AWAY = """
+    SELECT m.movement_id, m.accumulator_id FROM movements m
+     WHERE m.cause = 'corrected' AND m.reason = 'imported'
+       AND EXISTS (SELECT FROM movements e
+                    WHERE e.accumulator_id = m.accumulator_id AND e.movement_id < m.movement_id
+                      AND e.cause <> 'registered' AND e.reason IS DISTINCT FROM 'imported')"""
+_REGISTRATIONS = """
+    SELECT m.accumulator_id, m.reason, m.at, n.to_cabinet_id AS cabinet_id
+      FROM movements m
+      LEFT JOIN movements n ON n.movement_id = m.movement_id + 1
+                           AND n.accumulator_id = m.accumulator_id AND n.at = m.at
+     WHERE m.cause = 'registered' AND m.reason IS NOT NULL"""
 CELLS = """
     SELECT c.cabinet_id, c.cell_number, c.door, c.content, c.reported_id,
            greatest((c.boot_no, c.seq), (k.report_boot_no, k.report_seq))::text AS position,
@@ -74,6 +87,7 @@ _NEVER = {
     "I3 a command issues an accumulator once": _ISSUED_TWICE,
     "I3 one key makes one booking": _BOOKED_TWICE,
     "I3 one key makes one swap": _SWAPPED_TWICE,
+    "an import never moves what was observed": _IMPORTED_AWAY,
 }
 """Each rule and the query whose rows break it."""
 
@@ -82,6 +96,7 @@ _ALWAYS = {
     "answered": _ANSWERED,
     "cells": CELLS,
     "swapped": _SWAPPED,
+    "registrations": _REGISTRATIONS,
     "last movement": "SELECT coalesce(max(movement_id), 0) AS movement_id FROM movements",
 }
 """Queries whose rows are compared with what the simulator knows."""
@@ -97,11 +112,28 @@ def after_step(sim: RunState) -> None:
     found = sim.database.query_all(_NEVER | _ALWAYS)
     for broken, row in ((rule, row) for rule in _NEVER for row in found[rule]):
         raise Violation(broken, row)
+    _check_registrations(sim, found["registrations"])
     _check_outcomes(sim, found)
     if found["last movement"][0]["movement_id"] > sim.memory.last_movement:
         _check_movements(sim)
     _check_evidence(sim, found["cells"])
     _check_swaps(sim, found["swapped"])
+
+
+def _check_registrations(sim: RunState, rows: list[Row]) -> None:
+    """Only an enrolling cabinet puts unknown accumulators in service; a dry run registers none."""
+    for row in rows:
+        until = [
+            until
+            for cabinet_id, until in sim.memory.enrolments
+            if row["cabinet_id"] in {None, cabinet_id}
+        ]
+        at = datetime.fromisoformat(row["at"])
+        if row["reason"] == "enrolled" and at >= max(until, default=at):
+            raise Violation("only an enrolling cabinet enrols", row)
+        if row["reason"] == "imported" and row["accumulator_id"] not in sim.memory.imported:
+            raise Violation("a dry run registers nothing", row)
+        sim.memory.registered.add(row["accumulator_id"])
 
 
 def _check_outcomes(sim: RunState, found: dict[str, list[Row]]) -> None:

@@ -1,6 +1,7 @@
 """What the simulator has seen of the service, for comparison with later responses."""
 
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from tests.simulation.backend import Request
 from tests.simulation.world import CellId
@@ -71,6 +72,10 @@ class Memory:
     """Cabinets whose connection is known to be lost."""
     registered: set[str] = field(default_factory=set)
     put_in_service: set[str] = field(default_factory=set)
+    imported: set[str] = field(default_factory=set)
+    """Accumulators that an import names which is no dry run."""
+    enrolments: list[tuple[str, datetime]] = field(default_factory=list)
+    """Each cabinet that an operator lets enrol, and until when."""
 
     def mark_overtaken(self, accumulator_ids: set[str]) -> None:
         """Note that reports of these accumulators' swaps may arrive late and be recorded as new."""

@@ -29,7 +29,7 @@ from shared.evidence import (
     unit_of_work,
 )
 from shared.repo import accumulators, anomalies, bookings, cabinets, commands, idempotency
-from shared.services import booking, dispatch, swap, unlock
+from shared.services import booking, dispatch, imported_accumulators, imports, swap, unlock
 
 Patch = pytest.MonkeyPatch
 Mutation = Callable[[Patch], object]
@@ -290,7 +290,24 @@ MUTATIONS: dict[str, Mutation] = {
         "rows = {request.installed_accumulator_id: rows[request.installed_accumulator_id]}",
     ),
     "an unknown accumulator is in service": lambda p: rewrite(
-        p, unit_of_work.UnitOfWork, "register", 'status="quarantined"', 'status="in_service"'
+        p,
+        unit_of_work.UnitOfWork,
+        "register",
+        'status="in_service" if is_enrolled else "quarantined"',
+        'status="in_service"',
+    ),
+    "an enrolment does not end": lambda p: rewrite(
+        p, cabinets, "lock", "enrol_until > now()", "enrol_until IS NOT NULL"
+    ),
+    "an import moves what evidence has placed": lambda p: rewrite(
+        p,
+        imported_accumulators,
+        "_after",
+        'request.accumulator_id in observed or before["cabinet_id"] is not None',
+        "False",
+    ),
+    "a dry run imports": lambda p: rewrite(
+        p, imports, "_try_to_run", "if not request.dry_run:", "if True:"
     ),
     "the booking becomes active again at no_answer": lambda p: rewrite(
         p,
@@ -309,7 +326,7 @@ MUTATIONS: dict[str, Mutation] = {
     "a message of a removed cabinet is dropped": lambda p: rewrite(
         p,
         pipeline,
-        "apply_messages",
+        "_apply_all",
         'uow.add_anomaly("unknown_device", message.raw.device_id)',
         "pass",
     ),
@@ -367,7 +384,7 @@ MUTATIONS: dict[str, Mutation] = {
         p, swap, "_try_lock", "bookings.cabinets_holding(tx, wanted)", "set()"
     ),
     "a batch is acknowledged after its first message": lambda p: rewrite(
-        p, pipeline, "apply_messages", "for message in received:", "for message in received[:1]:"
+        p, pipeline, "_apply_all", "for message in received:", "for message in received[:1]:"
     ),
     "an issued accumulator seen in its cell stays with the contractor": lambda p: rewrite(
         p,

@@ -1,12 +1,13 @@
 """Calls of the real handlers, with a real database and a simulated world around them."""
 
 import importlib
+import json
 from collections.abc import Callable
 from typing import Any
 
 from local.timer import timer_event
 from tests.simulation import call_checks
-from tests.simulation.backend import Request
+from tests.simulation.backend import IMPORTS, Request
 from tests.simulation.calls import Call, Disruption
 from tests.simulation.database import Database
 from tests.simulation.network import Message, describe
@@ -30,6 +31,8 @@ class Simulation(RunState):
         self.memory.requests.append(request)
         if (request.function, request.method) == ("accumulators", "PATCH"):
             self._note_correction(dict(request.parameters)["accumulator_id"])
+        if request.resource == IMPORTS:
+            self._note_import(json.loads(request.body or ""))
         call = Call(
             str(request),
             request.run,
@@ -44,6 +47,14 @@ class Simulation(RunState):
         self.world.expected_places[accumulator_id] = None
         self.world.uncertain.add(accumulator_id)
         self.memory.mark_overtaken({accumulator_id})
+
+    def _note_import(self, body: dict[str, Any]) -> None:
+        """Note which accumulators an import registers, and whose places it may change."""
+        for item in () if body["dry_run"] else body["accumulators"]:
+            self.memory.imported.add(item["accumulator_id"])
+            self.memory.registered.add(item["accumulator_id"])
+            if "contractor_id" in item:
+                self._note_correction(item["accumulator_id"])
 
     def trigger(self, batch: list[Message], disruption: Disruption) -> str:
         """Call the trigger function with a batch of records."""

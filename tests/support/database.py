@@ -98,6 +98,27 @@ def cloned(postgres: Postgres, template: str) -> Iterator[str]:
         _run(postgres, sql.SQL("DROP DATABASE {name} WITH (FORCE)").format(**names))
 
 
+@contextmanager
+def migrated_before(version: str, postgres: Postgres, patch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The URL of a new database with the migrations before `version`.
+
+    The function `migrate` applies the others to it.
+    """
+    from functions.migrate import main  # noqa: PLC0415 - as above
+
+    with cloned(postgres, "template0") as url, tempfile.TemporaryDirectory() as folder:
+        for path in main.MIGRATIONS.glob("*.sql"):
+            if path.stem < version:
+                shutil.copy(path, folder)
+        patch.setenv("DATABASE_URL", url)
+        config.settings.cache_clear()
+        with pytest.MonkeyPatch.context() as earlier:
+            earlier.setattr(main, "MIGRATIONS", Path(folder))
+            main.handler({}, Context())
+        yield url
+    config.settings.cache_clear()
+
+
 def without_pooler(url: str) -> str:
     """Return the URL of the same database without the pooler."""
     return _WITHOUT_POOLER.get(url, url)

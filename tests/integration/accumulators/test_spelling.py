@@ -1,7 +1,6 @@
 """One accumulator has one id, in upper case, whatever its label or its electronics say."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,12 +8,12 @@ import pytest
 from functions.migrate import main
 from local.cabinet.hardware import Accumulator
 from local.postgres import Postgres
-from shared import config, db
+from shared import db
 from shared.repo import stats
 from tests.integration.accumulators.swap_requests import swap
 from tests.support.accumulators import IN_CELL_1
 from tests.support.cloud import Context
-from tests.support.database import cloned, query
+from tests.support.database import migrated_before, query
 from tests.support.service import Service
 
 
@@ -38,8 +37,6 @@ def test_a_swap_names_an_accumulator_in_any_case(service: Service) -> None:
     response = swap(service, **body, reconcile=True)
     assert (response.status, response.body["installed"]["accumulator_id"]) == (200, "A-1")
 
-
-BEFORE = [path for path in sorted(main.MIGRATIONS.glob("*.sql")) if path.stem < "0008"]
 
 TWO_HALVES = """
     INSERT INTO cabinets (cabinet_id, device_id, lat, lon, protocol, cells_total)
@@ -68,18 +65,10 @@ TWO_HALVES = """
 
 
 @pytest.fixture
-def old_url(postgres: Postgres, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
+def old_url(postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A database of the release before ids had one spelling."""
-    for path in BEFORE:
-        (tmp_path / path.name).write_text(path.read_text())
-    with cloned(postgres, "template0") as url:
-        monkeypatch.setenv("DATABASE_URL", url)
-        config.settings.cache_clear()
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(main, "MIGRATIONS", tmp_path)
-            main.handler({}, Context())
+    with migrated_before("0008", postgres, monkeypatch) as url:
         yield url
-    config.settings.cache_clear()
 
 
 def test_the_halves_of_one_accumulator_are_merged_by_the_newest_evidence(old_url: str) -> None:

@@ -18,6 +18,7 @@ from tests.support.service import Service
 
 REQUIRED = {
     "register_cabinet": {"cabinet_id", "coords", "cells_total"},
+    "import_fleet": set(),
     "change_cabinet": set(),
     "change_cell": {"health", "reason"},
     "send_command": {"kind", "cells", "reason"},
@@ -73,7 +74,11 @@ def test_a_missing_field_is_named(service: Service, route: Route) -> None:
 @each_body
 def test_every_missing_field_of_an_empty_body_is_named(service: Service, route: Route) -> None:
     named = fields(post_raw(service, route, b"{}"))
-    without_a_name = route.operation_id in {"send_command", "change_cabinet"}
+    without_a_name = route.operation_id in {
+        "send_command",
+        "change_cabinet",
+        "import_fleet",
+    }
     assert named == ["body"] if without_a_name else REQUIRED[route.operation_id] <= set(named)
 
 
@@ -104,6 +109,8 @@ def test_a_field_with_an_invalid_value_is_named(service: Service, route: Route) 
         else:
             wrong = INVALID_VALUES
         for kind, value in wrong.items():
+            if (route.operation_id, kind) == ("import_fleet", "a list of null"):
+                continue  # null is an item that fails
             body = {**valid_body(route), name: "@"}
             raw = json.dumps(body).replace('"@"', value).encode()
             named = fields(post_raw(service, route, raw))
@@ -113,7 +120,7 @@ def test_a_field_with_an_invalid_value_is_named(service: Service, route: Route) 
 @each_body
 def test_a_number_given_as_text_or_boolean_is_refused(service: Service, route: Route) -> None:
     for name, value in valid_body(route).items():
-        if isinstance(value, int):
+        if isinstance(value, int) and not isinstance(value, bool):
             for wrong in (str(value), True, float(value) + 0.25):
                 body = valid_body(route) | {name: wrong}
                 assert name in fields(post_raw(service, route, json.dumps(body).encode()))[0]
