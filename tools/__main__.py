@@ -20,7 +20,10 @@ class Tool(NamedTuple):
     help: str
 
 
-TOOLS: dict[str, Tool] = {}
+TOOLS: dict[str, Tool] = {
+    "import": Tool("tools.imports", "Take cabinets and accumulators into service from a file"),
+    "export": Tool("tools.exports", "Write cabinets, accumulators or movements to a file"),
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
