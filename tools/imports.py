@@ -58,15 +58,17 @@ def run(args: argparse.Namespace) -> int:
         client.require("operator")
         started = time.monotonic()
         outcome = _upload(client, file, dry_run=True)
-        _print_outcome(outcome, screen, dry_run=True)
+        _print_counts(outcome, screen, ("create", "update", "unchanged", "fail"))
+        _print_failures(outcome.failures, screen)
         imports = not args.dry_run and _is_wanted(outcome, asks=not args.yes, screen=screen)
         if imports:
             started = time.monotonic()
-            outcome = _upload(client, file, dry_run=False)
-            _print_outcome(outcome, screen, dry_run=False)
+            expected, outcome = outcome, _upload(client, file, dry_run=False)
+            _print_counts(outcome, screen, RESULTS)
+            if outcome.failures != expected.failures:
+                _print_failures(outcome.failures, screen)
+            print(f"imported in {time.monotonic() - started:.1f} s", file=screen)
     seconds = time.monotonic() - started
-    if imports:
-        print(f"done in {seconds:.1f} s", file=screen)
     if outcome.failures:
         file.write_failures(outcome.failures, failures_path)
         print(f"what failed: {failures_path}; mend it and import that file", file=screen)
@@ -114,15 +116,15 @@ def _is_wanted(outcome: Outcome, *, asks: bool, screen: TextIO) -> bool | None:
 def _print_file(file: FleetFile, screen: TextIO) -> None:
     kinds = [item.kind for item in file.checked.items]
     amounts = ", ".join(f"{kinds.count(kind):,} {kind}s" for kind in KINDS)
-    print(f"{file.path}: {file.description}: {amounts}", file=screen)
+    failed = f", {len(file.checked.failures):,} with mistakes" if file.checked.failures else ""
+    print(f"{file.path}: {file.description}: {amounts}{failed}", file=screen)
     if file.checked.ignored:
         print(f"not imported: {', '.join(file.checked.ignored)}", file=screen)
 
 
-def _print_outcome(outcome: Outcome, screen: TextIO, *, dry_run: bool) -> None:
-    """Print a table by kind and result, and the first failures."""
-    names = ["create", "update", "unchanged", "fail"] if dry_run else RESULTS
-    print(f"\n{'dry run' if dry_run else 'result':<14}", *(f"{n:>9}" for n in names), file=screen)
+def _print_counts(outcome: Outcome, screen: TextIO, names: Sequence[str]) -> None:
+    """Print a table by kind and result. `names`: how the results are called."""
+    print("\n" + " " * 14, *(f"{name:>9}" for name in names), file=screen)
     kinds = {kind for kind, _ in outcome.counts}
     for kind in (*KINDS, None):
         if kind in kinds:
@@ -130,7 +132,6 @@ def _print_outcome(outcome: Outcome, screen: TextIO, *, dry_run: bool) -> None:
             label = f"{kind}s" if kind else "unclear"
             print(f"{label:<14}", *(f"{count:>9,}" for count in counts), file=screen)
     print(file=screen)
-    _print_failures(outcome.failures, screen)
 
 
 def _print_failures(failures: Sequence[Failure], screen: TextIO) -> None:
