@@ -64,13 +64,15 @@ def _checked(
     record: Record, kind: Kind | None, body: dict[str, Any]
 ) -> dict[str, Any] | list[Fault]:
     """Return the body as the API understands it, or what is wrong."""
+    if any(not fault.column for fault in record.faults):
+        return []  # the record as a whole is not what it should be
     if kind is None:
-        fault = Fault("", "neither cabinet_id nor accumulator_id is given")
-        return [] if record.faults else [fault]
+        return [Fault("", "neither cabinet_id nor accumulator_id is given")]
     other: Kind = "cabinet" if kind == "accumulator" else "accumulator"
     if foreign := sorted(body.keys() & (_FIELDS[other] - _FIELDS[kind])):
         name = "lat" if foreign[0] == "coords" else foreign[0]
-        return [Fault(name, f"the row is an {kind}, {name} is of {other}s: one row is one of them")]
+        has = "an" if kind == "accumulator" else "no"
+        return [Fault(name, f"is of {other}s, but the row has {has} accumulator_id")]
     try:
         model = _MODELS[kind].model_validate(body)
     except ValidationError as error:
