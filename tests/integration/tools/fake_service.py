@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -35,6 +35,8 @@ class FakeService:
     planned: list[Planned] = field(default_factory=list)
     """What happens to the next imports, in order."""
     me: Reply | None = None
+    before: Callable[[int], None] = lambda _number: None
+    """Is called before each import is executed, with its number from 1."""
     requests: list[tuple[str, Any]] = field(default_factory=list)
     """Idempotency key and body of each import that arrived."""
     executed: int = 0
@@ -52,6 +54,7 @@ class FakeService:
     def answer_import(self, key: str, raw: bytes) -> Reply | None:
         """Return the response; None: cut the connection."""
         self.requests.append((key, json.loads(raw)))
+        self.before(len(self.requests))
         planned = self.planned.pop(0) if self.planned else None
         if isinstance(planned, Reply):
             return planned
