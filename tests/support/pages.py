@@ -30,6 +30,7 @@ FOLLOWED = {
 """Page and section, and the test that runs its shell blocks in order."""
 
 _STARTS = "starts a local cloud that does not end, as the tests do with `python -m local up`"
+_IMPORTS = "needs POST /v1/imports"
 _CLOUD = "needs a deployment in Yandex Cloud"
 
 NOT_RUN = {
@@ -47,6 +48,8 @@ NOT_RUN = {
     ("docs/operating.md", "cp terraform/terraform.tfstate"): _CLOUD,
     ("docs/operating.md", "openssl s_client"): _CLOUD,
     ("docs/operating.md", "yc managed-postgresql backup"): _CLOUD,
+    ("docs/tools.md", ".venv/bin/python -m tools"): _IMPORTS,
+    ("docs/tools.md", "export SCOOTER_ACCUMULATOR"): _IMPORTS,
     ("docs/your-own-cabinet.md", "UNLOCK_WAIT_SECONDS=50"): _STARTS,
 }
 """Page and first words of a shell block that no test runs, and the reason."""

@@ -15,6 +15,11 @@ _DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 _SEPARATOR_LINE = re.compile(r"\s*\"?sep=(.)\"?[;,\t\s]*", re.IGNORECASE)
 _EXAMPLE = "cabinet_id,lat,lon,cells_total or accumulator_id,battery_charge"
 
+_TOO_MANY = (
+    "the row has more values than the header has columns; a value with a comma, also a decimal"
+    " comma, is written in quotes"
+)
+
 
 class _Row(NamedTuple):
     line: int
@@ -40,15 +45,21 @@ class Table:
         self.description = f"CSV with {_DELIMITERS.get(self._delimiter, repr(self._delimiter))}"
 
     def failed(self, failures: Sequence[Failure]) -> str:
-        """Return a table with the rows of these failures, and a column that says what to mend."""
+        """Return a table with the rows of these failures, and a column that says what to mend.
+
+        Values without a column stand behind the error: the row fails again until it is mended.
+        """
         kept = [n for n, name in enumerate(self._names) if name and name != columns.ERROR]
         output = io.StringIO()
+        if self._delimiter not in _DELIMITERS:
+            output.write(f"sep={self._delimiter}\n")
         writer = csv.writer(output, delimiter=self._delimiter, lineterminator="\n")
         writer.writerow([*(self._header[n] for n in kept), columns.ERROR])
         for failure in failures:
             cells = failure.record.source
             row = [cells[n] if n < len(cells) else "" for n in kept]
-            writer.writerow([*row, "; ".join(map(str, failure.faults))])
+            extra = [cell for cell in self._without_column(cells) if cell.strip()]
+            writer.writerow([*row, "; ".join(map(str, failure.faults)), *extra])
         return output.getvalue()
 
     @staticmethod
@@ -76,7 +87,7 @@ class Table:
                 faults.append(Fault(name, str(error)))
                 fields[name] = None
         if any(cell.strip() for cell in self._without_column(row.cells)):
-            faults.append(Fault("", "the row has more values than the header has columns"))
+            faults.append(Fault("", _TOO_MANY))
         coords = {name: fields.pop(name) for name in ("lat", "lon") if name in fields}
         if coords:
             fields["coords"] = coords

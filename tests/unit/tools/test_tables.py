@@ -9,6 +9,11 @@ from tools.fleet.check import check
 CYRILLIC = "\u0421"  # looks like a C
 ID = "an id has only A-Z a-z 0-9 . _ : -"
 
+TOO_MANY = (
+    "the row has more values than the header has columns; a value with a comma, also a decimal"
+    " comma, is written in quotes"
+)
+
 NASTY = {
     "plain": f"{HEADER}\n{ROW}\n",
     "no newline at the end": f"{HEADER}\n{ROW}",
@@ -127,11 +132,11 @@ def test_the_cabinet_of_an_accumulator_is_not_imported_and_the_user_is_told() ->
         ),
         (
             f"{HEADER}\n{ROW},x",
-            ("line 2", "the row has more values than the header has columns"),
+            ("line 2", TOO_MANY),
         ),
         (
             f"{HEADER},\n{ROW},x",
-            ("line 2", "the row has more values than the header has columns"),
+            ("line 2", TOO_MANY),
         ),
     ],
 )
@@ -188,3 +193,11 @@ def test_failures_are_a_table_that_can_be_mended_and_read_again() -> None:
     ]
     mended = failed.replace("C-1;x;", "C-1;55,75;").replace("C-3;1;;;", "C-3;1;2;3;")
     assert [body["cabinet_id"] for body in bodies(mended)] == ["C-1", "C-3"]
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "|"])
+def test_a_row_with_too_many_values_fails_again_until_it_is_mended(delimiter: str) -> None:
+    content = f"sep=,\n{HEADER}\nC-1,55,75,37,62,12\n".replace(",", delimiter)
+    table = form(content)
+    failed = table.failed(check(table.records).failures)
+    assert [fault for _, fault in faults(failed)] == [TOO_MANY]
