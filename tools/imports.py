@@ -136,7 +136,7 @@ def _print_counts(outcome: Outcome, screen: TextIO, names: Sequence[str]) -> Non
 
 def _print_failures(failures: Sequence[Failure], screen: TextIO) -> None:
     lines = [
-        f"{failure.record.where}{f' {failure.item_id}' if failure.item_id else ''}: {fault}"
+        f"{failure.record.where}{_name_of(failure)}: {fault}"
         for failure in failures
         for fault in failure.faults
     ]
@@ -146,6 +146,12 @@ def _print_failures(failures: Sequence[Failure], screen: TextIO) -> None:
         print(f"… and {len(lines) - _SHOWN:,} more", file=screen)
     if lines:
         print(file=screen)
+
+
+def _name_of(failure: Failure) -> str:
+    """Return a record's id after a space; empty if it has none that can be printed."""
+    item_id = failure.item_id or ""
+    return f" {item_id}" if item_id.isprintable() and item_id else ""
 
 
 def _result(outcome: Outcome, *, dry_run: bool, seconds: float, failures_file: str | None) -> str:
