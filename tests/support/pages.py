@@ -10,6 +10,7 @@ from tests.support.processes import ROOT
 
 OWN_CABINET = "tests/e2e/test_own_cabinet.py"
 NEW_COMMAND = "tests/e2e/test_new_command.py"
+FLEET_TOOLS = "tests/e2e/test_fleet_tools.py"
 SIMULATION = "tests/simulation/test_simulation.py"
 WALKTHROUGHS = "tests/e2e/test_walkthroughs.py"
 
@@ -23,6 +24,9 @@ FOLLOWED = {
     ("docs/monitoring.md", "Checks from outside"): WALKTHROUGHS,
     ("docs/operating.md", "Prepare the terminal"): WALKTHROUGHS,
     ("docs/reliability.md", "Simulation"): SIMULATION,
+    ("docs/tools.md", "Export"): FLEET_TOOLS,
+    ("docs/tools.md", "Import"): FLEET_TOOLS,
+    ("docs/tools.md", "Name the service"): FLEET_TOOLS,
     ("docs/your-own-cabinet.md", "A cabinet by hand"): OWN_CABINET,
     ("docs/your-own-cabinet.md", "A cabinet in a script"): OWN_CABINET,
     ("docs/your-own-cabinet.md", "Start a cloud without cabinets"): OWN_CABINET,
@@ -30,7 +34,6 @@ FOLLOWED = {
 """Page and section, and the test that runs its shell blocks in order."""
 
 _STARTS = "starts a local cloud that does not end, as the tests do with `python -m local up`"
-_IMPORTS = "needs POST /v1/imports"
 _CLOUD = "needs a deployment in Yandex Cloud"
 
 NOT_RUN = {
@@ -48,8 +51,6 @@ NOT_RUN = {
     ("docs/operating.md", "cp terraform/terraform.tfstate"): _CLOUD,
     ("docs/operating.md", "openssl s_client"): _CLOUD,
     ("docs/operating.md", "yc managed-postgresql backup"): _CLOUD,
-    ("docs/tools.md", ".venv/bin/python -m tools"): _IMPORTS,
-    ("docs/tools.md", "export SCOOTER_ACCUMULATOR"): _IMPORTS,
     ("docs/your-own-cabinet.md", "UNLOCK_WAIT_SECONDS=50"): _STARTS,
 }
 """Page and first words of a shell block that no test runs, and the reason."""
