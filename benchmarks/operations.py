@@ -67,6 +67,8 @@ def _read(act: Perform, place: City, number: int) -> None:
         "list_accumulators missing": f"{accumulators}?status=missing",
         "get_accumulator": f"{accumulators}/A-{cabinet}-1",
         "list_movements": f"{accumulators}/A-{cabinet}-1/movements",
+        "list_all_movements": "/v1/movements?limit=1000",
+        "list_all_movements of a cabinet": f"/v1/movements?cabinet_id=C-{cabinet}",
         "list_bookings": bookings,
         "list_bookings of a cabinet": f"{bookings}?cabinet_id=C-{cabinet}",
         "list_bookings of a technician": f"{bookings}?contractor_id=T-{technician}",

@@ -290,6 +290,7 @@ RESPONSES: dict[str, Example] = {
     "get_accumulator 200": _accumulator("A-0003", 97, _IN_CELL),
     "correct_accumulator 200": _accumulator("A-0003", 97, _WITH_CONTRACTOR),
     "list_movements 200": {"movements": [_MOVEMENT], "next_cursor": None},
+    "list_all_movements 200": {"movements": [_MOVEMENT], "next_cursor": None},
     "create_booking 201": _BOOKING,
     "list_bookings 200": {"bookings": [_BOOKING], "next_cursor": None},
     "get_booking 200": _BOOKING,

@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import io
 import sys
 from collections.abc import Sequence
 from types import ModuleType
@@ -20,7 +21,10 @@ class Tool(NamedTuple):
     help: str
 
 
-TOOLS: dict[str, Tool] = {}
+TOOLS: dict[str, Tool] = {
+    "import": Tool("tools.imports", "Take cabinets and accumulators into service from a file"),
+    "export": Tool("tools.exports", "Write cabinets, accumulators or movements to a file"),
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -29,6 +33,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     chosen = arguments[0] if arguments and arguments[0] in TOOLS else None
     args = _parser(chosen).parse_args(arguments)
     signals.handle()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a name in Cyrillic, on a terminal without it
+            stream.reconfigure(errors="backslashreplace")
     try:
         return int(args.run(args))
     except KeyboardInterrupt:

@@ -8,6 +8,7 @@ from shared.models.accumulators import (
     AccumulatorQuery,
     AccumulatorRequest,
     MovementPage,
+    MovementQuery,
 )
 from shared.models.base import Page
 from shared.services import accumulators
@@ -88,3 +89,10 @@ def list_movements(accumulator_id: AccumulatorId, query: Page) -> MovementPage:
     """List an accumulator's chain of custody, newest first."""
     with db.statements() as tx:
         return accumulators.movements(tx, accumulator_id, query)
+
+
+@api.route("GET", "/v1/movements", scope="read")
+def list_all_movements(query: MovementQuery) -> MovementPage:
+    """List the movements of all accumulators, oldest first."""
+    with db.statements() as tx:
+        return accumulators.all_movements(tx, query)

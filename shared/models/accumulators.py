@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import ConfigDict, Field, model_validator
 
-from shared.models.base import GIVEN, Model, Page, Reason, Request, Time, refused
+from shared.models.base import GIVEN, Model, Moment, Page, Reason, Request, Time, refused
 from shared.models.places import InCell, InScooter, Nowhere, Place, WithContractor, place_of
 from shared.values import AccumulatorId, Charge, Id
 
@@ -107,7 +107,7 @@ class Movement(Model):
 
 
 class MovementPage(Model):
-    """A page of the chain of custody, newest first."""
+    """A page of movements, in the order of the list."""
 
     movements: list[Movement]
     next_cursor: str | None
@@ -121,3 +121,17 @@ class AccumulatorQuery(Page):
     scooter_id: Id | None = None
     status: AccumulatorStatus | None = None
     min_charge: int | None = Field(None, ge=0, le=100)
+
+
+class MovementQuery(Request):
+    """Filters of the list of all movements."""
+
+    accumulator_id: AccumulatorId | None = None
+    cabinet_id: Id | None = Field(None, description="From or to a cell of this cabinet")
+    contractor_id: Id | None = Field(None, description="From or to this contractor")
+    since: Moment | None = Field(None, description="At this time or later")
+    until: Moment | None = Field(None, description="Before this time")
+    limit: int = Field(200, ge=1, le=1000)
+    cursor: str | None = Field(
+        None, max_length=500, description="`next_cursor` of the previous page"
+    )

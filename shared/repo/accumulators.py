@@ -230,6 +230,28 @@ def movements(tx: Tx, accumulator_id: str, *, before: int | None, limit: int) ->
     return tx.all(sql, {"accumulator_id": accumulator_id, "before": before, "limit": limit})
 
 
+def all_movements(tx: Tx, query: Mapping[str, Any]) -> list[Row]:
+    """Return the movements that match, by time; one row more than `limit`.
+
+    `query`: accumulator_id, cabinet_id, contractor_id, since, until, after_at, after_id, limit;
+    None for no condition.
+    """
+    sql = """
+        SELECT * FROM movements
+         WHERE at >= coalesce(%(since)s::timestamptz, '-infinity')
+           AND at < coalesce(%(until)s::timestamptz, 'infinity')
+           AND (at, movement_id) > (coalesce(%(after_at)s::timestamptz, '-infinity'),
+                                    coalesce(%(after_id)s::bigint, 0))
+           AND (%(accumulator_id)s::text IS NULL OR accumulator_id = %(accumulator_id)s)
+           AND (%(cabinet_id)s::text IS NULL
+                OR %(cabinet_id)s IN (from_cabinet_id, to_cabinet_id))
+           AND (%(contractor_id)s::text IS NULL
+                OR %(contractor_id)s IN (from_contractor_id, to_contractor_id))
+         ORDER BY at, movement_id
+         LIMIT %(limit)s + 1"""
+    return tx.all(sql, query)
+
+
 def last_movement(tx: Tx, accumulator_id: str) -> Row | None:
     """Return an accumulator's last movement."""
     sql = """

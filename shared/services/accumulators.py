@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
 from shared import cursor, holds, log, states
 from shared.db import Row, Tx
@@ -21,6 +21,7 @@ from shared.models.accumulators import (
     AccumulatorRequest,
     Movement,
     MovementPage,
+    MovementQuery,
 )
 from shared.models.base import Page
 from shared.models.places import InCell, location_of, place_of
@@ -67,6 +68,20 @@ def movements(tx: Tx, accumulator_id: str, page: Page) -> MovementPage:
     return MovementPage(
         movements=[Movement.of(row) for row in rows[: page.limit]],
         next_cursor=cursor.encode(rows[page.limit - 1]["movement_id"]) if has_more else None,
+    )
+
+
+def all_movements(tx: Tx, query: MovementQuery) -> MovementPage:
+    """Return a page of the movements of all accumulators that match, oldest first."""
+    after_at, after_id = cursor.decode(query.cursor, AwareDatetime, MovementId)
+    rows = accumulators.all_movements(
+        tx, {**query.model_dump(), "after_at": after_at, "after_id": after_id}
+    )
+    page = rows[: query.limit]
+    has_more = len(rows) > query.limit
+    return MovementPage(
+        movements=[Movement.of(row) for row in page],
+        next_cursor=cursor.encode(page[-1]["at"], page[-1]["movement_id"]) if has_more else None,
     )
 
 

@@ -10,6 +10,7 @@ from tests.support.processes import ROOT
 
 OWN_CABINET = "tests/e2e/test_own_cabinet.py"
 NEW_COMMAND = "tests/e2e/test_new_command.py"
+FLEET_TOOLS = "tests/e2e/test_fleet_tools.py"
 SIMULATION = "tests/simulation/test_simulation.py"
 WALKTHROUGHS = "tests/e2e/test_walkthroughs.py"
 
@@ -23,6 +24,9 @@ FOLLOWED = {
     ("docs/monitoring.md", "Checks from outside"): WALKTHROUGHS,
     ("docs/operating.md", "Prepare the terminal"): WALKTHROUGHS,
     ("docs/reliability.md", "Simulation"): SIMULATION,
+    ("docs/tools.md", "Export"): FLEET_TOOLS,
+    ("docs/tools.md", "Import"): FLEET_TOOLS,
+    ("docs/tools.md", "Name the service"): FLEET_TOOLS,
     ("docs/your-own-cabinet.md", "A cabinet by hand"): OWN_CABINET,
     ("docs/your-own-cabinet.md", "A cabinet in a script"): OWN_CABINET,
     ("docs/your-own-cabinet.md", "Start a cloud without cabinets"): OWN_CABINET,

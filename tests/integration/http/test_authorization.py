@@ -58,6 +58,7 @@ def test_each_route_has_the_documented_scope() -> None:
         "PATCH /v1/accumulators/{accumulator_id}": "operator",
         "DELETE /v1/accumulators/{accumulator_id}": "operator",
         "GET /v1/accumulators/{accumulator_id}/movements": "read",
+        "GET /v1/movements": "read",
         "POST /v1/bookings": "backend",
         "GET /v1/bookings": "read",
         "GET /v1/bookings/{booking_id}": "read",

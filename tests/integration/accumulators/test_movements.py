@@ -1,0 +1,103 @@
+"""`GET /v1/movements`: the ledger of all accumulators, oldest first."""
+
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from tests.integration.api_calls import all_pages
+from tests.support.service import Service
+
+
+@pytest.fixture
+def ledger(service: Service) -> Service:
+    """Three movements, A-1 registered with T-1, B-1 registered in S-1, A-1 moved to C-1."""
+    service.connect("C-1")
+    for body in (
+        {"accumulator_id": "A-1", "contractor_id": "T-1"},
+        {"accumulator_id": "B-1", "scooter_id": "S-1"},
+    ):
+        service.post("/v1/accumulators", body)
+    place = {"cabinet_id": "C-1", "cell_number": 1}
+    service.patch("/v1/accumulators/A-1", {"place": place, "reason": "seen"})
+    return service
+
+
+def listed(service: Service, **query: Any) -> list[tuple[str, str]]:
+    """Return accumulator and cause of each movement."""
+    parameters = "&".join(f"{name}={quote(str(value))}" for name, value in query.items())
+    page = service.get(f"/v1/movements?{parameters}")
+    return [(m["accumulator_id"], m["cause"]) for m in page["movements"]]
+
+
+ALL = [("A-1", "registered"), ("B-1", "registered"), ("A-1", "corrected")]
+
+
+def test_movements_of_all_accumulators_are_listed_oldest_first(ledger: Service) -> None:
+    assert listed(ledger) == ALL
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 1000])
+def test_pages_contain_every_movement_once(ledger: Service, limit: int) -> None:
+    ledger.sql("UPDATE movements SET at = '2026-11-01T10:00:00Z'")  # the time alone is no order
+    found = all_pages(ledger, "/v1/movements", "movements", limit=limit)
+    assert [(m["accumulator_id"], m["cause"]) for m in found] == ALL
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ({"accumulator_id": "a-1"}, [ALL[0], ALL[2]]),
+        ({"contractor_id": "T-1"}, [ALL[0], ALL[2]]),  # to the contractor, and away again
+        ({"cabinet_id": "C-1"}, [ALL[2]]),
+        ({"cabinet_id": "C-1", "accumulator_id": "B-1"}, []),
+    ],
+    ids=["accumulator", "contractor", "cabinet", "two filters"],
+)
+def test_movements_are_filtered(
+    ledger: Service, query: dict[str, str], expected: list[tuple[str, str]]
+) -> None:
+    assert listed(ledger, **query) == expected
+
+
+def test_a_period_contains_its_beginning_and_not_its_end(ledger: Service) -> None:
+    for number, time in enumerate(("09:00", "10:00", "11:00")):
+        ledger.sql(
+            "UPDATE movements SET at = %(at)s WHERE (accumulator_id, cause) = (%(id)s, %(cause)s)",
+            at=f"2026-11-01T{time}:00Z",
+            id=ALL[number][0],
+            cause=ALL[number][1],
+        )
+    period = {"since": "2026-11-01T13:00:00+03:00", "until": "2026-11-01T11:00:00Z"}
+    assert listed(ledger, **period) == [ALL[1]]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("since", "yesterday"),
+        ("until", "2026-11-01T10:00:00"),  # without an offset
+        ("limit", "1001"),
+        ("cursor", "bm8"),
+        ("cursor", "WyIyMDI2LTExLTAxVDEwOjAwIiwgMV0"),  # ["2026-11-01T10:00", 1]
+    ],
+)
+def test_a_wrong_query_is_refused_by_name(ledger: Service, name: str, value: str) -> None:
+    response = ledger.call("GET", f"/v1/movements?{name}={value}", key="read")
+    assert response.status == 400
+    assert [error["field"] for error in response.body["errors"]] == [name]
+
+
+def test_a_period_is_read_by_its_index(ledger: Service) -> None:
+    ledger.sql(
+        "INSERT INTO movements (accumulator_id, at, cause)"
+        " SELECT 'A-1', now() - n * interval '1 minute', 'reported'"
+        " FROM generate_series(1, 20000) n"
+    )
+    ledger.sql("ANALYZE movements")
+    [plan] = ledger.sql(
+        "EXPLAIN (FORMAT json) SELECT * FROM movements WHERE at >= now() - interval '1 hour'"
+        " AND (at, movement_id) > ('-infinity'::timestamptz, 0) ORDER BY at, movement_id LIMIT 201"
+    )
+    assert "movements_at_movement_id_idx" in str(plan)
+    assert "Sort" not in str(plan)
