@@ -93,8 +93,8 @@ class Accumulator(StatefulRecord):
     status: str
     issued_by: UUID | None = None
     """The unlock command by which it left its cell, if it left by one."""
-    swapped_since: bool = False
-    """A swap was reported after that. A cabinet's message may still be older than the swap."""
+    moved_on_since: bool = False
+    """A swap or a transfer was reported after that. A cabinet's message may still be older."""
 
 
 @dataclass(kw_only=True, eq=False)
