@@ -52,8 +52,10 @@ def _recorded(tx: Tx, transfer_id: UUID, request: TransferRequest) -> list[Row]:
     if own or None in transfers or len(transfers) != 1:
         return own
     earlier = accumulators.moved_by_transfer(tx, transfers.pop())
-    is_same = {row["movement_id"] for row in earlier} == {row["movement_id"] for row in last}
-    return earlier if is_same and all(_is_between(row, request) for row in earlier) else []
+    is_last = {row["movement_id"] for row in earlier} == {row["movement_id"] for row in last}
+    is_of_all = {row["accumulator_id"] for row in earlier} == {*request.accumulator_ids}
+    is_same = is_last and is_of_all and all(_is_between(row, request) for row in earlier)
+    return earlier if is_same else []
 
 
 def _is_between(row: Row, request: TransferRequest) -> bool:
