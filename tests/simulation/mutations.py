@@ -29,7 +29,7 @@ from shared.evidence import (
     unit_of_work,
 )
 from shared.repo import accumulators, anomalies, bookings, cabinets, commands, idempotency
-from shared.services import booking, custody, dispatch, swap, unlock
+from shared.services import booking, custody, dispatch, swap, transfers, unlock
 
 Patch = pytest.MonkeyPatch
 Mutation = Callable[[Patch], object]
@@ -289,6 +289,18 @@ MUTATIONS: dict[str, Mutation] = {
         "_moves",
         "ways[request.removed_accumulator_id] = (scooter, bag)",
         "del ways[request.removed_accumulator_id]",
+    ),
+    "a removal reported twice is recorded twice": lambda p: rewrite(
+        p, swap, "_recorded", "own or not last", "own or not request.installed_accumulator_id"
+    ),
+    "a transfer reported twice is recorded twice": lambda p: rewrite(
+        p, transfers, "_recorded", "return earlier if is_same else []", "return []"
+    ),
+    "a transfer moves only its first accumulator": lambda p: rewrite(
+        p, transfers, "_moves", "in request.accumulator_ids", "in request.accumulator_ids[:1]"
+    ),
+    "an older message of its open cell undoes a transfer": lambda p: rewrite(
+        p, accumulators, "outside", "cause NOT IN ('swapped', 'transferred')", "cause <> 'swapped'"
     ),
     "an unknown accumulator is in service": lambda p: rewrite(
         p, unit_of_work.UnitOfWork, "register", 'status="quarantined"', 'status="in_service"'
