@@ -291,16 +291,13 @@ MUTATIONS: dict[str, Mutation] = {
         "del ways[request.removed_accumulator_id]",
     ),
     "a removal reported twice is recorded twice": lambda p: rewrite(
-        p, swap, "_recorded", "own or not last", "own or not request.installed_accumulator_id"
+        p, swap, "_recorded", "if _is_same(", "if request.installed_accumulator_id and _is_same("
     ),
     "a transfer reported twice is recorded twice": lambda p: rewrite(
         p, transfers, "_recorded", "return earlier if is_same else []", "return []"
     ),
     "a transfer moves only its first accumulator": lambda p: rewrite(
         p, transfers, "_moves", "in request.accumulator_ids", "in request.accumulator_ids[:1]"
-    ),
-    "an older message of its open cell undoes a transfer": lambda p: rewrite(
-        p, accumulators, "outside", "cause NOT IN ('swapped', 'transferred')", "cause <> 'swapped'"
     ),
     "an unknown accumulator is in service": lambda p: rewrite(
         p, unit_of_work.UnitOfWork, "register", 'status="quarantined"', 'status="in_service"'

@@ -11,9 +11,15 @@ from shared import db, evidence, triggers
 from shared.errors import AccumulatorNotHeld
 from shared.models.swaps import SwapRequest
 from shared.models.transfers import TransferRequest
+from shared.repo import accumulators
 from shared.services import swap, transfers
 from tests.integration.blocking import blocked
-from tests.integration.transfers.transfer_requests import TAKER, movements, transfer
+from tests.integration.transfers.transfer_requests import (
+    TAKER,
+    last_movement,
+    movements,
+    transfer,
+)
 from tests.support.service import Response, Service, record
 
 
@@ -172,6 +178,19 @@ def test_an_accumulator_seen_in_its_closed_cell_after_a_transfer_is_in_the_cell(
     assert service.place("C-1.A-1") == {"cabinet_id": "C-1", "cell_number": 1}
     assert service.movement_causes("C-1.A-1")[-2:] == ["transferred", "reported"]
     service.check_invariants()
+
+
+def test_evidence_knows_by_which_command_a_transferred_accumulator_left_its_cell(
+    service: Service,
+) -> None:
+    service.add_cabinet(charges=[90])
+    assert service.unlock(service.book()).status == 200
+    issued = last_movement(service, "C-1.A-1")
+    assert transfer(service, "C-1.A-1").status == 200
+    with db.statements() as tx:
+        [row] = accumulators.outside(tx, ["C-1.A-1"])
+    assert (row["cause"], str(row["command_id"])) == ("issued", issued["command_id"])
+    assert row["moved_on_since"]
 
 
 def test_a_failed_transfer_leaves_nothing_behind(carrying: Service) -> None:
