@@ -14,6 +14,9 @@ from shared.repo import accumulators, bookings, cabinets
 from shared.repo.accumulators import Move
 from shared.values import Location
 
+RECONCILE = 'If it happened nevertheless, report it with "reconcile": true.'
+"""What a caller can do about a report that contradicts the records."""
+
 _NAMED = 5
 """How many accumulators the text of an error names. Its fields name all."""
 
@@ -62,15 +65,14 @@ def check_held(rows: Mapping[str, Row], accumulator_ids: Collection[str], contra
     }
     if not elsewhere:
         return
-    named = ", ".join(f"{id_} ({_described(row)})" for id_, row in [*elsewhere.items()][:_NAMED])
+    named = ", ".join(f"{id_} ({describe(row)})" for id_, row in [*elsewhere.items()][:_NAMED])
     more = f" and {len(elsewhere) - _NAMED} more" if len(elsewhere) > _NAMED else ""
     listed = [{"accumulator_id": id_, "place": place_in(row)} for id_, row in elsewhere.items()]
     raise AccumulatorNotHeld(
         accumulator_id=next(iter(elsewhere)),
         place=place_in(next(iter(elsewhere.values()))),
         accumulators=listed,
-        detail=f"{contractor} does not have {named}{more}."
-        ' If it happened nevertheless, report it with "reconcile": true.',
+        detail=f"{contractor} does not have {named}{more}. {RECONCILE}",
     )
 
 
@@ -78,6 +80,20 @@ def place_in(row: Row | None) -> Place:
     """Return the place of a row, as errors show it; None: nowhere known, or unknown."""
     place = place_of(row) if row is not None else None
     return None if place is None else place.model_dump()
+
+
+def describe(row: Row | None) -> str:
+    """Return where an accumulator is, in words."""
+    place = place_of(row) if row is not None else None
+    match place:
+        case InCell():
+            return f"in cell {place.cell_number} of {place.cabinet_id}"
+        case WithContractor():
+            return f"with {place.contractor_id}"
+        case InScooter():
+            return f"in scooter {place.scooter_id}"
+        case _:
+            return "not registered" if row is None else "nowhere known"
 
 
 def record(
@@ -92,20 +108,6 @@ def record(
     accumulators.move(tx, moves)
     for booking_id in bookings.release_accumulators(tx, rows.keys()):
         holds.refill_active(tx, booking_id)
-
-
-def _described(row: Row | None) -> str:
-    """Return where an accumulator is, in words."""
-    place = place_of(row) if row is not None else None
-    match place:
-        case InCell():
-            return f"in cell {place.cell_number} of {place.cabinet_id}"
-        case WithContractor():
-            return f"with {place.contractor_id}"
-        case InScooter():
-            return f"in scooter {place.scooter_id}"
-        case _:
-            return "not registered" if row is None else "nowhere known"
 
 
 def _with_readings(row: Row, charge: int | None) -> Row:

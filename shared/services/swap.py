@@ -113,7 +113,10 @@ def _check(request: SwapRequest, rows: dict[str, Row]) -> None:
     removed = rows.get(request.removed_accumulator_id or "")
     if removed is not None and removed["scooter_id"] != request.scooter_id:
         raise AccumulatorNotInScooter(
-            accumulator_id=removed["accumulator_id"], place=custody.place_in(removed)
+            accumulator_id=removed["accumulator_id"],
+            place=custody.place_in(removed),
+            detail=f"{removed['accumulator_id']} is {custody.describe(removed)}, not in scooter"
+            f" {request.scooter_id}. {custody.RECONCILE}",
         )
 
 

@@ -70,6 +70,7 @@ def test_an_accumulator_that_is_not_in_the_scooter_is_not_removed_from_it(
     response = swap(at_scooter, **REMOVED)
     assert (response.status, response.body["code"]) == (409, "accumulator_not_in_scooter")
     assert (response.body["accumulator_id"], response.body["place"]) == ("FLAT", place)
+    assert "not in scooter S-1. If it happened nevertheless" in response.body["detail"]
     assert at_scooter.place("FLAT") == place
     at_scooter.check_invariants()
 
