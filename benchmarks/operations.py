@@ -128,6 +128,7 @@ def _visit(act: Perform, service: Service, place: City, number: int) -> None:
         "removed_battery_charge": 12,
     }
     act(Step("create_swap", "POST", "/v1/swaps", swap))
+    _hand_over(act, scooter, technician)
     body |= {"kind": "return"}
     booking = act(Step("create_booking of a return", "POST", "/v1/bookings", body, 201))
     path = f"/v1/bookings/{booking['booking_id']}/unlock"
@@ -135,3 +136,13 @@ def _visit(act: Perform, service: Service, place: City, number: int) -> None:
     hardware.insert(cell["cell_number"], Accumulator(scooter, 12, 96))
     hardware.close_door(cell["cell_number"])
     service.say(hardware, hardware.poll_sensors())
+
+
+def _hand_over(act: Perform, accumulator_id: str, technician: str) -> None:
+    """A technician hands an accumulator over to a van, and gets it back."""
+    for name, giver, taker in [
+        ("create_transfer", technician, "VAN-1"),
+        ("create_transfer back", "VAN-1", technician),
+    ]:
+        body = {"from_contractor_id": giver, "to_contractor_id": taker}
+        act(Step(name, "POST", "/v1/transfers", body | {"accumulator_ids": [accumulator_id]}))

@@ -16,6 +16,7 @@ REQUEST_ID = "7d4a1f5e-3f0a-4b6e-9d0e-1c2b3a4d5e6f"
 _NOON = "2026-11-22T12:00:00Z"
 _BOOKING_ID = "5f0c3c0e-8d1c-4d0a-9b5e-2f6f1f0f7a11"
 _SWAP_ID = "c1a8f0f4-7a55-4d43-9a0e-94a0f2b7d303"
+_TRANSFER_ID = "3d1f6f52-9c1b-4a53-8a2e-5f0b7c7e1d44"
 
 # --- HTTP: the nouns --------------------------------------------------------------------------
 
@@ -159,6 +160,7 @@ _MOVEMENT: Example = {
     "booking_id": _BOOKING_ID,
     "command_id": str(COMMAND_ID),
     "swap_id": None,
+    "transfer_id": None,
     "discrepancy": False,
     "reason": None,
 }
@@ -228,6 +230,23 @@ REQUESTS: dict[str, dict[str, Example]] = {
             "installed_accumulator_id": "A-0003",
             "removed_accumulator_id": "A-0042",
             "removed_battery_charge": 12,
+        },
+        "first accumulator": {
+            "scooter_id": "S-1",
+            "contractor_id": "T-7",
+            "installed_accumulator_id": "A-0003",
+        },
+        "taken out": {
+            "scooter_id": "S-1",
+            "contractor_id": "T-7",
+            "removed_accumulator_id": "A-0042",
+        },
+    },
+    "create_transfer": {
+        "end of a shift": {
+            "from_contractor_id": "T-7",
+            "to_contractor_id": "VAN-1",
+            "accumulator_ids": ["A-0003", "A-0042"],
         }
     },
 }
@@ -316,6 +335,16 @@ RESPONSES: dict[str, Example] = {
         "removed": _accumulator("A-0042", 12, _WITH_CONTRACTOR),
         "at": _NOON,
     },
+    "create_transfer 200": {
+        "transfer_id": _TRANSFER_ID,
+        "from_contractor_id": "T-7",
+        "to_contractor_id": "VAN-1",
+        "accumulators": [
+            _accumulator("A-0003", 97, {"contractor_id": "VAN-1"}),
+            _accumulator("A-0042", 12, {"contractor_id": "VAN-1"}),
+        ],
+        "at": _NOON,
+    },
 }
 """Response bodies by operation and status."""
 
@@ -326,6 +355,7 @@ ERROR_FIELDS: Example = {
     "available": 1,
     "accumulator_id": "A-0003",
     "place": _IN_CELL,
+    "accumulators": [{"accumulator_id": "A-0003", "place": _IN_CELL}],
     "reason": "busy",
     "command_id": str(COMMAND_ID),
 }

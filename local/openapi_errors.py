@@ -29,7 +29,18 @@ class Fault(BaseModel):
     message: str
 
 
-_FIELD_TYPES: dict[str, Any] = {"errors": list[Fault], "place": Place | None}
+class AccumulatorElsewhere(BaseModel):
+    """An accumulator and its place; null: nowhere known, or not registered."""
+
+    accumulator_id: str
+    place: Place | None
+
+
+_FIELD_TYPES: dict[str, Any] = {
+    "errors": list[Fault],
+    "place": Place | None,
+    "accumulators": list[AccumulatorElsewhere],
+}
 """Schemas of error fields that are narrower than their Python type."""
 
 

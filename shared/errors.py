@@ -228,10 +228,14 @@ class BookingNotActive(Conflict):
 
 @dataclass(eq=False)
 class AccumulatorNotHeld(Conflict):
-    """The contractor does not have the accumulator to install; `place` says where it is."""
+    """The contractor does not have these `accumulators`; each `place` says where one is.
+
+    `accumulator_id` and `place` are those of the first.
+    """
 
     accumulator_id: str
     place: Place
+    accumulators: list[dict[str, Any]]
 
 
 @dataclass(eq=False)

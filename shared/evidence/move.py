@@ -155,7 +155,7 @@ def _mark_unreadable_return(uow: UnitOfWork, cell: Cell) -> None:
 def _was_not_collected(cell: Cell, arrival: Accumulator) -> bool:
     """Whether it was issued from this cell and nothing shows that anybody took it out."""
     was_issued_here = arrival.issued_by is not None and arrival.issued_by == cell.opened_by
-    return was_issued_here and not arrival.swapped_since
+    return was_issued_here and not arrival.moved_on_since
 
 
 def _expected_return(

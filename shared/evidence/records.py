@@ -95,8 +95,8 @@ class Accumulator(StatefulRecord):
     """A cabinet's report registered it, and nothing has been said about its status since."""
     issued_by: UUID | None = None
     """The unlock command by which it left its cell, if it left by one."""
-    swapped_since: bool = False
-    """A swap was reported after that. A cabinet's message may still be older than the swap."""
+    moved_on_since: bool = False
+    """A swap or a transfer was reported after that. A cabinet's message may still be older."""
 
 
 @dataclass(kw_only=True, eq=False)

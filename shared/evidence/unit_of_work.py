@@ -1,7 +1,8 @@
 """The unit of work over locked cabinets: loads everything, tracks changes, writes them in one pass.
 
 It takes a handful of statements, whatever the number of messages. The cabinets' row locks protect
-what it loads; accumulators outside cells are locked one by one, since a swap may move them too.
+what it loads; accumulators outside cells are locked one by one, since a swap or a transfer may move
+them too.
 """
 
 from collections.abc import Collection
@@ -286,7 +287,7 @@ class UnitOfWork:
             del self._accumulator_by_cell[cell]
         accumulator.place = to
         accumulator.issued_by = details.get("command_id") if cause == "issued" else None
-        accumulator.swapped_since = False
+        accumulator.moved_on_since = False
         self._moves.append(
             Move(accumulator_id=accumulator.accumulator_id, to=to, cause=cause, **details)
         )

@@ -14,14 +14,23 @@ AccumulatorStatus = Literal["in_service", "quarantined", "missing", "retired"]
 
 
 Cause = Literal[
-    "registered", "issued", "returned", "swapped", "reported", "not_collected", "corrected"
+    "registered",
+    "issued",
+    "returned",
+    "swapped",
+    "transferred",
+    "reported",
+    "not_collected",
+    "corrected",
 ]
 
 
 class AccumulatorRequest(Request):
     """An accumulator to register."""
 
-    model_config = ConfigDict(json_schema_extra=refused(contractor_id=GIVEN, scooter_id=GIVEN))
+    model_config = ConfigDict(
+        json_schema_extra=refused({"contractor_id": GIVEN, "scooter_id": GIVEN})
+    )
 
     accumulator_id: AccumulatorId
     battery_charge: Charge | None = None
@@ -96,6 +105,7 @@ class Movement(Model):
     booking_id: UUID | None
     command_id: UUID | None
     swap_id: UUID | None
+    transfer_id: UUID | None
     discrepancy: bool
     reason: str | None
 

@@ -61,10 +61,18 @@ GIVEN = {"not": ABSENT}
 """Schema of a field that is neither."""
 
 
-def refused(**fields: Any) -> dict[str, Any]:
-    """Return the schema that refuses a body whose fields all match, for `json_schema_extra`."""
+def refused(*bodies: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema that refuses a body all of whose fields match those of one of `bodies`.
+
+    For `json_schema_extra`.
+    """
+    matching = [_with_fields(fields) for fields in bodies]
+    return {"not": matching[0] if len(matching) == 1 else {"anyOf": matching}}
+
+
+def _with_fields(fields: dict[str, Any]) -> dict[str, Any]:
     present = [name for name, schema in fields.items() if schema != ABSENT]
-    return {"not": {"required": present, "properties": fields}}
+    return ({"required": present} if present else {}) | {"properties": fields}
 
 
 MAX_FIELD_ERRORS = 20

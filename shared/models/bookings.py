@@ -27,7 +27,7 @@ class BookingRequest(Request):
     """What to hold for a contractor."""
 
     model_config = ConfigDict(
-        json_schema_extra=refused(kind={"enum": ["return"]}, min_charge=GIVEN)
+        json_schema_extra=refused({"kind": {"enum": ["return"]}, "min_charge": GIVEN})
     )
 
     cabinet_id: Id

@@ -30,7 +30,7 @@ class CabinetRequest(Request):
     """A cabinet to register."""
 
     model_config = ConfigDict(
-        json_schema_extra=refused(device_id=ABSENT, cabinet_id={"not": DEVICE_ID_SCHEMA})
+        json_schema_extra=refused({"device_id": ABSENT, "cabinet_id": {"not": DEVICE_ID_SCHEMA}})
     )
 
     cabinet_id: Id

@@ -11,15 +11,18 @@ from shared.values import AccumulatorId, Charge, Id
 
 
 class SwapRequest(Request):
-    """A swap that a contractor made at a scooter."""
+    """A swap that a contractor made at a scooter; one of the two accumulators may be missing."""
 
     model_config = ConfigDict(
-        json_schema_extra=refused(removed_battery_charge=GIVEN, removed_accumulator_id=ABSENT)
+        json_schema_extra=refused(
+            {"removed_battery_charge": GIVEN, "removed_accumulator_id": ABSENT},
+            {"installed_accumulator_id": ABSENT, "removed_accumulator_id": ABSENT},
+        )
     )
 
     scooter_id: Id
     contractor_id: Id
-    installed_accumulator_id: AccumulatorId
+    installed_accumulator_id: AccumulatorId | None = None
     removed_accumulator_id: AccumulatorId | None = None
     removed_battery_charge: Charge | None = None
     reconcile: bool = Field(
@@ -28,6 +31,8 @@ class SwapRequest(Request):
 
     @model_validator(mode="after")
     def _check_accumulators(self) -> Self:
+        if self.installed_accumulator_id is None and self.removed_accumulator_id is None:
+            raise ValueError("name installed_accumulator_id, removed_accumulator_id, or both")
         if self.installed_accumulator_id == self.removed_accumulator_id:
             raise ValueError("the installed and the removed accumulator are the same")
         if self.removed_battery_charge is not None and self.removed_accumulator_id is None:
@@ -41,6 +46,6 @@ class Swap(Model):
     swap_id: UUID
     scooter_id: str
     contractor_id: str
-    installed: Accumulator
+    installed: Accumulator | None
     removed: Accumulator | None
     at: Time

@@ -23,6 +23,7 @@ class Move(NamedTuple):
     booking_id: UUID | None = None
     command_id: UUID | None = None
     swap_id: UUID | None = None
+    transfer_id: UUID | None = None
     discrepancy: bool = False
     reason: str | None = None
 
@@ -38,6 +39,12 @@ def get(tx: Tx, accumulator_id: str) -> Row | None:
         f"SELECT {_COLUMNS} FROM accumulators WHERE accumulator_id = %(id)s",  # noqa: S608 - constant
         {"id": accumulator_id},
     )
+
+
+def get_all(tx: Tx, accumulator_ids: Collection[str]) -> dict[str, Row]:
+    """Return those of these accumulators that exist, by id."""
+    sql = f"SELECT {_COLUMNS} FROM accumulators WHERE accumulator_id = ANY (%(ids)s)"  # noqa: S608 - constant
+    return {row["accumulator_id"]: row for row in tx.all(sql, {"ids": [*accumulator_ids]})}
 
 
 def lock(tx: Tx, accumulator_ids: Collection[str]) -> dict[str, Row]:
@@ -77,19 +84,20 @@ def lock_outside(tx: Tx, accumulator_ids: Collection[str]) -> list[str]:
 def outside(tx: Tx, accumulator_ids: Collection[str]) -> list[Row]:
     """Return locked accumulators that are in no cell, and how they left the last one.
 
-    `cause`, `command_id`: of the last movement that was not a swap; `swapped_since`: a swap
-    followed. A statement of its own: the one that locks does not see what was written while it
-    waited for the lock.
+    `cause`, `command_id`: of the last movement that was neither a swap nor a transfer;
+    `moved_on_since`: one of these followed. A statement of its own: the one that locks does not
+    see what was written while it waited for the lock.
     """
     sql = """
         SELECT a.accumulator_id, a.contractor_id, a.scooter_id, a.battery_charge,
                a.state_of_health, a.status, a.is_unknown, m.cause, m.command_id,
-               last.cause = 'swapped' AS swapped_since
+               last.cause IN ('swapped', 'transferred') AS moved_on_since
           FROM accumulators a
           LEFT JOIN LATERAL (
                SELECT cause, command_id
                  FROM movements
-                WHERE movements.accumulator_id = a.accumulator_id AND cause <> 'swapped'
+                WHERE movements.accumulator_id = a.accumulator_id
+                  AND cause NOT IN ('swapped', 'transferred')
                 ORDER BY movement_id DESC
                 LIMIT 1) m ON true
           LEFT JOIN LATERAL (
@@ -146,7 +154,8 @@ def move(tx: Tx, moves: Sequence[Move]) -> None:
             SELECT * FROM jsonb_to_recordset(%(rows)s::jsonb)
                 AS t (accumulator_id text, cabinet_id text, cell_number smallint,
                       contractor_id text, scooter_id text, cause text, booking_id uuid,
-                      command_id uuid, swap_id uuid, discrepancy boolean, reason text, n integer)),
+                      command_id uuid, swap_id uuid, transfer_id uuid, discrepancy boolean,
+                      reason text, n integer)),
         before AS (
             SELECT a.* FROM accumulators a JOIN target USING (accumulator_id)),
         moved AS (
@@ -159,10 +168,11 @@ def move(tx: Tx, moves: Sequence[Move]) -> None:
         INSERT INTO movements (accumulator_id, cause, from_cabinet_id, from_cell_number,
                                from_contractor_id, from_scooter_id, to_cabinet_id, to_cell_number,
                                to_contractor_id, to_scooter_id, battery_charge, booking_id,
-                               command_id, swap_id, discrepancy, reason)
+                               command_id, swap_id, transfer_id, discrepancy, reason)
         SELECT t.accumulator_id, t.cause, b.cabinet_id, b.cell_number, b.contractor_id,
                b.scooter_id, t.cabinet_id, t.cell_number, t.contractor_id, t.scooter_id,
-               moved.battery_charge, t.booking_id, t.command_id, t.swap_id, t.discrepancy, t.reason
+               moved.battery_charge, t.booking_id, t.command_id, t.swap_id, t.transfer_id,
+               t.discrepancy, t.reason
           FROM target t
           JOIN before b USING (accumulator_id)
           JOIN moved USING (accumulator_id)
@@ -252,31 +262,29 @@ def all_movements(tx: Tx, query: Mapping[str, Any]) -> list[Row]:
     return tx.all(sql, query)
 
 
-def last_movement(tx: Tx, accumulator_id: str) -> Row | None:
-    """Return an accumulator's last movement."""
+def last_movements(tx: Tx, accumulator_ids: Collection[str]) -> list[Row]:
+    """Return the last movement of each of these accumulators."""
     sql = """
-        SELECT * FROM movements
-         WHERE accumulator_id = %(accumulator_id)s
-         ORDER BY movement_id DESC
-         LIMIT 1"""
-    return tx.first(sql, {"accumulator_id": accumulator_id})
+        SELECT m.*
+          FROM unnest(%(ids)s::text[]) AS given (accumulator_id)
+         CROSS JOIN LATERAL (
+               SELECT * FROM movements
+                WHERE movements.accumulator_id = given.accumulator_id
+                ORDER BY movement_id DESC
+                LIMIT 1) m"""
+    return tx.all(sql, {"ids": [*accumulator_ids]})
 
 
-def moved_by_swap(tx: Tx, swap_id: UUID, accumulator_id: str) -> Row | None:
-    """Return the movement of an accumulator by a swap."""
-    sql = """
-        SELECT * FROM movements
-         WHERE swap_id = %(swap_id)s AND accumulator_id = %(accumulator_id)s"""
-    return tx.first(sql, {"swap_id": swap_id, "accumulator_id": accumulator_id})
+def moved_by_swap(tx: Tx, swap_id: UUID) -> list[Row]:
+    """Return the movements that a swap made."""
+    sql = "SELECT * FROM movements WHERE swap_id = %(swap_id)s ORDER BY movement_id"
+    return tx.all(sql, {"swap_id": swap_id})
 
 
-def taken_by_swap(tx: Tx, swap_id: UUID, contractor_id: str) -> list[str]:
-    """Return the accumulators that a swap moved to its contractor."""
-    sql = """
-        SELECT accumulator_id FROM movements
-         WHERE swap_id = %(swap_id)s AND to_contractor_id = %(contractor_id)s"""
-    rows = tx.all(sql, {"swap_id": swap_id, "contractor_id": contractor_id})
-    return [row["accumulator_id"] for row in rows]
+def moved_by_transfer(tx: Tx, transfer_id: UUID) -> list[Row]:
+    """Return the movements that a transfer made."""
+    sql = "SELECT * FROM movements WHERE transfer_id = %(transfer_id)s ORDER BY movement_id"
+    return tx.all(sql, {"transfer_id": transfer_id})
 
 
 def moved_otherwise(tx: Tx, accumulator_ids: Collection[str]) -> set[str]:

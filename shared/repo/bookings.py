@@ -227,18 +227,18 @@ def cabinets_holding(tx: Tx, accumulator_ids: Collection[str]) -> set[str]:
     return {row["cabinet_id"] for row in tx.all(sql, {"ids": [*accumulator_ids]})}
 
 
-def release_accumulator(tx: Tx, accumulator_id: str) -> list[UUID]:
-    """Release active bookings' holds on an accumulator that moved; return these bookings."""
+def release_accumulators(tx: Tx, accumulator_ids: Collection[str]) -> list[UUID]:
+    """Release active bookings' holds on accumulators that moved; return these bookings."""
     sql = """
         UPDATE booking_cells h
            SET state = %(target)s, reason = 'moved', finished = true
           FROM bookings b
-         WHERE h.accumulator_id = %(accumulator_id)s AND h.state = ANY (%(sources)s)
+         WHERE h.accumulator_id = ANY (%(ids)s) AND h.state = ANY (%(sources)s)
            AND NOT h.finished
            AND b.booking_id = h.booking_id AND b.status = 'active'
         RETURNING h.booking_id"""
-    rows = tx.all(sql, {"accumulator_id": accumulator_id, **_RELEASE})
-    return [row["booking_id"] for row in rows]
+    rows = tx.all(sql, {"ids": [*accumulator_ids], **_RELEASE})
+    return sorted({row["booking_id"] for row in rows})
 
 
 def expire_due(tx: Tx, cabinet_ids: Collection[str]) -> int:

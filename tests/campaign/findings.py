@@ -4,9 +4,11 @@ NOT_EXPRESSIBLE = {
     "must be an unchanged next_cursor of the same list": "a cursor's contents are not public",
     "the installed and the removed accumulator are the same": "a schema cannot compare fields",
     "must be in the future, and at most 24 hours ahead": "a schema has no clock",
+    "from_contractor_id and to_contractor_id are the same": "a schema cannot compare fields",
+    "accumulator_ids names twice": "ids that differ only in case are the same",
     "radius_m needs near": "OpenAPI 3.0 has no dependencies between query parameters",
 }
-"""Messages of a 400 to a request that the document allows."""
+"""How messages of a 400 begin to a request that the document allows."""
 
 STATUSES = {
     # 400: only those above; the check `refused_for_a_listed_reason` compares the messages.

@@ -47,7 +47,7 @@ def test_a_new_local_cloud_answers_as_readme_shows_and_a_shift_can_be_played_wit
     with running(settings={}) as stack, shell_on(stack) as shell:
         assert without_times(shell.run(command)) == without_times(shown)
 
-        near, unlocked, swapped, opened, returned, ledger = responses(shell.run(shift))
+        near, unlocked, swapped, opened, returned, ledger, handed_over = responses(shell.run(shift))
         check_invariants(stack)
     assert near["cabinets"][0]["cabinet_id"] == "C-001"
     assert unlocked["status"] == "completed"
@@ -56,6 +56,7 @@ def test_a_new_local_cloud_answers_as_readme_shows_and_a_shift_can_be_played_wit
     assert returned["status"] == "completed"
     causes = [movement["cause"] for movement in ledger["movements"]]
     assert causes == ["returned", "swapped", "registered"]
+    assert [one["place"] for one in handed_over["accumulators"]] == [{"contractor_id": "VAN-1"}]
 
 
 def test_a_refusal_has_the_fields_and_the_texts_that_the_page_shows(cabinet: Cabinet) -> None:

@@ -21,8 +21,8 @@ class Request:
     parameters: tuple[tuple[str, str], ...] = ()
     body: str | None = None
     key: str | None = None
-    swap: int | None = None
-    """The physical swap that the request reports, as an index into `Memory.swaps`."""
+    report: int | None = None
+    """What the request reports, as an index into `Memory.reports`."""
 
     @property
     def path(self) -> str:
@@ -94,7 +94,12 @@ def cancel(booking_id: str) -> Request:
 
 def swap(body: Body, key: str | None, number: int) -> Request:
     """Report a swap at a scooter."""
-    return Request("swap", "POST", "/v1/swaps", body=json.dumps(body), key=key, swap=number)
+    return Request("swap", "POST", "/v1/swaps", body=json.dumps(body), key=key, report=number)
+
+
+def transfer(body: Body, key: str | None, number: int) -> Request:
+    """Report a transfer from one contractor to another."""
+    return Request("swap", "POST", "/v1/transfers", body=json.dumps(body), key=key, report=number)
 
 
 def command(cabinet_id: str, body: Body, key: str | None) -> Request:

@@ -55,11 +55,16 @@ _BOOKED_TWICE = """
 _SWAPPED_TWICE = """
     SELECT swap_id::text AS swap_id, accumulator_id, count(*) AS n FROM movements
      WHERE swap_id IS NOT NULL GROUP BY 1, 2 HAVING count(*) > 1 ORDER BY 2"""
-_SWAPPED = """
-    SELECT to_scooter_id, accumulator_id, count(DISTINCT swap_id) AS n
+_TRANSFERRED_TWICE = """
+    SELECT transfer_id::text AS transfer_id, accumulator_id, count(*) AS n FROM movements
+     WHERE transfer_id IS NOT NULL GROUP BY 1, 2 HAVING count(*) > 1 ORDER BY 2"""
+_REPORTED = """
+    SELECT cause, accumulator_id, coalesce(to_scooter_id, to_contractor_id) AS place,
+           count(DISTINCT coalesce(swap_id, transfer_id)) AS n
       FROM movements
-     WHERE cause = 'swapped' AND to_scooter_id IS NOT NULL
-     GROUP BY 1, 2 HAVING count(DISTINCT swap_id) > 1"""
+     WHERE cause IN ('swapped', 'transferred')
+       AND num_nonnulls(to_scooter_id, to_contractor_id) > 0
+     GROUP BY 1, 2, 3 HAVING count(DISTINCT coalesce(swap_id, transfer_id)) > 1"""
 _IMPORTED_AWAY = """
     SELECT m.movement_id, m.accumulator_id FROM movements m
      WHERE m.cause = 'corrected' AND m.reason = 'imported'
@@ -81,6 +86,9 @@ CELLS = """
                        AND b.boot_no = greatest(c.boot_no, k.report_boot_no)"""
 
 
+_BY_PEOPLE = {"corrected", "swapped", "transferred"}
+"""Causes of movements that need no open door: people say where an accumulator is."""
+
 _NEVER = {
     "I4 cells stay held until the command is settled": _HELD,
     "I3 an issued accumulator has moved": _NOT_MOVED,
@@ -88,6 +96,7 @@ _NEVER = {
     "I3 one key makes one booking": _BOOKED_TWICE,
     "I3 one key makes one swap": _SWAPPED_TWICE,
     "an import never moves what was observed": _IMPORTED_AWAY,
+    "I3 one key makes one transfer": _TRANSFERRED_TWICE,
 }
 """Each rule and the query whose rows break it."""
 
@@ -95,7 +104,7 @@ _ALWAYS = {
     "issued": _ISSUED,
     "answered": _ANSWERED,
     "cells": CELLS,
-    "swapped": _SWAPPED,
+    "reported": _REPORTED,
     "registrations": _REGISTRATIONS,
     "last movement": "SELECT coalesce(max(movement_id), 0) AS movement_id FROM movements",
 }
@@ -117,7 +126,7 @@ def after_step(sim: RunState) -> None:
     if found["last movement"][0]["movement_id"] > sim.memory.last_movement:
         _check_movements(sim)
     _check_evidence(sim, found["cells"])
-    _check_swaps(sim, found["swapped"])
+    _check_reports(sim, found["reported"])
 
 
 def _check_registrations(sim: RunState, rows: list[Row]) -> None:
@@ -184,7 +193,7 @@ def _check_movements(sim: RunState) -> None:
     )
     for row in rows:
         sim.memory.last_movement = row["movement_id"]
-        if row["from_cabinet_id"] is None or row["cause"] in {"corrected", "swapped"}:
+        if row["from_cabinet_id"] is None or row["cause"] in _BY_PEOPLE:
             continue
         cell_id = CellId(row["from_cabinet_id"], row["from_cell_number"])
         if cell_id not in sim.world.misreported:
@@ -214,11 +223,12 @@ def _check_opened(sim: RunState, row: Row, cell_id: CellId) -> None:
 
 
 def _corrected(sim: RunState, row: dict[str, Any]) -> bool:
-    """Whether an operator or a swap had changed its recorded place."""
+    """Whether people had changed its recorded place: an operator, a swap, a transfer."""
     found = sim.database.query(
         """SELECT 1 FROM movements
-            WHERE accumulator_id = %(accumulator_id)s AND cause IN ('corrected', 'swapped')""",
-        **row,
+            WHERE accumulator_id = %(accumulator_id)s AND cause = ANY (%(causes)s)""",
+        accumulator_id=row["accumulator_id"],
+        causes=[*_BY_PEOPLE],
     )
     return bool(found)
 
@@ -278,15 +288,16 @@ def _matches(row: Row, message: Message) -> bool:
     return row["door"] in {door, "unknown"} and row["content"] == content
 
 
-def _check_swaps(sim: RunState, swapped: list[Row]) -> None:
-    """A swap is recorded no more often than it happened."""
-    done = [(swap[1], swap[2]) for swap in sim.memory.swaps]
-    for row in swapped:
-        pair = (row["to_scooter_id"], row["accumulator_id"])
+def _check_reports(sim: RunState, reported: list[Row]) -> None:
+    """A swap or a transfer is recorded no more often than it happened."""
+    for row in reported:
+        kind = "swap" if row["cause"] == "swapped" else "transfer"
+        move = (row["accumulator_id"], row["place"])
         if row["accumulator_id"] in sim.world.duplicated_ids:
-            continue  # both accumulators with this id may have been installed
-        if pair not in sim.memory.overtaken_swaps and row["n"] > done.count(pair):
-            raise Violation("I3 a swap is recorded once", row)
+            continue  # both accumulators with this id may have been moved
+        done = sum(r.kind == kind and move in r.places.items() for r in sim.memory.reports)
+        if move not in sim.memory.overtaken_reports and row["n"] > done:
+            raise Violation(f"I3 a {kind} is recorded once", row)
 
 
 def _check_doubles(sim: RunState) -> None:

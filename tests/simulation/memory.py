@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Literal
 
 from tests.simulation.backend import Request
 from tests.simulation.world import CellId
@@ -29,6 +30,18 @@ class SentUnlock:
     at: float
 
 
+@dataclass(frozen=True)
+class Report:
+    """A swap or a transfer that happened, as far as its report tells.
+
+    `places`: each accumulator that the report names, and where it went; `scooter`: a swap's.
+    """
+
+    kind: Literal["swap", "transfer"]
+    places: dict[str, str]
+    scooter: str | None = None
+
+
 @dataclass
 class KnownBooking:
     """A booking as the backend knows it from a response."""
@@ -51,13 +64,12 @@ class Memory:
     sent_unlocks: list[SentUnlock] = field(default_factory=list)
     with_invented_result: set[str] = field(default_factory=set)
     """Commands whose results a cabinet has invented; these may contradict the true ones."""
-    swaps: list[tuple[str, str, str, str]] = field(default_factory=list)
-    """Physical swaps: contractor, scooter, installed, removed; "" if not reported."""
-    overtaken_swaps: set[tuple[str, str]] = field(default_factory=set)
-    """Scooter and installed accumulator of swaps that may be reported after later swaps."""
-    swap_ids: dict[int, str] = field(default_factory=dict)
+    reports: list[Report] = field(default_factory=list)
+    overtaken_reports: set[tuple[str, str]] = field(default_factory=set)
+    """Accumulator and place of reports that may be recorded after later ones, and so as new."""
+    report_ids: dict[int, str] = field(default_factory=dict)
     confirmed: set[int] = field(default_factory=set)
-    """Indexes of swaps whose report was answered."""
+    """Indexes of reports that were answered."""
     positions: dict[CellId, tuple[int, int]] = field(default_factory=dict)
     last_movement: int = 0
     outcomes: dict[str, tuple[str, dict[int, str]]] = field(default_factory=dict)
@@ -78,9 +90,10 @@ class Memory:
     """Each cabinet that an operator lets enrol, and until when."""
 
     def mark_overtaken(self, accumulator_ids: set[str]) -> None:
-        """Note that reports of these accumulators' swaps may arrive late and be recorded as new."""
-        swaps = (swap for swap in self.swaps if {*swap[2:]} & (accumulator_ids - {""}))
-        self.overtaken_swaps |= {(swap[1], swap[2]) for swap in swaps}
+        """Note that reports of these accumulators may arrive late and be recorded as new."""
+        for report in self.reports:
+            if report.places.keys() & accumulator_ids:
+                self.overtaken_reports |= {*report.places.items()}
 
     def forget_cabinet(self, cabinet_id: str) -> None:
         """Forget a removed cabinet's evidence: a new registration starts without any."""

@@ -29,7 +29,16 @@ from shared.evidence import (
     unit_of_work,
 )
 from shared.repo import accumulators, anomalies, bookings, cabinets, commands, idempotency
-from shared.services import booking, dispatch, imported_accumulators, imports, swap, unlock
+from shared.services import (
+    booking,
+    custody,
+    dispatch,
+    imported_accumulators,
+    imports,
+    swap,
+    transfers,
+    unlock,
+)
 
 Patch = pytest.MonkeyPatch
 Mutation = Callable[[Patch], object]
@@ -172,8 +181,9 @@ MUTATIONS: dict[str, Mutation] = {
         "(known < cabinet.boot_no and _is_after(asked_at, cabinet.booted_at))",
         "False",
     ),
-    "a repeated reconciled swap is recorded again": lambda p: rewrite(
-        p, swap, "_recorded_movement", " or removed or request.reconcile", ""
+    "a repeated reconciled swap is recorded again": lambda p: _all(
+        rewrite(p, swap, "_is_same", "is_two_sided or ", ""),
+        rewrite(p, swap, "_came_from", ' or (request.reconcile and row["discrepancy"])', ""),
     ),
     "a numbering is taken for restarted without proof": lambda p: rewrite(
         p, order, "place", "is_newest = _is_after(asked_at, cabinet.applied_at)", "is_newest = True"
@@ -266,9 +276,9 @@ MUTATIONS: dict[str, Mutation] = {
     "a swap reported twice is recorded twice": lambda p: rewrite(
         p,
         swap,
-        "_recorded_movement",
-        "return last if to_bag == removed and same_contractor else None",
-        "return None",
+        "_recorded",
+        "return earlier if _is_same(request, earlier) else []",
+        "return []",
     ),
     "the accumulators of a scooter are read before they are locked": lambda p: _all(
         rewrite(p, accumulators, "lock_scooter", "tx.execute", "(lambda *_: None)"),
@@ -278,16 +288,25 @@ MUTATIONS: dict[str, Mutation] = {
     "a retried swap is not recognized by its id": lambda p: rewrite(
         p,
         swap,
-        "_recorded_movement",
-        "own = accumulators.moved_by_swap(tx, swap_id, request.installed_accumulator_id)",
-        "own = None",
+        "_recorded",
+        "own = accumulators.moved_by_swap(tx, swap_id)",
+        "own = []",
     ),
     "a swap moves only the installed accumulator": lambda p: rewrite(
         p,
         swap,
         "_moves",
         "ways[request.removed_accumulator_id] = (scooter, bag)",
-        "rows = {request.installed_accumulator_id: rows[request.installed_accumulator_id]}",
+        "del ways[request.removed_accumulator_id]",
+    ),
+    "a removal reported twice is recorded twice": lambda p: rewrite(
+        p, swap, "_recorded", "if _is_same(", "if request.installed_accumulator_id and _is_same("
+    ),
+    "a transfer reported twice is recorded twice": lambda p: rewrite(
+        p, transfers, "_recorded", "return earlier if is_same else []", "return []"
+    ),
+    "a transfer moves only its first accumulator": lambda p: rewrite(
+        p, transfers, "_moves", "in request.accumulator_ids", "in request.accumulator_ids[:1]"
     ),
     "an unknown accumulator is in service": lambda p: rewrite(
         p,
@@ -378,10 +397,10 @@ MUTATIONS: dict[str, Mutation] = {
         p, holds, "refill", "bookings.expire_due(tx, [cabinet_id])", "pass"
     ),
     "a swap does not lock the cabinet that an accumulator has entered": lambda p: rewrite(
-        p, swap, "_lock", "request.reconcile and entered", "False"
+        p, custody, "_try_lock", "reconcile and entered", "False"
     ),
     "a swap does not lock the cabinet of a booking that holds its accumulator": lambda p: rewrite(
-        p, swap, "_try_lock", "bookings.cabinets_holding(tx, wanted)", "set()"
+        p, custody, "_try_lock", "bookings.cabinets_holding(tx, wanted)", "set()"
     ),
     "a batch is acknowledged after its first message": lambda p: rewrite(
         p, pipeline, "_apply_all", "for message in received:", "for message in received[:1]:"

@@ -5,11 +5,10 @@ Each returns its line of the history, or None if it does nothing.
 
 from typing import Literal
 
-from local.cabinet.cells import Accumulator
 from tests.simulation import backend
 from tests.simulation.backend import Request
-from tests.simulation.call_checks import is_too_late_to_credit
 from tests.simulation.calls import Disruption
+from tests.simulation.message_checks import is_too_late_to_credit
 from tests.simulation.plan import Numbers
 from tests.simulation.simulation import Simulation
 from tests.simulation.world import CellId
@@ -29,7 +28,7 @@ def book(sim: Simulation, disruption: Disruption, numbers: Numbers) -> str:
     }
     if c % 4 == 0:
         body["allow_partial"] = True
-    key = _key(sim, a + b)
+    key = key_of(sim, a + b)
     if key is not None and body["kind"] == "issue":
         sim.memory.keyed_bookings += 1
         # A unique value, which identifies the request in the database.
@@ -43,7 +42,7 @@ def unlock(sim: Simulation, disruption: Disruption, numbers: Numbers) -> str | N
     if not known:
         return None
     booking = known[-1 - numbers[0] % min(len(known), 3)]
-    return sim.request(backend.unlock(booking.booking_id, _key(sim, numbers[1])), disruption)
+    return sim.request(backend.unlock(booking.booking_id, key_of(sim, numbers[1])), disruption)
 
 
 def cancel(sim: Simulation, disruption: Disruption, numbers: Numbers) -> str | None:
@@ -63,7 +62,8 @@ def retry(sim: Simulation, disruption: Disruption, numbers: Numbers) -> str | No
     if not requests:
         return None
     request = requests[-1 - numbers[0] % min(len(requests), 6)]
-    if request.swap is not None and not request.key and request.swap != len(sim.memory.swaps) - 1:
+    last = len(sim.memory.reports) - 1
+    if request.report is not None and not request.key and request.report != last:
         return None  # without a key, an old report looks like a new one
     return "retry: " + sim.request(request, disruption)
 
@@ -107,7 +107,7 @@ def _fail_to_open(sim: Simulation, disruption: Disruption, numbers: Numbers) -> 
     for number in broken:
         sim.world.cabinets[booking.cabinet_id].hardware.cells[number].lock = lock
     text = f"{booking.cabinet_id}: the locks of {broken} are {lock}"
-    request = sim.request(backend.unlock(booking.booking_id, _key(sim, numbers[2])), disruption)
+    request = sim.request(backend.unlock(booking.booking_id, key_of(sim, numbers[2])), disruption)
     command = sim.world.execute_command(booking.cabinet_id)
     return f"{text}; {request}; {booking.cabinet_id} executes {command}"
 
@@ -124,8 +124,8 @@ def _visit(sim: Simulation, cell_id: CellId, numbers: Numbers) -> str:
         is_certain = cell_id not in sim.world.misreported and inside not in sim.world.uncertain
         known = who == owner and is_certain and _can_be_known(sim, cell_id, inside, who)
         sim.world.expected_places[inside] = who if known else None
-        # A swap may be recorded before or after the cabinet's messages.
-        if sim.swap_in_flight(inside):
+        # A swap or a transfer may be recorded before or after the cabinet's messages.
+        if sim.report_in_flight(inside):
             sim.world.uncertain.add(inside)
         actions.append(f"takes {inside}")
     elif not inside and bag and c % 10 < 7:
@@ -136,45 +136,6 @@ def _visit(sim: Simulation, cell_id: CellId, numbers: Numbers) -> str:
         sim.world.close(cell_id)
         actions.append("closes the door")
     return f"{who} at {cell_id}: {', '.join(actions) or 'nothing'}"
-
-
-def swap(sim: Simulation, disruption: Disruption, numbers: Numbers) -> str | None:
-    """A technician swaps accumulators at a scooter, and mostly reports it."""
-    a, b, c, d = numbers
-    who, scooter = sim.contractor(a), sim.scooters[b % len(sim.scooters)]
-    bag, inside = sim.world.bags[who], sim.world.scooters[scooter]
-    if not bag:
-        return None
-    installed, removed = bag[c % len(bag)], inside[0]
-    bag.remove(installed)
-    bag.append(removed)
-    sim.world.scooters[scooter] = [installed]
-    for accumulator in (installed, removed):
-        sim.world.expected_places[accumulator.accumulator_id] = None
-        _mark_uncertain(sim, accumulator)
-    ids = (installed.accumulator_id, removed.accumulator_id)
-    if any(call.name.startswith("swaps") for call in sim.calls):
-        sim.memory.mark_overtaken({*ids})
-    text = f"{who} replaces {ids[1]} by {ids[0]} in {scooter}"
-    if d % 10 == 0:
-        return text + ", not reported"
-    if c // 5 % 6 == 0:
-        ids = (ids[0], "")  # the report does not name the removed accumulator
-    sim.memory.swaps.append((who, scooter, *ids))
-    body: dict[str, object] = {
-        "scooter_id": scooter,
-        "contractor_id": who,
-        "installed_accumulator_id": ids[0],
-    }
-    if ids[1]:
-        body |= {"removed_accumulator_id": ids[1], "removed_battery_charge": d % 100}
-    if d % 10 < 4:
-        body["reconcile"] = True
-    sim.memory.registered |= {*ids} - {""}  # a report registers the accumulators that it names
-    request = backend.swap(body, _key(sim, d), len(sim.memory.swaps) - 1)
-    _note_possible_repetition(sim, request, {*ids})
-    text = f"{text}: {sim.request(request, disruption)}"
-    return f"{text}; retry: {sim.request(request, Disruption())}" if c % 5 == 0 else text
 
 
 def charge(sim: Simulation, _disruption: Disruption, numbers: Numbers) -> str:
@@ -267,10 +228,10 @@ def _operation(sim: Simulation, numbers: Numbers) -> Request:
             body = {"kind": kind, "cells": [number], "reason": "by hand"}
             if kind == "unlock" and d // 4 % 3:
                 body["contractor_id"] = sim.contractor(d)
-            return backend.command(cabinet_id, body, _key(sim, d))
+            return backend.command(cabinet_id, body, key_of(sim, d))
         case 5:
             body = {"kind": "report_state", "reason": "by hand"}
-            return backend.command(cabinet_id, body, _key(sim, d))
+            return backend.command(cabinet_id, body, key_of(sim, d))
         case _:
             return _correction(sim, a, d)
 
@@ -292,18 +253,6 @@ def _correction(sim: Simulation, a: int, d: int) -> Request:
             body = {"status": "in_service", "reason": "checked"}
             return backend.correct(accumulator_id, body)
     return backend.correct(accumulator_id, {"place": place, "reason": "checked"})
-
-
-def _note_possible_repetition(sim: Simulation, request: backend.Request, ids: set[str]) -> None:
-    """Note that a retry without a key may be recorded as a new swap."""
-    if not request.key and ids & sim.world.uncertain:
-        sim.memory.mark_overtaken(ids)
-
-
-def _mark_uncertain(sim: Simulation, accumulator: Accumulator) -> None:
-    """Note whether messages about an accumulator are in flight: their order cannot be known."""
-    if sim.messages_in_flight(accumulator.accumulator_id):
-        sim.world.uncertain.add(accumulator.accumulator_id)
 
 
 def _open_cells(sim: Simulation) -> list[CellId]:
@@ -358,7 +307,8 @@ def _can_be_known(sim: Simulation, cell_id: CellId, accumulator_id: str, contrac
     return not (command["other"] and cabinet.mute)
 
 
-def _key(sim: Simulation, number: int) -> str | None:
+def key_of(sim: Simulation, number: int) -> str | None:
+    """Return a new idempotency key for half of the numbers."""
     return f"key-{len(sim.memory.requests)}" if number % 2 else None
 
 
@@ -369,7 +319,6 @@ STEPS = {
     retry: 8,
     visit: 16,
     pull: 10,
-    swap: 7,
     charge: 1,
     operate: 3,
     inspect: 2,

@@ -37,7 +37,7 @@ Numbers = tuple[int, int, int, int]
 
 @dataclass(frozen=True)
 class Step:
-    """One step: `kind` is the name of a function in people.py, faults.py or cabinets.py."""
+    """One step: `kind` names a function in people.py, carriers.py, faults.py or cabinets.py."""
 
     kind: str
     numbers: Numbers

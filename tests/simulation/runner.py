@@ -16,7 +16,7 @@ from shared.db import Row, Tx
 from shared.repo import commands
 from shared.services import dispatch
 from shared.states import COMMAND_IN_FLIGHT
-from tests.simulation import backend, cabinets, checks, faults, fleet, people, plan
+from tests.simulation import backend, cabinets, carriers, checks, faults, fleet, people, plan
 from tests.simulation.calls import Disruption, current
 from tests.simulation.clock import virtual_datetime
 from tests.simulation.database import Database
@@ -26,7 +26,7 @@ from tests.simulation.simulation import Simulation
 from tests.simulation.transitions import Coverage, count_moves
 from tests.simulation.world import CellId
 
-_ALL = people.STEPS | fleet.STEPS | faults.STEPS | cabinets.STEPS
+_ALL = people.STEPS | carriers.STEPS | fleet.STEPS | faults.STEPS | cabinets.STEPS
 _STEPS = {step.__name__: step for step in _ALL}
 _WEIGHTS = {step.__name__: weight for step, weight in _ALL.items()}
 _COMMON = {"deliver", "execute_command"}
@@ -88,7 +88,7 @@ def _take_step(sim: Simulation, step: Step, number: int) -> None:
 def _prepare(sim: Simulation) -> None:
     """Register cabinets that are partly full, and scooters and bags with an accumulator each."""
     rng, undisturbed = sim.world.rng, Disruption()
-    sim.world.bags = {contractor: [] for contractor in sim.contractors}
+    sim.world.bags = {carrier: [] for carrier in sim.carriers}
     for c in range(1, sim.plan.cabinets + 1):
         cabinet_id = f"C-{c}"
         sim.request(backend.register_cabinet(cabinet_id, sim.plan.cells), undisturbed)

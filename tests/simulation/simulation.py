@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from local.timer import timer_event
-from tests.simulation import call_checks
+from tests.simulation import call_checks, message_checks
 from tests.simulation.backend import IMPORTS, Request
 from tests.simulation.calls import Call, Disruption
 from tests.simulation.database import Database
@@ -24,7 +24,7 @@ class Simulation(RunState):
 
     def __init__(self, plan: Plan, database: Database) -> None:
         super().__init__(plan, database)
-        self.network.watch = lambda publication: call_checks.command_published(self, publication)
+        self.network.watch = lambda publication: message_checks.command_published(self, publication)
 
     def request(self, request: Request, disruption: Disruption) -> str:
         """Send an HTTP request; the call may last for many steps."""
@@ -64,8 +64,8 @@ class Simulation(RunState):
             f"trigger [{names}]",
             lambda: handler_of("mqtt_trigger")(event, Context()),
             disruption,
-            lambda call: call_checks.batch_ended(self, call, batch),
-            lambda: call_checks.batch_committed(self, batch),
+            lambda call: message_checks.batch_ended(self, call, batch),
+            lambda: message_checks.batch_committed(self, batch),
         )
         return self._begin(call)
 

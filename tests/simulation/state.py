@@ -32,6 +32,8 @@ class RunState:
         """Rules that were broken on the threads of calls, where raising would disturb the call."""
         self.contractors = [f"T-{n}" for n in range(1, plan.contractors + 1)]
         self.scooters = [f"S-{n}" for n in (1, 2)]
+        self.carriers = [*self.contractors, "VAN-1"]
+        """Who carries accumulators: a van is a contractor that books nothing."""
         database.reset(self.clock)
 
     def cabinet_id(self, number: int) -> str:
@@ -50,19 +52,19 @@ class RunState:
                 self.world.expected_places[accumulator_id] = None
                 self.world.uncertain.add(accumulator_id)
 
-    def swap_in_flight(self, accumulator_id: str) -> bool:
-        """Whether a reported swap of an accumulator has no response yet."""
+    def report_in_flight(self, accumulator_id: str) -> bool:
+        """Whether a reported swap or transfer of an accumulator has no response yet."""
         return any(
-            accumulator_id in swap and index not in self.memory.confirmed
-            for index, swap in enumerate(self.memory.swaps)
+            accumulator_id in report.places and index not in self.memory.confirmed
+            for index, report in enumerate(self.memory.reports)
         )
 
     def messages_in_flight(self, accumulator_id: str) -> bool:
         """Whether a message that names an accumulator has not been processed yet.
 
-        The service cannot know the order of a cabinet's messages and reports of swaps.
+        The service cannot know the order of a cabinet's messages and people's reports.
         """
-        if self.swap_in_flight(accumulator_id):
+        if self.report_in_flight(accumulator_id):
             return True
         name = f'"{accumulator_id}"'.encode()
         waiting = [base64.b64decode(r["details"]["payload"]) for r in self.network.inbox]

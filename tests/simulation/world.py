@@ -89,7 +89,7 @@ class World:
         self.expected_places: dict[str, str | None] = {}
         """Accumulators outside cells: the place to be recorded; None if it cannot be known."""
         self.uncertain: set[str] = set()
-        """Accumulators whose last messages or swaps the service may have processed in any order."""
+        """Accumulators whose last messages and reports may have been processed in any order."""
         self.duplicated_ids: set[str] = set()
         """Ids that two accumulators share."""
         self.put_at: dict[str, int] = {}

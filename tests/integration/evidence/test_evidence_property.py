@@ -142,6 +142,20 @@ class RandomActions(RuleBasedStateMachine):
                 ids = {"installed_accumulator_id": installed.accumulator_id}
                 assert self.service.call("POST", "/v1/swaps", body | ids).status == 200
 
+    @rule(contractor_id=CONTRACTORS, reported=st.booleans())
+    def hand_over(self, *, contractor_id: str, reported: bool) -> None:
+        other_id = "T-2" if contractor_id == "T-1" else "T-1"
+        given, self.bags[contractor_id] = self.bags[contractor_id], []
+        self.bags[other_id] += given
+        if given and reported:
+            body = {
+                "from_contractor_id": contractor_id,
+                "to_contractor_id": other_id,
+                "accumulator_ids": [accumulator.accumulator_id for accumulator in given],
+                "reconcile": True,
+            }
+            assert self.service.call("POST", "/v1/transfers", body).status == 200
+
     @rule(fate=FATES)
     def poll(self, fate: str) -> None:
         self._do(fate, self.service.poll)

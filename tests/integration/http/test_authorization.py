@@ -65,6 +65,7 @@ def test_each_route_has_the_documented_scope() -> None:
         "DELETE /v1/bookings/{booking_id}": "backend",
         "POST /v1/bookings/{booking_id}/unlock": "backend",
         "POST /v1/swaps": "backend",
+        "POST /v1/transfers": "backend",
         "GET /v1/stats": "read",
         "GET /v1/me": "read",
         "GET /v1/health": None,

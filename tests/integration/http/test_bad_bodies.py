@@ -25,7 +25,8 @@ REQUIRED = {
     "register_accumulator": {"accumulator_id"},
     "correct_accumulator": {"reason"},
     "create_booking": {"cabinet_id", "contractor_id", "kind", "count"},
-    "create_swap": {"scooter_id", "contractor_id", "installed_accumulator_id"},
+    "create_swap": {"scooter_id", "contractor_id"},
+    "create_transfer": {"from_contractor_id", "to_contractor_id", "accumulator_ids"},
 }
 each_body = pytest.mark.parametrize("route", WITH_BODY.values(), ids=WITH_BODY)
 

@@ -23,13 +23,15 @@ from shared.models.base import Request
 from shared.models.bookings import BookingRequest
 from shared.models.cabinets import CabinetChange, CabinetQuery, CabinetRequest
 from shared.models.swaps import SwapRequest
+from shared.models.transfers import TransferRequest
 from shared.protocols import codecs
 from tests.support.openapi_check import check_response
 from tests.unit.docs import new_command
 from tests.unit.docs.openapi_document import DOCUMENT, ROUTES, faults, operation, resolve
 
 COORDS = {"lat": 55.7558, "lon": 37.6173}
-SWAP = {"scooter_id": "S-1", "contractor_id": "T-1", "installed_accumulator_id": "A-1"}
+SWAP = {"scooter_id": "S-1", "contractor_id": "T-1"}
+TRANSFER = {"from_contractor_id": "T-1", "to_contractor_id": "T-2"}
 BOOKING = {"cabinet_id": "C-1", "contractor_id": "T-1", "kind": "issue", "count": 1}
 REQUESTS: dict[str, tuple[type[Request], dict[str, Any]]] = {
     "AccumulatorRequest": (AccumulatorRequest, {"accumulator_id": "A-1"}),
@@ -38,6 +40,7 @@ REQUESTS: dict[str, tuple[type[Request], dict[str, Any]]] = {
     "CabinetChange": (CabinetChange, {}),
     "CabinetRequest": (CabinetRequest, {"cabinet_id": "C-1", "coords": COORDS, "cells_total": 1}),
     "SwapRequest": (SwapRequest, SWAP),
+    "TransferRequest": (TransferRequest, TRANSFER),
 }
 """Requests with rules that concern several fields, and the fields that each must have."""
 
@@ -159,10 +162,23 @@ def test_the_schema_of_a_body_rejects_unknown_fields() -> None:
         ("CabinetRequest", {"cabinet_id": "service"}, False),
         ("CabinetRequest", {"device_id": "bridge"}, False),
         ("CabinetRequest", {"device_id": "C:1"}, False),
+        ("SwapRequest", {}, False),
+        ("SwapRequest", {"installed_accumulator_id": None}, False),
+        ("SwapRequest", {"installed_accumulator_id": None, "removed_accumulator_id": None}, False),
+        ("SwapRequest", {"installed_accumulator_id": "A-1"}, True),
+        ("SwapRequest", {"removed_accumulator_id": "A-2"}, True),
+        ("SwapRequest", {"installed_accumulator_id": None, "removed_accumulator_id": "A-2"}, True),
         ("SwapRequest", {"removed_battery_charge": 7}, False),
-        ("SwapRequest", {"removed_battery_charge": 7, "removed_accumulator_id": None}, False),
-        ("SwapRequest", {"removed_battery_charge": 7, "removed_accumulator_id": "A-2"}, True),
-        ("SwapRequest", {"removed_battery_charge": None}, True),
+        ("SwapRequest", {"installed_accumulator_id": "A-1", "removed_battery_charge": 7}, False),
+        ("SwapRequest", {"removed_accumulator_id": None, "removed_battery_charge": 7}, False),
+        ("SwapRequest", {"removed_accumulator_id": "A-2", "removed_battery_charge": 7}, True),
+        ("SwapRequest", {"installed_accumulator_id": "A-1", "removed_battery_charge": None}, True),
+        ("TransferRequest", {}, False),
+        ("TransferRequest", {"accumulator_ids": []}, False),
+        ("TransferRequest", {"accumulator_ids": ["A-1", "A-1"]}, False),
+        ("TransferRequest", {"accumulator_ids": [f"A-{n}" for n in range(50)]}, True),
+        ("TransferRequest", {"accumulator_ids": [f"A-{n}" for n in range(51)]}, False),
+        ("TransferRequest", {"accumulator_ids": "A-1"}, False),
     ],
     ids=repr,
 )
