@@ -232,7 +232,7 @@ class Stack:
 
     def _start_control(self) -> None:
         self._servers = Servers(self.servers)
-        control = ControlServer(self.fleet, self._servers)
+        control = ControlServer(self.fleet, self._servers, self.broker)
         self._parts.callback(control.stop)
         control.start()
         self.control_url = control.url
