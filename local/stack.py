@@ -262,6 +262,7 @@ class Stack:
                 "http_url": self.gateway.url,
                 "mqtt_host": self.broker.host,
                 "mqtt_port": self.broker.port,
+                "registry_id": config.settings().registry_id,
                 "database_url": self.database_url,
                 "control_url": self.control_url,
                 "pid": os.getpid(),

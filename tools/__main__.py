@@ -20,7 +20,11 @@ class Tool(NamedTuple):
     help: str
 
 
-TOOLS: dict[str, Tool] = {}
+TOOLS: dict[str, Tool] = {
+    "logins": Tool(
+        "tools.logins.command_line", "Add, rotate, revoke and list devices' logins at the broker"
+    ),
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
