@@ -18,7 +18,8 @@ from tools.progress import counting
 
 _EPILOG = """\
 Without --local: the broker of the deployment that Terraform's state or --outputs describes. It
-needs an IAM token in YC_TOKEN, or a configured `yc`. More: docs/cabinet-credentials.md"""
+needs an IAM token in YC_TOKEN, or a configured `yc`. The service is the one that belongs to the
+broker, unless --url names another. More: docs/cabinet-credentials.md"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -81,7 +82,9 @@ def _selected(args: argparse.Namespace, store: Store) -> list[Device]:
     if not args.all_cabinets:
         return devices.selected(args, None)
     with _service(args, store) as client:
-        return devices.selected(args, client)
+        found = devices.selected(args, client)
+    simulated = store.simulated() if isinstance(store, LocalLogins) else set()
+    return [one for one in found if one.device_id not in simulated]
 
 
 def _service(args: argparse.Namespace, store: Store) -> service.Service:
@@ -111,7 +114,7 @@ def _issue(args: argparse.Namespace) -> int:
         if args.without_login:
             chosen = without_login(store, chosen, target)
     if not chosen:
-        print("all of them have a login", file=sys.stderr)
+        _say("There is nothing to do.")
         return 0
     order = Order(action=args.action, devices=chosen, handover=target, is_forced=args.force)
     with counting("logins", len(chosen)) as progress:

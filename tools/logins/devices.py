@@ -32,7 +32,7 @@ def add_selection(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("device_ids", nargs="*", metavar="device_id")
     text = "a CSV or JSON file with device_id, or else cabinet_id, of each cabinet"
     parser.add_argument("--from", dest="list", type=Path, metavar="FILE", help=text)
-    text = "all cabinets that the service knows (--url and a key)"
+    text = "all cabinets that the service knows; needs its key; simulated ones are left out"
     parser.add_argument("--all-cabinets", action="store_true", help=text)
 
 

@@ -35,6 +35,13 @@ class LocalLogins:
         found = self.addresses
         return Connection(found["mqtt_host"], found["mqtt_port"], found["registry_id"])
 
+    def simulated(self) -> set[str]:
+        """Return the devices of simulated cabinets, whose password cannot be changed."""
+        try:
+            return {one["cabinet_id"] for one in self._control.cabinets()}
+        except ControlError as error:
+            raise ToolError(str(error)) from None
+
     def hashes(self) -> dict[str, str]:
         """Return the hashes of devices' own passwords by device id."""
         try:

@@ -73,7 +73,7 @@ class Lockbox:
                 raise ToolError(
                     f"Lockbox's operation {operation['id']} did not end in {_OPERATION_SECONDS} s"
                 )
-            time.sleep(0.5)
+            time.sleep(0.2)
             operation = self._call("GET", f"{self._settings.operations_url}/{operation['id']}")
         if "error" in operation:
             raise ToolError(f"Lockbox rejected the change: {operation['error'].get('message')}")
