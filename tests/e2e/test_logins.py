@@ -11,9 +11,12 @@ from uuid import uuid4
 import pytest
 
 from local.broker import DEVICE_PASSWORD, Broker
+from tests.support import pages
 from tests.support.command_line import run
+from tests.support.database import fast_directory
 from tests.support.local_cloud import LocalCloud
 from tests.support.mqtt import SECONDS, Client
+from tests.support.shell import shell_in
 from tests.support.waiting import wait_until
 
 
@@ -125,6 +128,14 @@ def test_the_password_of_a_simulated_cabinet_cannot_be_changed(scene: Scene) -> 
     done = scene.logins("add", "C-001")
     assert done.returncode == 2
     assert "C-001 is a simulated cabinet, which has only the password local-device" in done.stderr
+
+
+def test_the_commands_of_the_page_work_on_a_local_cloud(stack: LocalCloud) -> None:
+    [block] = pages.shell_blocks("docs/cabinet-credentials.md", "Logins for a fleet")
+    with fast_directory() as directory, shell_in(directory, stack) as shell:
+        output = shell.run(block)
+    assert "K-1 password no-cabinet\nK-2 password no-cabinet\n" in output
+    assert {stack.control.passwords()[one] for one in ("K-1", "K-2")} == {""}
 
 
 def test_a_command_without_a_running_cloud_says_so(tmp_path: Path) -> None:

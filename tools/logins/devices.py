@@ -100,11 +100,20 @@ def _json_rows(text: str, file: Path) -> Iterator[tuple[int, Mapping[str, Any]]]
         found = json.loads(text)
     except ValueError as error:
         raise ToolError(f"{file} is not JSON: {error}") from None
-    rows = found.get("cabinets") if isinstance(found, dict) else found
+    rows = found
+    if isinstance(found, dict):
+        rows = found.get("cabinets") or _of_a_map(found)
     if not isinstance(rows, list):
         raise ToolError(f'{file}: a list of cabinets is expected, or an object with "cabinets"')
     for number, row in enumerate(rows, start=1):
         yield number, row if isinstance(row, dict) else {"device_id": row}
+
+
+def _of_a_map(found: Mapping[str, Any]) -> list[dict[str, Any]] | None:
+    """Return the rows of a map from cabinets to device ids, as Terraform prints IoT Core's."""
+    if not found or not all(isinstance(device_id, str) for device_id in found.values()):
+        return None
+    return [{"cabinet_id": name, "device_id": device_id} for name, device_id in found.items()]
 
 
 def _csv_rows(text: str, file: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:

@@ -35,6 +35,11 @@ def test_a_list_in_windows_1251_keeps_its_addresses(tmp_path: Path) -> None:
     assert read_list(written(tmp_path, content)) == [Device("C-1", "C-1", "Тверская, 1")]
 
 
+def test_a_map_from_cabinets_to_device_ids_is_a_list(tmp_path: Path) -> None:
+    devices = read_list(written(tmp_path, '{"C-1": "are0123", "C-2": "are0456"}'))
+    assert devices == [Device("are0123", "C-1"), Device("are0456", "C-2")]
+
+
 def test_accumulators_in_the_same_list_are_left_out(tmp_path: Path) -> None:
     content = "cabinet_id,accumulator_id\nC-1,\n,A-1\n"
     assert [one.device_id for one in read_list(written(tmp_path, content))] == ["C-1"]
