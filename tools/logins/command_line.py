@@ -140,7 +140,7 @@ def _report(handover: Handover, file: Path | None, store: Store) -> None:
     elif file == Path("-"):
         print(handover.text(), end="")
     else:
-        _say(f"{len(handover.logins)} logins are in {file}, which only you can read.")
+        _say(f"Logins in {file}, which only you can read: {len(handover.logins):,}.")
     _say(f"The broker applies this {store.takes_effect}.")
 
 
@@ -182,7 +182,7 @@ def _revoke(args: argparse.Namespace) -> int:
     removed = {one: "" for one in ids if one in known}
     if len(unknown) < len(ids):
         _change(store, removed)
-        _say(f"{len(ids) - len(unknown)} logins revoked; in effect {store.takes_effect}.")
+        _say(f"Revoked: {len(ids) - len(unknown)}. The broker applies this {store.takes_effect}.")
     if unknown:
         raise ToolError(f"no login or certificate of {shown(unknown)}")
     return 0
