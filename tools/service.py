@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -256,7 +257,7 @@ def _reason(error: BaseException) -> str:
             break
         inner = deeper
     text = str(inner.strerror if isinstance(inner, OSError) and inner.strerror else inner)
-    return " ".join(text.rpartition(": ")[2].split())[:_BODY_SHOWN]
+    return re.sub(r"\A.*(?:: |\] )", "", " ".join(text.split()))[:_BODY_SHOWN]
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:

@@ -44,7 +44,7 @@ class Handover:
     def read(cls, file: Path, connection: Connection) -> Self | None:
         """Return the hand-over in a file; None if there is no file. Raises ToolError."""
         try:
-            text = file.read_text()
+            text = file.read_text(encoding="utf-8")
         except FileNotFoundError:
             return None
         except (OSError, UnicodeDecodeError) as error:
@@ -68,7 +68,7 @@ class Handover:
         try:
             new.unlink(missing_ok=True)
             new.touch(mode=0o600, exist_ok=False)
-            with new.open("w") as output:
+            with new.open("w", encoding="utf-8") as output:
                 output.write(self.text())
                 output.flush()
                 os.fsync(output.fileno())

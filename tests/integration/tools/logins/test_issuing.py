@@ -17,7 +17,7 @@ from tools.logins.handover import Handover
 from tools.logins.issue import Action, Order, issue, without_login
 from tools.logins.store import Connection
 
-DEVICES = [Device("D-1", "C-1", "=Tverskaya 1 <b>"), Device("D-2"), Device("D-3")]
+DEVICES = [Device("D-1", "C-1", "=Тверская 1 <b>"), Device("D-2"), Device("D-3")]
 CONNECTION = Connection("mqtt.example.com", 8883, "fleet")
 
 
@@ -136,7 +136,7 @@ def test_the_csv_has_all_that_a_cabinet_needs_and_no_formula(
     assert first == {
         "device_id": "D-1",
         "cabinet_id": "C-1",
-        "address": "'=Tverskaya 1 <b>",
+        "address": "'=Тверская 1 <b>",
         "username": "D-1",
         "host": "mqtt.example.com",
         "port": "8883",
@@ -155,7 +155,7 @@ def test_the_page_has_a_card_for_each_cabinet_and_no_external_resource(
     issue(store, order(file))
     page = file.read_text()
     assert page.count("<article") == 3
-    assert "Tverskaya 1 &lt;b&gt;" in page
+    assert "Тверская 1 &lt;b&gt;" in page
     assert "<b>" not in page
     assert "http" not in page
     assert "NOT STORED" not in page
