@@ -12,7 +12,9 @@ The version is pinned, because private methods are overridden here.
 
 import asyncio
 import logging
+import signal
 import sys
+from pathlib import Path
 from typing import Any
 
 from amqtt.adapters import ReaderAdapter, StreamReaderAdapter, StreamWriterAdapter, WriterAdapter
@@ -34,6 +36,7 @@ from amqtt.utils import gen_client_id
 
 from local.broker import BRIDGE_LOGIN, DEVICE_PASSWORD, SERVICE_LOGIN, is_device_id, rights_of
 from local.children import HOST
+from local.passwords import OwnPasswords, matches
 
 _WILL = ("will_flag", "will_message", "will_qos", "will_retain", "will_topic")
 _REPLACED_AT_RECONNECT = (*_WILL, "keep_alive", "username", "password")
@@ -86,6 +89,23 @@ class _Connection(BrokerProtocolHandler):  # type: ignore[misc]  # amqtt is not 
 
 
 class _Broker(Broker):  # type: ignore[misc]  # amqtt is not typed for us
+    def __init__(self, config: dict[str, Any], own_passwords: OwnPasswords) -> None:
+        super().__init__(config)
+        self._own_passwords = own_passwords
+
+    def _may_log_in(self, session: Session) -> bool:
+        name, password = session.username or "", session.password or ""
+        if not is_device_id(name):
+            return (name, password) in (SERVICE_LOGIN, BRIDGE_LOGIN)
+        own = self._own_passwords.hashes().get(name)
+        return password == DEVICE_PASSWORD if own is None else matches(password, own)
+
+    async def disconnect_refused(self) -> None:
+        """Disconnect the clients whose passwords have changed."""
+        for session, connection in list(self._sessions.values()):
+            if not connection.closed.is_set() and not self._may_log_in(session):
+                await connection.handle_connection_closed()
+
     async def stream_connected(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, listener_name: str
     ) -> None:
@@ -116,7 +136,7 @@ class _Broker(Broker):  # type: ignore[misc]  # amqtt is not typed for us
             _, session = await BrokerProtocolHandler.init_from_connect(
                 reader, writer, self.plugins_manager
             )
-            if not _may_log_in(session):
+            if not self._may_log_in(session):
                 await ConnackPacket.build(0, NOT_AUTHORIZED).to_stream(writer)
                 raise MQTTError(f"login of {session.username!r} refused")  # noqa: TRY301 - closes too
         except (AMQTTError, MQTTError, NoDataError):
@@ -194,19 +214,19 @@ def _is_command(topic: str) -> bool:
     return topic.endswith("/commands")
 
 
-def _may_log_in(session: Session) -> bool:
-    login = (session.username, session.password)
-    is_device = session.password == DEVICE_PASSWORD and is_device_id(session.username or "")
-    return is_device or login in (SERVICE_LOGIN, BRIDGE_LOGIN)
-
-
-async def _serve(port: int) -> None:
+async def _serve(port: int, own_passwords: Path) -> None:
     listener = {"type": "tcp", "bind": f"{HOST}:{port}"}
-    broker = _Broker({"listeners": {"default": listener}, "plugins": {}})
+    broker = _Broker(
+        {"listeners": {"default": listener}, "plugins": {}}, OwnPasswords(own_passwords)
+    )
+    changed = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, changed.set)
     await broker.start()
-    await asyncio.Event().wait()
+    while await changed.wait():
+        changed.clear()
+        await broker.disconnect_refused()
 
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
-    asyncio.run(_serve(int(sys.argv[1])))
+    asyncio.run(_serve(int(sys.argv[1]), Path(sys.argv[2])))

@@ -3,8 +3,6 @@
 Mosquitto if it is installed, otherwise amqtt.
 """
 
-import base64
-import hashlib
 import os
 import re
 import secrets
@@ -13,12 +11,14 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Self
 
 from local import CannotStart
 from local.children import HOST, find_program, free_port, make_directory, unprivileged_user
+from local.passwords import OwnPasswords, hashed
 from local.servers import Server
 
 SERVICE_LOGIN = ("service", "local-service")
@@ -29,8 +29,9 @@ Engine = Literal["auto", "mosquitto", "amqtt"]
 
 _PROJECT = Path(__file__).parents[1]
 _DEVICE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_SECONDS_TO_LOG_IN = 10
-_ITERATIONS = 101  # Mosquitto's own default
+_SECONDS_TO_RELOAD = 10
+_PROBE = "~probe"
+"""A login without rights: its new password works as soon as Mosquitto has read all logins."""
 _CONFIGURATION = """\
 listener {port} {host}
 allow_anonymous false
@@ -99,7 +100,10 @@ class Broker(Server):
         )
         super().__init__(self.engine, directory, stop_signal=signal.SIGTERM)
         self._home = directory / self.engine
+        self._own_passwords_file = directory / "device-passwords.json"
+        self._own_passwords = OwnPasswords(self._own_passwords_file)
         self._passwords: dict[str, str] = {}
+        self._probe_password = ""
         self._changing = threading.Lock()
 
     @property
@@ -119,30 +123,44 @@ class Broker(Server):
         return self
 
     def add_devices(self, *device_ids: str) -> None:
-        """Give devices their logins; return when they can log in. Idempotent.
+        """Let devices log in with DEVICE_PASSWORD; return when they can. Idempotent.
 
-        amqtt accepts every valid device id with the devices' password.
+        A device with a password of its own keeps that. amqtt accepts every valid device id.
         """
-        for device_id in device_ids:
-            if not is_device_id(device_id):
-                raise ValueError(f"{device_id!r} cannot be a device's id at the local broker")
+        _check_device_ids(device_ids)
         with self._changing:
             new = [one for one in device_ids if one not in self._passwords]
             if self.engine == "mosquitto" and new:
-                self._passwords |= {device_id: _hash(DEVICE_PASSWORD) for device_id in new}
-                if self.pid is not None:
-                    self._write_logins()
-                    self._child.signal(signal.SIGHUP)
-        for device_id in device_ids[-1:]:  # the broker reads all at once
-            self._wait_for_login(device_id)
+                self._passwords |= {device_id: hashed(DEVICE_PASSWORD) for device_id in new}
+                self._apply_logins()
 
     def add_device(self, device_id: str) -> None:
-        """Give one device its login."""
+        """Let one device log in."""
         self.add_devices(device_id)
+
+    def own_passwords(self) -> Mapping[str, str]:
+        """Return the hashes of devices' own passwords; "" for a device that may not log in."""
+        return self._own_passwords.hashes()
+
+    def change_passwords(self, hashes: Mapping[str, str]) -> None:
+        """Give devices passwords of their own, or with "" refuse them; kept over restarts.
+
+        Clients that are connected with another password are disconnected.
+        """
+        _check_device_ids(hashes)
+        with self._changing:
+            self._own_passwords.change(hashes)
+            if self.engine == "mosquitto":
+                self._apply_logins()
+            elif self.pid is not None:
+                self._child.signal(signal.SIGHUP)
 
     def _start_amqtt(self) -> None:
         self._child.start(
-            [sys.executable, "-m", "local.amqtt_broker", str(self.port)],
+            [
+                *(sys.executable, "-m", "local.amqtt_broker", str(self.port)),
+                self._own_passwords_file.resolve(),
+            ],
             port=self.port,
             ready=self._is_ready,
             cwd=self._directory,
@@ -172,13 +190,30 @@ class Broker(Server):
         file = self._home / "passwords"
         lines = file.read_text().split() if file.exists() else []
         self._passwords = dict(line.split(":", 1) for line in lines) | self._passwords
+        self._passwords.pop(_PROBE, None)
         for name, password in (SERVICE_LOGIN, BRIDGE_LOGIN):
-            self._passwords.setdefault(name, _hash(password))
+            self._passwords.setdefault(name, hashed(password))
+
+    def _apply_logins(self) -> None:
+        """Let Mosquitto, if it runs, read the logins; return when it has."""
+        if self.pid is None:
+            return
+        self._write_logins()
+        self._child.signal(signal.SIGHUP)
+        deadline = time.monotonic() + _SECONDS_TO_RELOAD
+        while self.pid and not self._accepts(_PROBE, self._probe_password):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"Mosquitto has not read its logins in {_SECONDS_TO_RELOAD} s")
+            time.sleep(0.005)
 
     def _write_logins(self) -> None:
         user = unprivileged_user()
-        passwords = "".join(f"{name}:{hashed}\n" for name, hashed in self._passwords.items())
-        rights = "".join(map(_acl, self._passwords))
+        self._probe_password = secrets.token_hex()
+        all_logins = {**self._passwords, **self.own_passwords()}
+        logins = {name: stored for name, stored in all_logins.items() if stored}
+        rights = "".join(map(_acl, logins))
+        logins[_PROBE] = hashed(self._probe_password)
+        passwords = "".join(f"{name}:{stored}\n" for name, stored in logins.items())
         for name, text in (("passwords", passwords), ("rights", rights)):
             new = self._home / f"{name}.new"
             new.touch(mode=0o600)
@@ -189,13 +224,6 @@ class Broker(Server):
 
     def _is_ready(self) -> bool:
         return all(self._accepts(*login) for login in (SERVICE_LOGIN, BRIDGE_LOGIN))
-
-    def _wait_for_login(self, device_id: str) -> None:
-        deadline = time.monotonic() + _SECONDS_TO_LOG_IN
-        while self.pid and not self._accepts(device_id, DEVICE_PASSWORD):
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"{self.engine} does not accept the login {device_id}")
-            time.sleep(0.005)
 
     def _accepts(self, username: str, password: str) -> bool:
         """Return whether the broker accepts this login."""
@@ -217,16 +245,15 @@ def find_mosquitto() -> str | None:
     return find_program("mosquitto")
 
 
+def _check_device_ids(device_ids: Iterable[str]) -> None:
+    for device_id in device_ids:
+        if not is_device_id(device_id):
+            raise ValueError(f"{device_id!r} cannot be a device's id at the local broker")
+
+
 def _acl(username: str) -> str:
     rights = rights_of(username)
     lines = [f"user {username}"]
     lines += [f"topic read {filter_}" for filter_ in rights.reads]
     lines += [f"topic write {filter_}" for filter_ in rights.writes]
     return "\n".join(lines) + "\n\n"
-
-
-def _hash(password: str) -> str:
-    """Return a password in the format of Mosquitto's password file."""
-    salt = secrets.token_bytes(12)
-    key = hashlib.pbkdf2_hmac("sha512", password.encode(), salt, _ITERATIONS)
-    return f"$7${_ITERATIONS}${base64.b64encode(salt).decode()}${base64.b64encode(key).decode()}"

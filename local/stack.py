@@ -232,7 +232,7 @@ class Stack:
 
     def _start_control(self) -> None:
         self._servers = Servers(self.servers)
-        control = ControlServer(self.fleet, self._servers)
+        control = ControlServer(self.fleet, self._servers, self.broker)
         self._parts.callback(control.stop)
         control.start()
         self.control_url = control.url
@@ -262,6 +262,7 @@ class Stack:
                 "http_url": self.gateway.url,
                 "mqtt_host": self.broker.host,
                 "mqtt_port": self.broker.port,
+                "registry_id": config.settings().registry_id,
                 "database_url": self.database_url,
                 "control_url": self.control_url,
                 "pid": os.getpid(),

@@ -30,7 +30,7 @@ locals {
       secret_id  = one(yandex_lockbox_secret.mqtt[*].id)
       version_id = one(yandex_lockbox_secret_version.mqtt[*].id)
     }
-    cabinets = { secret_id = one(yandex_lockbox_secret.cabinets[*].id) }
+    cabinets = [for secret in yandex_lockbox_secret.cabinets : { secret_id = secret.id }]
     bridge_environment = {
       BRIDGE_FUNCTION_ID = yandex_function.this["mqtt_trigger"].id
       REGISTRY_ID        = local.mqtt.registry
@@ -38,11 +38,16 @@ locals {
   }
 
   # Secrets that the VM may read with its service account's token.
-  broker_reads = local.iot_core ? {} : {
-    certificate = one(yandex_lockbox_secret.broker_certificate[*].id)
-    service     = one(yandex_lockbox_secret.mqtt[*].id)
-    cabinets    = one(yandex_lockbox_secret.cabinets[*].id)
-  }
+  broker_reads = local.iot_core ? {} : merge(
+    {
+      certificate = one(yandex_lockbox_secret.broker_certificate[*].id)
+      service     = one(yandex_lockbox_secret.mqtt[*].id)
+    },
+    { for index, name in local.cabinets_secrets : name => yandex_lockbox_secret.cabinets[index].id }
+  )
+
+  # The first one has no number: it was the only one in earlier releases, and keeps its address and name.
+  cabinets_secrets = [for index in range(local.brokers * var.cabinet_login_secrets) : index == 0 ? "cabinets" : "cabinets-${index + 1}"]
 }
 
 resource "yandex_vpc_address" "broker" {
@@ -110,12 +115,12 @@ resource "yandex_lockbox_secret_version" "broker_certificate" {
   }
 }
 
-# Cabinets' logins. broker/credentials makes the versions; Terraform makes none.
+# Cabinets' logins, 585 in each secret. `python -m tools logins` makes the versions; Terraform makes none.
 resource "yandex_lockbox_secret" "cabinets" {
-  count = local.brokers
+  count = length(local.cabinets_secrets)
 
-  name                = "${local.name}-cabinets"
-  description         = "Hashes of the cabinets' passwords, made by broker/credentials."
+  name                = "${local.name}-${local.cabinets_secrets[count.index]}"
+  description         = "Hashes of the cabinets' passwords, made by python -m tools logins."
   deletion_protection = var.deletion_protection
 }
 
@@ -129,9 +134,9 @@ resource "yandex_lockbox_secret_iam_member" "broker" {
 
 # Lets refresh look for a new version without reading its payload each time.
 resource "yandex_lockbox_secret_iam_member" "broker_versions" {
-  count = local.brokers
+  count = length(local.cabinets_secrets)
 
-  secret_id = one(yandex_lockbox_secret.cabinets[*].id)
+  secret_id = yandex_lockbox_secret.cabinets[count.index].id
   role      = "lockbox.viewer"
   member    = "serviceAccount:${yandex_iam_service_account.bridge.id}"
 }
@@ -275,7 +280,7 @@ output "broker_ca" {
   value       = local.broker_ca_pem
 }
 
-output "cabinets_secret_id" {
-  description = "Id of the secret in which broker/credentials stores cabinets' logins."
-  value       = one(yandex_lockbox_secret.cabinets[*].id)
+output "cabinets_secret_ids" {
+  description = "Ids of the secrets in which `python -m tools logins` stores cabinets' logins."
+  value       = yandex_lockbox_secret.cabinets[*].id
 }

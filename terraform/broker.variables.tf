@@ -69,3 +69,14 @@ variable "ssh_key" {
     error_message = "ssh_key: use a public key such as ssh-ed25519 AAAA..., or leave it empty."
   }
 }
+
+variable "cabinet_login_secrets" {
+  description = "Number of Lockbox secrets for the hashes of cabinets' passwords; each holds 585 cabinets. An empty secret costs nothing. A lower number deletes logins (deletion_protection prevents it)."
+  type        = number
+  default     = 8
+
+  validation {
+    condition     = var.cabinet_login_secrets >= 1 && var.cabinet_login_secrets <= 32 && floor(var.cabinet_login_secrets) == var.cabinet_login_secrets
+    error_message = "cabinet_login_secrets: use a whole number from 1 to 32."
+  }
+}

@@ -24,6 +24,9 @@ class Tool(NamedTuple):
 TOOLS: dict[str, Tool] = {
     "import": Tool("tools.imports", "Take cabinets and accumulators into service from a file"),
     "export": Tool("tools.exports", "Write cabinets, accumulators or movements to a file"),
+    "logins": Tool(
+        "tools.logins.command_line", "Add, rotate, revoke and list devices' logins at the broker"
+    ),
 }
 
 

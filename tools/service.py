@@ -27,6 +27,7 @@ PAUSES = (0.5, 1, 2, 4, 8, 16, 16)
 FIRST_PAUSES = (0.5, 1)
 """The same for the first request: a wrong URL should be noticed soon."""
 MAX_PAUSE = 60.0
+_ATTEMPTS_WITH_ONE_KEY = 3
 _SCOPES = get_args(Scope)
 _TIMEOUTS = (10, 60)  # to connect, and between two parts of a response
 _RETRIED = {429, 500, 502, 503, 504}
@@ -56,9 +57,12 @@ class Response(NamedTuple):
 class _Interrupted(Exception):
     """An attempt failed in a way that another may not. The message says how."""
 
-    def __init__(self, message: str, pause: float | None = None) -> None:
+    def __init__(
+        self, message: str, pause: float | None = None, *, is_in_progress: bool = False
+    ) -> None:
         super().__init__(message)
         self.pause = pause
+        self.is_in_progress = is_in_progress
 
 
 class _Bearer(requests.auth.AuthBase):
@@ -75,8 +79,8 @@ class _Bearer(requests.auth.AuthBase):
 class Service:
     """A client of the HTTP API. Raises ToolError, with one line that says what to do.
 
-    A request is tried again after a lost connection, a timeout, 429 or 5xx. A POST has the same
-    idempotency key in all its attempts.
+    A request is tried again after a lost connection, a timeout, 429 or 5xx. A POST keeps its
+    idempotency key, unless an attempt that died keeps the key in use.
     """
 
     def __init__(
@@ -129,7 +133,7 @@ class Service:
         return self._succeed("GET", path, {"params": given})
 
     def post(self, path: str, body: bytes) -> Any:
-        """POST JSON; return the body of a 200 or 201."""
+        """POST JSON that is safe to send twice; return the body of a 200 or 201."""
         headers = {"Content-Type": "application/json", "Idempotency-Key": str(uuid4())}
         return self._succeed("POST", path, {"data": body, "headers": headers})
 
@@ -154,6 +158,8 @@ class Service:
             except _Interrupted as error:
                 if pause is None:
                     raise ToolError(f"{self.url}: {error}; tried {attempt} times") from None
+                if error.is_in_progress and attempt >= _ATTEMPTS_WITH_ONE_KEY:
+                    parts["headers"]["Idempotency-Key"] = str(uuid4())
                 self.notify(f"{error}; trying again ({attempt} of {len(pauses)})")
                 self._sleep(min(max(pause, error.pause or 0), MAX_PAUSE))
         raise AssertionError("the last attempt returns or raises")
@@ -187,7 +193,9 @@ class Service:
         code = body.get("code") if isinstance(body, dict) else None
         if response.status_code in _RETRIED or code == "request_in_progress":
             raise _Interrupted(
-                f"{response.status_code} {_shown(body)}", _retry_after(response.headers)
+                f"{response.status_code} {_shown(body)}",
+                _retry_after(response.headers),
+                is_in_progress=code == "request_in_progress",
             )
         return Response(response.status_code, body)
 

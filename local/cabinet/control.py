@@ -1,12 +1,13 @@
 """The control interface of a running stack: HTTP on this machine, not part of the service.
 
 GET /cabinets, GET /cabinets/{id} (the physical state), POST /cabinets/{id}/{action} with the
-action's arguments as a JSON object; GET /servers, POST /servers/{name}/{stop or start}. `Control`
-is its client.
+action's arguments as a JSON object; GET /servers, POST /servers/{name}/{stop or start}; GET and
+POST /logins: the hashes of devices' own passwords at the broker. `Control` is its client.
 """
 
 import json
 import threading
+from collections.abc import Mapping
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -15,6 +16,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from pydantic import ValidationError
 
+from local.broker import DEVICE_PASSWORD, Broker
 from local.cabinet.actions import ACTIONS
 from local.cabinet.device import Device
 from local.cabinet.fleet import Fleet
@@ -29,8 +31,10 @@ class ControlError(RuntimeError):
 class ControlServer:
     """Serves the control interface on a free port of 127.0.0.1."""
 
-    def __init__(self, fleet: Fleet, servers: Servers | None = None) -> None:
-        self._server = _Server(fleet, servers or Servers({}))
+    def __init__(
+        self, fleet: Fleet, servers: Servers | None = None, broker: Broker | None = None
+    ) -> None:
+        self._server = _Server(fleet, servers or Servers({}), broker)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
 
     @property
@@ -83,6 +87,15 @@ class Control:
         """Start a server; return when it is ready."""
         return str(self._request("POST", f"/servers/{_quote(name)}/start")["message"])
 
+    def passwords(self) -> dict[str, str]:
+        """Return the hashes of devices' own passwords; "" for a device that may not log in."""
+        passwords: dict[str, str] = self._request("GET", "/logins")["logins"]
+        return passwords
+
+    def change_passwords(self, hashes: Mapping[str, str]) -> None:
+        """Give devices passwords of their own, or with "" refuse them."""
+        self._request("POST", "/logins", json.dumps(hashes))
+
     def _request(self, method: str, path: str, body: str | None = None) -> dict[str, Any]:
         address = urlsplit(self._url)
         connection = HTTPConnection(address.hostname or "", address.port, timeout=20)
@@ -110,10 +123,11 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = False  # server_close waits for them
     request_queue_size = 64
 
-    def __init__(self, fleet: Fleet, servers: Servers) -> None:
+    def __init__(self, fleet: Fleet, servers: Servers, broker: Broker | None) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.fleet = fleet
         self.servers = servers
+        self.broker = broker
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -163,6 +177,10 @@ class _Handler(BaseHTTPRequestHandler):
                 return {"servers": self.server.servers.pids()}
             case "POST", ["servers", name, "stop" | "start" as verb]:
                 return {"message": self._switch(name, verb)}
+            case _, ["logins"] if broker := self.server.broker:
+                if method == "POST":
+                    self._change_passwords(broker, arguments)
+                return {"logins": {**broker.own_passwords()}}
             case _:
                 actions = ", ".join(ACTIONS)
                 raise LookupError(f"there is no {method} {self.path}; the actions are {actions}")
@@ -178,6 +196,14 @@ class _Handler(BaseHTTPRequestHandler):
         if not servers.start(name):
             raise ActionImpossible(f"{name} does not start: see the stack's log")
         return f"{name} is up"
+
+    def _change_passwords(self, broker: Broker, hashes: dict[str, str]) -> None:
+        if simulated := sorted({*hashes} & {*self.server.fleet.by_id}):
+            raise ActionImpossible(
+                f"{simulated[0]} is a simulated cabinet, which has only the password"
+                f" {DEVICE_PASSWORD}: choose other devices, or start the cloud with --cabinets 0"
+            )
+        broker.change_passwords(hashes)
 
     def _arguments(self) -> dict[str, Any]:
         body = self.rfile.read(int(self.headers["Content-Length"] or 0))

@@ -36,7 +36,7 @@ from shared import log
 
 CABINETS, CELLS = 4, 12
 _ERRORS_SHOWN = 3
-_TERRAFORM = Path(__file__).parents[2] / "terraform"
+_PROJECT = Path(__file__).parents[2]
 
 Say = Callable[[str], None]
 
@@ -131,8 +131,7 @@ class Rehearsal:
         replaced = self._replacements.machine_settings(settings)
         self._cloud.metadata["broker"] = json.dumps(replaced)
         self._fleet = Fleet(CABINETS, CELLS, registry_id=self._output("registry_id"))
-        printed = self._run("broker/credentials", "add", *self._fleet.by_id)
-        self._passwords = dict(line.split() for line in printed.splitlines())
+        self._passwords = self._add_logins([*self._fleet.by_id])
         self._cabinet = next(iter(self._passwords.items()))
         self._machine.start_mosquitto(self._cloud.environment)
         device_id, password = self._cabinet
@@ -152,7 +151,7 @@ class Rehearsal:
         )
 
     def _start_service(self) -> None:
-        self._run("migrate.py", self._output("function_ids")["migrate"])
+        self._run("terraform/migrate.py", self._output("function_ids")["migrate"])
         self._parts.callback(self._machine.stop_bridge)
         self._machine.start_bridge(self._cloud.environment)
         gateway = self._topology.one("yandex_api_gateway").values
@@ -216,32 +215,40 @@ class Rehearsal:
             raise Fault(
                 f"after step {shift.steps} of the demo: {error} {self._earlier_errors()}"
             ) from None
-        self._run("smoke_test.py", self._gateway.url, "--patience", "0")
+        self._run("terraform/smoke_test.py", self._gateway.url, "--patience", "0")
 
     def _invoke(self, function: str, event: Any) -> Any:
         longest = max(one.timeout_seconds for one in self._topology.functions.values())
         return self._functions.pool.invoke(function, event, timeout=longest)
 
-    def _run(self, script: str, *arguments: str) -> str:
-        """Run a script of terraform/ as the operator; return its output. Raises Fault."""
+    def _add_logins(self, device_ids: list[str]) -> dict[str, str]:
+        """Give devices their logins; return the passwords."""
+        outputs, handover = self._directory / "outputs.json", self._directory / "logins.json"
+        values = {name: {"value": value} for name, value in self._topology.outputs.items()}
+        outputs.write_text(json.dumps(values))
+        options = ["--outputs", str(outputs), "--handover", str(handover)]
+        self._run("-m tools logins add", *device_ids, *options)
+        logins = json.loads(handover.read_text())["logins"]
+        return {one["username"]: one["password"] for one in logins}
+
+    def _run(self, program: str, *arguments: str) -> None:
+        """Run a Python program of the project as the operator. Raises Fault."""
         environment = {
             "PATH": os.defpath,
             "PKI": str(self._broker_authority.directory),
             "YC_TOKEN": token_of(OPERATOR),
-            "CABINETS_SECRET_ID": self._output("cabinets_secret_id"),
             "MIGRATE_PATIENCE_SECONDS": "0",
             "API_KEY": API_KEYS["operator"],
             "no_proxy": "127.0.0.1",
             **self._cloud.environment,
         }
-        command = [sys.executable, str(_TERRAFORM / script), *arguments]
-        done = subprocess.run(  # noqa: S603 - our own script
-            command, env=environment, capture_output=True, text=True, check=False
+        command = [sys.executable, *program.split(), *arguments]
+        done = subprocess.run(  # noqa: S603 - our own program
+            command, cwd=_PROJECT, env=environment, capture_output=True, text=True, check=False
         )
         if done.returncode:
             output = " ".join((done.stdout + done.stderr).split())
-            raise Fault(f"terraform/{script} fails: {output} {self._earlier_errors()}")
-        return done.stdout
+            raise Fault(f"{program} fails: {output} {self._earlier_errors()}")
 
     def _output(self, name: str) -> Any:
         if name not in self._topology.outputs:

@@ -123,14 +123,19 @@ def _machine_faults(topology: Topology) -> Iterator[str]:
         topology, f"{machine.address}: the bridge", function_id, {"service_account_id": account}
     )
     versions = {one.values["id"] for one in topology.all("yandex_lockbox_secret_version")}
-    for name, reference in settings.items():
-        if not (isinstance(reference, dict) and "secret_id" in reference):
-            continue
+    for name, reference in _secret_references(settings):
         if not topology.may_read(account, reference["secret_id"]):
             who = topology.name_of(account)
             yield f"{machine.address}: {who} may not read the secret {name!r}"
         if reference.get("version_id", next(iter(versions), "")) not in versions:
             yield f"{machine.address}: the version of the secret {name!r} does not exist"
+
+
+def _secret_references(settings: dict[str, Any]) -> Iterator[tuple[str, dict[str, str]]]:
+    for name, value in settings.items():
+        for reference in value if isinstance(value, list) else [value]:
+            if isinstance(reference, dict) and "secret_id" in reference:
+                yield name, reference
 
 
 def _call_faults(

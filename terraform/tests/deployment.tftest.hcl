@@ -72,6 +72,25 @@ run "defaults" {
   }
 }
 
+run "logins_in_several_secrets" {
+  command = apply
+  variables {
+    cabinet_login_secrets = 3
+  }
+  assert {
+    condition     = [for secret in yandex_lockbox_secret.cabinets : secret.name] == ["scooter-accumulator-cabinets", "scooter-accumulator-cabinets-2", "scooter-accumulator-cabinets-3"]
+    error_message = "the secrets are not named as expected; the first must keep its name: ${join(", ", yandex_lockbox_secret.cabinets[*].name)}"
+  }
+  assert {
+    condition     = output.cabinets_secret_ids == yandex_lockbox_secret.cabinets[*].id && jsondecode(yandex_compute_instance.broker[0].metadata.broker).cabinets[*].secret_id == output.cabinets_secret_ids
+    error_message = "the broker's machine does not read the secrets that the logins are stored in"
+  }
+  assert {
+    condition     = length(setsubtract(output.cabinets_secret_ids, [for member in yandex_lockbox_secret_iam_member.broker : member.secret_id])) == 0 && [for member in yandex_lockbox_secret_iam_member.broker_versions : member.secret_id] == output.cabinets_secret_ids
+    error_message = "the broker's machine may not read each of the secrets"
+  }
+}
+
 run "ssh_is_open_to_ssh_from_only" {
   command = apply
   variables {

@@ -79,3 +79,11 @@ run "wildcard_origin_is_refused" {
   }
   expect_failures = [var.cors_origin]
 }
+
+run "no_secret_for_logins_is_refused" {
+  command = plan
+  variables {
+    cabinet_login_secrets = 0
+  }
+  expect_failures = [var.cabinet_login_secrets]
+}

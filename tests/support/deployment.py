@@ -18,12 +18,14 @@ from local.broker import find_mosquitto
 from local.children import HOST, Child, free_port, make_directory, unprivileged_user
 from tests.support.lockbox import Cloud
 from tests.support.mqtt import Client
-from tests.support.processes import is_free
+from tests.support.processes import ROOT, is_free
 from tests.support.waiting import wait_until
 
 RECIPE = Path(__file__).parents[2] / "terraform" / "broker"
 _HOME = "/srv/broker/"
 _PACKAGES = "requirements.txt"
+CABINETS = [f"cabinets-{number}" for number in range(1, 9)]
+"""The ids of the secrets with the cabinets' logins."""
 SERVICE_PASSWORD = "the-functions-password"  # noqa: S105 - of a broker that lives for a test
 
 
@@ -66,6 +68,7 @@ class Deployment:
         self.home = directory / "broker"
         self.pki = directory / "pki"
         self.port, self.certificate_port = free_port(), free_port()
+        self.api_url = "https://api.example"
         self.systemctl: list[str] = []
         """The commands that `refresh` has given to systemctl."""
         self.broken_systemd = directory / "systemctl.broken"
@@ -76,7 +79,7 @@ class Deployment:
         self._install()
         self.certificates("authority")
         self.certificates("server", self.host)
-        cloud.secrets = {"certificate": [], "service": [], "cabinets": []}
+        cloud.secrets = {name: [] for name in ("certificate", "service", *CABINETS)}
         self.deploy()
 
     @property
@@ -97,7 +100,7 @@ class Deployment:
                 name: {"secret_id": name, "version_id": str(len(self.cloud.secrets[name]))}
                 for name in ("certificate", "service")
             },
-            "cabinets": {"secret_id": "cabinets"},
+            "cabinets": [{"secret_id": secret_id} for secret_id in CABINETS],
             "bridge_environment": {"BRIDGE_FUNCTION_ID": "d4e-trigger", "REGISTRY_ID": "test"},
         }
         self.cloud.metadata["attributes/broker"] = json.dumps(settings)
@@ -136,15 +139,24 @@ class Deployment:
         """Stop Mosquitto gracefully."""
         self._mosquitto.stop()
 
-    def credentials(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run the operator's `credentials` script."""
-        environment = {
-            **self.cloud.environment,
-            "CABINETS_SECRET_ID": "cabinets",
-            "PKI": str(self.pki),
-            "PATH": _path(),
+    def logins(self, command: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run the operator's `python -m tools logins`."""
+        environment = {**self.cloud.environment, "PKI": str(self.pki), "PATH": _path()}
+        tool = (sys.executable, "-m", "tools", "logins", command)
+        return _run(*tool, "--outputs", self.outputs(), *arguments, environment=environment)
+
+    def outputs(self) -> Path:
+        """Return a file with the output of `terraform output -json`."""
+        values = {
+            "api_url": self.api_url,
+            "mqtt_broker": f"{self.host}:{self.port}",
+            "registry_id": "test",
+            "broker_ca": (self.pki / "ca.pem").read_text(),
+            "cabinets_secret_ids": CABINETS,
         }
-        return _run(sys.executable, RECIPE / "credentials", *arguments, environment=environment)
+        file = self._directory / "outputs.json"
+        file.write_text(json.dumps({name: {"value": value} for name, value in values.items()}))
+        return file
 
     def certificates(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run the CA's `certificates` script."""
@@ -263,5 +275,11 @@ def _path() -> str:
 def _run(*command: object, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
     arguments = [str(part) for part in command]
     return subprocess.run(
-        arguments, env=environment, capture_output=True, text=True, check=False, timeout=60
+        arguments,
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
     )

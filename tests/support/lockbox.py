@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 
 from local.children import HOST
 
+LIMIT_BYTES = 64 * 1024
+
 
 class Cloud:
     """Lockbox and the metadata service, as far as the scripts use them."""
@@ -21,6 +23,9 @@ class Cloud:
         self.secrets: dict[str, list[dict[str, str]]] = {}
         self.destroyed: list[str] = []
         self.broken = False
+        """While set, every request to Lockbox fails."""
+        self.changes_until_broken: int | None = None
+        """After this many changes of secrets, `broken` is set."""
         self._server = ThreadingHTTPServer((HOST, 0), type("_", (_Requests,), {"cloud": self}))
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
 
@@ -61,13 +66,21 @@ class Cloud:
             case "addVersion":
                 changed = {e["key"]: e["textValue"] for e in body["payloadEntries"]}
                 merged = {**(versions[-1] if versions else {}), **changed}
+                if sum(map(len, merged.values())) > LIMIT_BYTES:
+                    return {"id": "operation", "done": True, "error": {"message": "too large"}}
                 versions.append({k: v for k, v in merged.items() if v})
+                self._count_change()
                 return {"id": "operation", "done": False}
             case "scheduleVersionDestruction":
                 self.destroyed.append(body["versionId"])
                 return {"id": "operation", "done": True}
             case _:
                 return {"currentVersion": {"id": str(len(versions))}} if versions else {}
+
+    def _count_change(self) -> None:
+        if self.changes_until_broken is not None:
+            self.changes_until_broken -= 1
+            self.broken = self.changes_until_broken == 0
 
     def __enter__(self) -> Self:
         self._thread.start()

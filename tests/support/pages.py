@@ -9,6 +9,7 @@ from typing import NamedTuple
 from tests.support.processes import ROOT
 
 OWN_CABINET = "tests/e2e/test_own_cabinet.py"
+LOGINS = "tests/e2e/test_logins.py"
 NEW_COMMAND = "tests/e2e/test_new_command.py"
 FLEET_TOOLS = "tests/e2e/test_fleet_tools.py"
 SIMULATION = "tests/simulation/test_simulation.py"
@@ -18,6 +19,7 @@ FOLLOWED = {
     ("README.md", "Run it"): WALKTHROUGHS,
     ("docs/adding-a-command.md", "Adding a command"): NEW_COMMAND,
     ("docs/api.md", "A shift with curl"): WALKTHROUGHS,
+    ("docs/cabinet-credentials.md", "Logins for a fleet"): LOGINS,
     ("docs/deploying.md", "The first unlock"): WALKTHROUGHS,
     ("docs/local-cloud.md", "Outages"): WALKTHROUGHS,
     ("docs/local-cloud.md", "Simulated cabinets"): WALKTHROUGHS,

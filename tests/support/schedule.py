@@ -12,7 +12,7 @@ LONGEST = (
     "soak/test_soak.py",
     "e2e/test_lost_replies.py",
     "e2e/test_shift.py",
-    "integration/deployment/test_deployment_credentials.py",
+    "integration/deployment/test_deployment_logins.py",
     "integration/broker/test_command_expiry.py",
     "integration/deployment/test_deployment_access.py",
     "e2e/test_outages.py",

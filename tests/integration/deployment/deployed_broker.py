@@ -23,7 +23,7 @@ class Scene:
     def new_login(self) -> tuple[str, str]:
         """Add a cabinet with a password; return its login."""
         device_id = f"device-{uuid4()}"
-        login = printed_login(self.deployment.credentials("add", device_id))
+        login = printed_login(self.deployment.logins("add", device_id))
         assert login[0] == device_id
         assert self.deployment.refresh().returncode == 0
         wait_until(lambda: lets_in(TlsClient(self.deployment, login)))
@@ -32,7 +32,7 @@ class Scene:
     def new_certificate(self) -> str:
         """Add a cabinet with a certificate; return its id."""
         device_id = f"device-{uuid4()}"
-        assert self.deployment.credentials("add", "--certificate", device_id).returncode == 0
+        assert self.deployment.logins("add", "--certificate", device_id).returncode == 0
         return device_id
 
     def device(self, login: tuple[str, str]) -> TlsClient:

@@ -8,7 +8,8 @@ import pytest
 
 from local import CannotStart
 from local.broker import BRIDGE_LOGIN, DEVICE_PASSWORD, Broker, Engine, find_mosquitto
-from tests.support.mqtt import Client
+from local.passwords import hashed
+from tests.support.mqtt import SECONDS, Client
 from tests.support.processes import another_python, is_free
 from tests.support.programs import needs
 from tests.support.waiting import wait_until
@@ -79,6 +80,81 @@ def test_a_device_can_be_added_before_the_broker_starts(directory: Path, engine:
     broker.add_device(DEVICE[0])
     with broker, Client(broker, DEVICE):
         pass
+
+
+# --- Devices' own passwords ---------------------------------------------------
+
+
+def lets_in(broker: Broker, login: tuple[str, str]) -> bool:
+    client = Client(broker, login)
+    try:
+        return not client.connect().is_failure
+    finally:
+        client.close()
+
+
+@both_engines
+def test_a_password_of_its_own_replaces_the_shared_one_of_a_device(
+    directory: Path, engine: Engine
+) -> None:
+    own = (DEVICE[0], "own")
+    with Broker(directory, engine=engine) as broker:
+        broker.add_devices("C-001", "C-002")
+        with Client(broker, DEVICE) as device:
+            broker.change_passwords({"C-001": hashed("own")})
+            assert device.disconnected.wait(SECONDS)
+        assert lets_in(broker, own)
+        assert not lets_in(broker, DEVICE)
+        assert lets_in(broker, ("C-002", DEVICE_PASSWORD))
+
+
+@both_engines
+def test_a_password_of_its_own_is_kept_over_restarts(directory: Path, engine: Engine) -> None:
+    with Broker(directory, engine=engine) as first:
+        first.change_passwords({"C-001": hashed("own")})
+    with Broker(directory, engine=engine) as second:
+        second.add_device("C-001")  # as the local cloud does for each registered device
+        assert lets_in(second, ("C-001", "own"))
+        assert not lets_in(second, DEVICE)
+
+
+@both_engines
+def test_a_revoked_device_is_disconnected_and_refused_also_after_a_restart(
+    directory: Path, engine: Engine
+) -> None:
+    with Broker(directory, engine=engine) as first:
+        first.add_device("C-001")
+        with Client(first, DEVICE) as device:
+            first.change_passwords({"C-001": ""})
+            assert device.disconnected.wait(SECONDS)
+        assert not lets_in(first, DEVICE)
+    with Broker(directory, engine=engine) as second:
+        second.add_device("C-001")
+        assert not lets_in(second, DEVICE)
+        assert not lets_in(second, ("C-001", ""))
+
+
+@both_engines
+def test_other_devices_stay_connected_when_passwords_change(
+    directory: Path, engine: Engine
+) -> None:
+    with Broker(directory, engine=engine) as broker:
+        broker.add_devices("C-001", "C-002")
+        with Client(broker, ("C-002", DEVICE_PASSWORD)) as changed, Client(broker, DEVICE) as other:
+            broker.change_passwords({"C-002": hashed("own")})
+            assert changed.disconnected.wait(SECONDS)
+            other.publish(EVENTS, b"1")
+            assert not other.disconnected.is_set()
+
+
+def test_the_own_passwords_are_readable_by_their_owner_only(directory: Path) -> None:
+    broker = Broker(directory)
+    broker.change_passwords({"C-001": hashed("own")})
+    assert broker.own_passwords().keys() == {"C-001"}
+    assert all(file.stat().st_mode & 0o077 == 0 for file in directory.glob("*passwords*"))
+
+
+# --- Processes ----------------------------------------------------------------
 
 
 @both_engines

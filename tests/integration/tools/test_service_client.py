@@ -60,6 +60,14 @@ def test_a_request_that_still_runs_is_waited_for(fake: FakeService, patient: Pat
     assert patient.lines[0].startswith("409 request_in_progress: wait; trying again")
 
 
+def test_a_request_that_died_is_sent_under_a_new_key(fake: FakeService, patient: Patient) -> None:
+    fake.planned = [Reply(409, b'{"code": "request_in_progress", "detail": "wait"}')] * 3
+    assert patient.service.post("/v1/imports", BODY)["results"]
+    first, *repeated, last = (key for key, _ in fake.requests)
+    assert repeated == [first] * 2
+    assert last != first
+
+
 @pytest.mark.parametrize(
     ("value", "pause"), [("7", 7), ("0", PAUSES[0]), ("86400", 60), ("soon", PAUSES[0])]
 )
