@@ -84,9 +84,8 @@ class ImportRequest(Request):
 
     @model_validator(mode="after")
     def _check_count(self) -> Self:
-        count = len(self.cabinets) + len(self.accumulators)
-        if not 1 <= count <= MAX_ITEMS:
-            raise ValueError(f"send 1 to {MAX_ITEMS} items in all; there are {count}")
+        if not 1 <= len(self.cabinets) + len(self.accumulators) <= MAX_ITEMS:
+            raise ValueError(f"cabinets and accumulators must be 1 to {MAX_ITEMS} items in all")
         return self
 
 

@@ -21,7 +21,7 @@ def batch_ended(sim: RunState, call: Call, batch: list[Message]) -> None:
         return
     if not call.commits:
         raise Violation("I5 no message disappears", "a batch was taken and nothing committed")
-    late = [record for record in batch if sim.network.is_late(record)]
+    late = [record for n, record in enumerate(batch) if sim.network.is_late(record, batch[:n])]
     for record in late:
         sim.mark_overtaken(record)
     sim.network.delivered += batch

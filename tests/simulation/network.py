@@ -138,14 +138,17 @@ class Network:
         del self.inbox[first : first + count]
         return batch
 
-    def is_late(self, record: Message) -> bool:
-        """Whether the trigger has processed a later record of the same cabinet before."""
+    def is_late(self, record: Message, before: list[Message]) -> bool:
+        """Whether the trigger has processed a later record of the same cabinet before.
+
+        `before`: the records before it in its batch.
+        """
         if record in self.delivered and record not in self.forgotten:
             return False  # it is redelivered
         device_id, number = record["details"]["device_id"], _number(record)
         return any(
             one["details"]["device_id"] == device_id and _number(one) > number
-            for one in self.delivered
+            for one in (*self.delivered, *before)
         )
 
     def forget(self, device_id: str) -> None:
