@@ -20,7 +20,11 @@ class Tool(NamedTuple):
     help: str
 
 
-TOOLS: dict[str, Tool] = {}
+TOOLS: dict[str, Tool] = {
+    "conformance": Tool(
+        "tools.conformance.command_line", "Test a cabinet's firmware against the protocol"
+    ),
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
