@@ -224,7 +224,7 @@ class Seen:
     def commands(self) -> list[Command]:
         """Return the commands that the cabinet received."""
         sent: dict[str, list[Sent]] = {}
-        found = []
+        found: list[Command] = []
         for entry in self.entries:
             if isinstance(entry.fact, Sent):
                 sent.setdefault(entry.fact.command["command_id"], []).append(entry.fact)

@@ -9,6 +9,7 @@ from typing import NamedTuple, TypeVar
 
 from tools.conformance.hand import Hand
 from tools.conformance.proxy import Proxy
+from tools.conformance.rules.commands import SPREAD_TOLERANCE_S
 from tools.conformance.service import Service
 from tools.conformance.transcript import Answered, Asked, Entry, Sent, Step, Transcript
 from tools.conformance.view import Seen, Target, text
@@ -38,6 +39,7 @@ class Pace:
     hint_s: float = 20
     spread_s: float = 3
     outage_s: float = 4
+    settle_s: float = 1  # after the last step, for messages that are late
 
 
 class StepOf(NamedTuple):
@@ -86,6 +88,8 @@ class Walk:
             except SkipStep as error:
                 self.say(f"  skipped: {error}")
                 self.transcript.add(Step(step.name, "skipped", str(error)))
+            if step is chosen[-1]:
+                self.wait(lambda _: None, self.pace.settle_s)
             after_step()
 
     # --- What steps are made of ---------------------------------------------------------------
@@ -146,11 +150,12 @@ class Walk:
 
     def close(self, *cells: int) -> bool:
         """Have doors closed; return whether all are."""
-        done = [
-            self.by_hand("close", cell, lambda seen, cell=cell: seen.doors().get(cell) == "closed")
-            for cell in cells
-        ]
-        return all(done)
+        return all([self._close(cell) for cell in cells])  # noqa: C419 - asks for each of them
+
+    def _close(self, cell: int) -> bool:
+        if self.seen().doors().get(cell) == "closed":
+            return True
+        return self.by_hand("close", cell, lambda seen: seen.doors().get(cell) == "closed")
 
     def opened(self, sent: Sent) -> list[int]:
         """Return the cells that the answers to a command show open."""
@@ -203,7 +208,8 @@ def _report(walk: Walk) -> None:
         sent = walk.send(
             "spread", "report_state", broadcast=True, spread_s=walk.pace.spread_s, ttl_s=60
         )
-        walk.wait_for_answer(sent, seconds=walk.pace.spread_s + 2.5)
+        if not walk.wait_for_answer(sent, seconds=walk.pace.spread_s + SPREAD_TOLERANCE_S):
+            return
 
 
 def _booking(walk: Walk) -> None:

@@ -5,15 +5,16 @@ It imports nothing of the project, because it is started for each action.
 
 import json
 import sys
-import urllib.request
+from http.client import HTTPConnection
 
-control_url, cabinet, action, *cells = sys.argv[1:]
-arguments: dict[str, object] = {"cell": int(cell) for cell in cells}
+address, cabinet, action, *cells = sys.argv[1:]
+arguments: dict[str, object] = {}
+if cells:
+    arguments["cell"] = int(cells[0])
 if action == "insert":
     arguments["accumulator"] = "KIT-1"
-path = {"power": "reboot"}.get(action, action)
-request = urllib.request.Request(
-    f"{control_url}/cabinets/{cabinet}/{path}", json.dumps(arguments).encode(), method="POST"
-)
-with urllib.request.urlopen(request, timeout=20) as response:
-    print(response.read().decode())
+path = f"/cabinets/{cabinet}/{'reboot' if action == 'power' else action}"
+connection = HTTPConnection(address.removeprefix("http://"), timeout=20)
+connection.request("POST", path, json.dumps(arguments))
+response = connection.getresponse()
+sys.exit(0 if response.status == 200 else response.read().decode())

@@ -15,10 +15,8 @@ from tools.conformance.view import Document, Seen, shown, text
 
 _adapter: TypeAdapter[AnyMessage] = TypeAdapter(AnyMessage)
 _AROUND = "\ufeff\x00"
-_RESULTS = frozenset(
-    ("opened", "locked", "jammed", "not_detected", "empty", "occupied", "faulty", "disabled")
-    + ("unknown_cell",)
-)
+_FAILURES = ("jammed", "not_detected", "empty", "occupied", "faulty", "disabled", "unknown_cell")
+_RESULTS = frozenset(["opened", "locked", *_FAILURES])
 _REASONS = frozenset(["busy", "maintenance", "updating", "alarm", "unknown_command", "invalid"])
 _NOTHING_SENT = unchecked("the cabinet has published nothing")
 _SHORT = 200

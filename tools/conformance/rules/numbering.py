@@ -23,13 +23,14 @@ def _boot_id(seen: Seen) -> Verdict:
     if not messages:
         return _NO_MESSAGE
     cycles = _power_cycles(seen)
+    began = {one.boot_id: one.message.connection for one in reversed(messages)}
 
     def changes() -> Iterator[Verdict]:
         for earlier, later in pairwise(messages):
             numbers = (earlier.entry.number, later.entry.number)
             has_cycle = any(numbers[0] < cycle < numbers[1] for cycle in cycles)
             if earlier.boot_id != later.boot_id and not has_cycle:
-                is_reconnect = earlier.message.connection != later.message.connection
+                is_reconnect = began[earlier.boot_id] != later.message.connection
                 when = "at a reconnect" if is_reconnect else "within a connection"
                 yield broken(
                     f"boot_id changed {when} from {earlier.boot_id!r} to {later.boot_id!r},"
