@@ -68,12 +68,17 @@ class FaultyDevice(Device):
     def _subscribe(self, client: Client) -> None:
         self.subscriptions_left -= 1
         if self.subscriptions_left < 0:
-            self._on_subscribe(client, None, 0, [], None)  # type: ignore[arg-type]  # it is not read
+            self._runtime.call_later(0.1, self._begin)
             return
         filters = [self._commands, *self.more_filters]
         if not self.leaves_out_broadcasts:
             filters.append(self._broadcasts)
         client.subscribe([(one, self.subscribe_qos) for one in filters])
+
+    def _begin(self) -> None:
+        with self._runtime.lock:
+            self._send_first_messages()
+            self._subscribed.set()
 
     def _make_will(self) -> bytes:
         return self.will(super()._make_will())
