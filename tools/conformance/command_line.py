@@ -19,9 +19,10 @@ from tools.conformance.hand import Hand, Nobody, Person, Rig
 from tools.conformance.proxy import Proxy
 from tools.conformance.run import Result, conduct, print_summary
 from tools.conformance.service import Service
+from tools.conformance.steps import STEPS
 from tools.conformance.transcript import Transcript
 from tools.conformance.view import Target
-from tools.conformance.walk import STEPS, Pace, Walk
+from tools.conformance.walk import Pace, Walk
 
 EXIT_BROKEN = 1
 EXIT_NO_CABINET = 2
@@ -67,6 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Test a cabinet; return 0 if no rule is broken, 1 if one is. Raises ToolError."""
     target = _target(args)
+    report.prepare(args.report)
     terminal = sys.stdout  # the stack redirects standard output to its log
 
     def say(line: str) -> None:
@@ -155,7 +157,7 @@ def _hand(args: argparse.Namespace, say: Say) -> Hand:
 
 def _chosen(args: argparse.Namespace) -> list[str]:
     if args.only:
-        return list(args.only)
+        return [*args.only]
     return [step.name for step in STEPS if step.name not in _OPTIONAL or args.long]
 
 

@@ -3,6 +3,7 @@
 It forwards all bytes unchanged, also those that it cannot read.
 """
 
+import os
 import socket
 import threading
 from contextlib import suppress
@@ -38,9 +39,10 @@ class Proxy:
         try:
             self._listener = socket.create_server((host, port))
         except OSError as error:
+            reason = os.strerror(error.errno or 0)
             raise ToolError(
-                f"cannot listen at {host}:{port}: {error.strerror}; stop what listens there, or"
-                " name others with --host and --port"
+                f"cannot listen at {host}:{port}: {reason}; stop what listens there, or name"
+                " others with --host and --port"
             ) from None
         self.host = host
         self.port: int = self._listener.getsockname()[1]

@@ -29,10 +29,17 @@ _WORDS = {"broken": "Broken", "not_checked": "Not checked", "held": "Held"}
 _STYLE = Path(__file__).with_name("report.css").read_text(encoding="utf-8")
 
 
+def prepare(directory: Path) -> None:
+    """Make the directory of the report, before a long run. Raises ToolError."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ToolError(f"--report {directory} cannot be used: {error.strerror}") from None
+
+
 def write(result: Result, directory: Path) -> tuple[Path, Path]:
     """Write report.html and report.json; return their paths. Raises ToolError."""
     try:
-        directory.mkdir(parents=True, exist_ok=True)
         paths = directory / "report.html", directory / "report.json"
         paths[0].write_text(as_html(result, directory), encoding="utf-8")
         paths[1].write_text(json.dumps(as_json(result), indent=2) + "\n", encoding="utf-8")

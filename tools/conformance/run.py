@@ -6,9 +6,10 @@ from typing import NamedTuple
 
 from tools.conformance.rules import Rule, Verdict
 from tools.conformance.rules.table import judge
+from tools.conformance.steps import STEPS, chosen
 from tools.conformance.transcript import Entry, Step
 from tools.conformance.view import Target
-from tools.conformance.walk import STEPS, NoCabinet, Walk
+from tools.conformance.walk import NoCabinet, Walk
 
 _SIGNS = {"held": "held       ", "broken": "BROKEN     ", "not_checked": "not checked"}
 
@@ -45,7 +46,7 @@ class Result(NamedTuple):
         }
 
 
-def conduct(walk: Walk, names: Sequence[str], say: Callable[[str], None]) -> Result:
+def conduct(walk: Walk, names: list[str], say: Callable[[str], None]) -> Result:
     """Make the steps, print each verdict when it is known, and return the result.
 
     Ctrl-C and a cabinet that does not connect end the walk, not the run: there is a result.
@@ -62,7 +63,7 @@ def conduct(walk: Walk, names: Sequence[str], say: Callable[[str], None]) -> Res
                 say(f"  {_SIGNS[verdict.status]} {rule.id}: {verdict.line}")
 
     try:
-        walk.run(names, print_news)
+        walk.run(chosen(names), print_news)
     except KeyboardInterrupt:
         stopped = "interrupted"
     except NoCabinet as error:
@@ -76,6 +77,8 @@ def print_summary(result: Result, say: Callable[[str], None]) -> None:
     """Print the broken rules again, what was not checked, and the counts."""
     if result.stopped:
         say(f"stopped: {result.stopped}")
+    if not result.has_seen_cabinet:
+        return
     for status in ("broken", "not_checked"):
         for rule, verdict in result.of(status):
             say(f"{_SIGNS[status]} {rule.id}: {verdict.line}")

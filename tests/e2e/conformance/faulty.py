@@ -160,4 +160,4 @@ def run_kit(
             say=lambda _: None,
         )
         with _powered(device, runtime, proxy):
-            return conduct(walk, steps, lambda _: None)
+            return conduct(walk, [*steps], lambda _: None)

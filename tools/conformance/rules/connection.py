@@ -1,7 +1,6 @@
 """Rules on logins, sessions, subscriptions and topics."""
 
 from collections.abc import Iterator
-from itertools import pairwise
 
 from tools.conformance.packets import MQTT_5, Will
 from tools.conformance.rules import Rule, Verdict, broken, first_broken, held, unchecked
@@ -45,14 +44,13 @@ def _one_client(seen: Seen) -> Verdict:
     accepted = [one for one in seen.connections if one.is_accepted]
     if not accepted:
         return _NO_CONNECTION
-    for earlier, later in pairwise(accepted):
-        is_open = earlier.closed is None or earlier.closed.number > later.opened.number
-        names = (earlier.connect.client_id, later.connect.client_id)
-        if is_open and names[0] != names[1]:
-            return broken(
-                f"two connections at the same time, as {names[0]!r} and {names[1]!r}",
-                (earlier.opened, later.opened),
-            )
+    for index, later in enumerate(accepted):
+        for earlier in accepted[:index]:
+            is_open = earlier.closed is None or earlier.closed.number > later.opened.number
+            names = (earlier.connect.client_id, later.connect.client_id)
+            if is_open and (names[0] != names[1] or not names[0]):
+                line = f"two connections at the same time, as {names[0]!r} and {names[1]!r}"
+                return broken(line, (earlier.opened, later.opened))
     return held(f"one connection at a time, {len(accepted)} in all", accepted[0].opened)
 
 

@@ -98,7 +98,8 @@ def _faults_of(rule: str, all_right: str) -> Callable[[Seen], Verdict]:
 def _of_messages(seen: Seen, found: Iterable[Verdict], all_right: str) -> Verdict:
     if not seen.published:
         return _NOTHING_SENT
-    return first_broken(found, held(f"{all_right} ({len(seen.published)} messages)"))
+    first = [entry for entry, _ in seen.published[:2]]
+    return first_broken(found, held(f"{all_right} ({len(seen.published)} messages)", *first))
 
 
 _FIELDS = {
