@@ -16,6 +16,7 @@ from local.cabinet.hardware import Accumulator, Cell, Hardware
 from local.cabinet.network import CabinetClient
 from local.cabinet.runtime import Runtime
 from tests.support.local_cloud import LocalCloud
+from tools.conformance.hand import Hand
 from tools.conformance.hand import Result as Done
 from tools.conformance.proxy import Proxy
 from tools.conformance.run import Result, conduct
@@ -131,7 +132,11 @@ def _powered(device: Device, runtime: Runtime, proxy: Proxy) -> Iterator[None]:
 
 
 def run_kit(
-    stack: LocalCloud, steps: Sequence[str], plant: Callable[[FaultyDevice], None]
+    stack: LocalCloud,
+    steps: Sequence[str],
+    plant: Callable[[FaultyDevice], None] = lambda _: None,
+    *,
+    hand: Hand | None = None,
 ) -> Result:
     """Test a cabinet of its own, with a mistake, on a running stack."""
     device_id = f"KIT-{next(_numbers)}"
@@ -154,7 +159,7 @@ def run_kit(
             target=target,
             proxy=proxy,
             service=service,
-            hand=SimulatedHand(device),
+            hand=hand or SimulatedHand(device),
             transcript=transcript,
             pace=_PACE,
             say=lambda _: None,

@@ -40,7 +40,7 @@ def _answered(seen: Seen) -> Verdict:
             late = not answers or answers[0].entry.seconds - one.entry.seconds > limit
             if late and seen.has_waited(one.entry, limit * 0.95):
                 yield broken(
-                    f"no answer with this command_id to an {one.kind} of {named(one.cells)}"
+                    f"no answer with this command_id to the {one.kind} of {named(one.cells)}"
                     f" within {limit:g} s",
                     [one.entry],
                 )

@@ -35,11 +35,18 @@ def _once(seen: Seen) -> Verdict:
     told = seen.answers(checks[0].id)
     if not told:
         return unchecked("the report after the second command did not come")
+    moved = [
+        one
+        for one in seen.of_type("cell_event")
+        if again[0].entry.number < one.entry.number < checks[0].entry.number
+        and set(one.cells) & set(again[0].cells)
+    ]
     doors = told[0].doors()
     opened = [number for number in again[0].cells if doors.get(number) == "open"]
-    if opened:
-        line = f"the same command_id opened {named(opened)} a second time"
-        return broken(line, (again[0].entry, told[0].entry))
+    if opened or moved:
+        line = f"the same command_id opened {named(opened or again[0].cells)} a second time"
+        evidence = (again[0].entry, *(one.entry for one in moved), told[0].entry)
+        return broken(line, evidence)
     return held("the same command_id opens a door once", again[0].entry, told[0].entry)
 
 
