@@ -4,7 +4,7 @@ import argparse
 import socket
 import sys
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -100,11 +100,9 @@ def _test(args: argparse.Namespace, target: Target, stack: Stack, say: Say) -> R
     transcript = Transcript()
     broker = (stack.broker.host, stack.broker.port)
     api = Api(stack.gateway.url, API_KEYS["operator"])
-    with (
-        Service(api, broker, target, transcript) as service,
-        Proxy(broker, transcript, host=args.host, port=args.port) as proxy,
-    ):
-        service.register()
+    with Service(api, broker, target, transcript) as service, ExitStack() as parts:
+        service.register()  # before the cabinet can connect: its login does not exist yet
+        proxy = parts.enter_context(Proxy(broker, transcript, host=args.host, port=args.port))
         say(_instructions(proxy, target))
         walk = Walk(
             target=target,

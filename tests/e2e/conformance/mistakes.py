@@ -113,6 +113,16 @@ def subscribes_only_once(device: FaultyDevice) -> None:
     device.subscriptions_left = 1
 
 
+@mistake("reconnects", "no new connection within", "cut")
+def stays_away_after_an_outage(device: FaultyDevice) -> None:
+    def leave(payload: bytes) -> bytes | None:
+        if b'"unlock"' in payload:
+            device.disconnect()  # and never `reconnect`
+        return payload
+
+    device.hear = leave
+
+
 @mistake("will", "the session of the last will is 's-0'")
 def reuses_an_old_last_will(device: FaultyDevice) -> None:
     device.will = lambda payload: json.dumps(json.loads(payload) | {"session": "s-0"}).encode()

@@ -13,13 +13,15 @@ from pathlib import Path
 from typing import IO, Any
 
 import pytest
+from paho.mqtt.enums import MQTTProtocolVersion
 
 from local.cabinet.control import ControlServer
 from local.cabinet.fleet import Fleet
-from tests.e2e.conformance.faulty import run_kit
+from tests.e2e.conformance.faulty import FaultyDevice, run_kit
 from tests.support.command_line import environment
 from tests.support.local_cloud import LocalCloud
 from tests.support.processes import ROOT
+from tests.support.programs import needs
 from tools.conformance.hand import Nobody
 
 CABINET = "C-001"
@@ -141,3 +143,15 @@ def test_without_a_hand_the_kit_says_what_was_not_checked(stack: LocalCloud) -> 
     )
     left_out = {rule.id for rule, _ in result.of("not_checked")}
     assert {"once", "door-event", "content-event", "new-boot-id"} <= left_out
+
+
+@needs("mosquitto")
+def test_a_cabinet_that_speaks_mqtt_5_keeps_the_same_rules(stack: LocalCloud) -> None:
+    def speak_5(device: FaultyDevice) -> None:
+        device.protocol = MQTTProtocolVersion.MQTTv5
+
+    result = run_kit(stack, ["lock", "cut"], speak_5)
+    assert result.of("broken") == []
+    lines = {rule.id: verdict.line for rule, verdict in result.of("held")}
+    assert lines["version"] == "MQTT 5"
+    assert {"will", "clean-session", "subscribe-qos", "publish-qos", "reconnects"} <= set(lines)

@@ -57,18 +57,16 @@ def _one_client(seen: Seen) -> Verdict:
 def _clean_session(seen: Seen) -> Verdict:
     if not seen.connections:
         return _NO_CONNECTION
-    kept = [
-        one for one in seen.connections if one.connect.session_expiry_s or not one.connect.clean
-    ]
+    kept = [one for one in seen.connections if one.connect.session_expiry_s]
     if kept:
         line = "the cabinet asks the broker for a persistent session (clean session is off)"
         if kept[0].connect.level == MQTT_5:
-            line = (
-                "the cabinet asks for a persistent session: clean start"
-                f" {kept[0].connect.clean}, session expiry {kept[0].connect.session_expiry_s} s"
-            )
+            seconds = kept[0].connect.session_expiry_s
+            line = f"the cabinet asks for a persistent session: session expiry {seconds} s, not 0"
         return broken(line, _opened(kept))
-    return held("each login asks for a clean session", *_opened(seen.connections))
+    return held(
+        "each login asks for a session that ends with the connection", *_opened(seen.connections)
+    )
 
 
 def _subscribed(seen: Seen, topic: str, what: str) -> Verdict:
@@ -178,23 +176,19 @@ def _will_fault(seen: Seen, connection: Connection, will: Will) -> str | None:
 
 
 def _reconnects(seen: Seen) -> Verdict:
-    cuts = [
-        one
-        for one in seen.connections
-        if one.closed and getattr(one.closed.fact, "by", "") == "kit"
-    ]
-    if not cuts or not (ended := seen.steps("cut")):
+    began, ended = seen.steps("cut", "began"), seen.steps("cut")
+    if not began or not ended:
         return unchecked("the connection was not cut")
-    cut = cuts[0].closed or cuts[0].opened
     later = [
         one
         for one in seen.connections
-        if one.is_accepted and cut.number < one.opened.number < ended[-1].number
+        if one.is_accepted and began[-1].number < one.opened.number < ended[-1].number
     ]
     if not later:
-        line = f"no new connection within {seen.target.reconnect_s:g} s after the kit cut it"
-        return broken(line, [cut])
-    return held("connected again after the connection was cut", cut, later[0].opened)
+        last = seen.connections[-1].closed if seen.connections else None
+        line = f"no new connection within {seen.target.reconnect_s:g} s after the last was lost"
+        return broken(line, [last or began[-1]])
+    return held("connected again after the connection was cut", later[0].opened)
 
 
 def _opened(connections: list[Connection]) -> list[Entry]:
@@ -232,9 +226,9 @@ RULES = (
     ),
     Rule(
         "clean-session",
-        "The session is clean",
+        "The session ends with the connection",
         "A persistent session keeps commands for a cabinet that is away: a door would open later.",
-        "Set clean session (MQTT 5: clean start, session expiry 0) at each connect.",
+        "Set clean session (MQTT 5: session expiry 0) at each connect.",
         _CONNECTION,
         _clean_session,
     ),
