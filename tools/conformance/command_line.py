@@ -58,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("--wait-seconds", 300.0, "to wait for the cabinet to connect"),
         ("--answer-seconds", 10.0, "to wait for an answer, an event or the first report"),
         ("--hand-seconds", 120.0, "to wait for a hand"),
-        ("--spread-seconds", 3.0, "of spread_s in the commands to all cabinets"),
+        ("--spread-seconds", 5.0, "of spread_s in the commands to all cabinets"),
         ("--outage-seconds", 4.0, "that the connection is cut"),
     )
     for name, default, what in seconds:

@@ -42,7 +42,8 @@ def _hint(seen: Seen) -> str:
 
 def _report(walk: Walk) -> None:
     """Ask for reports: of this cabinet, and of all cabinets."""
-    walk.ask("report", spread_s=0)
+    if not walk.ask("report", spread_s=0):
+        return
     for _ in range(_BROADCASTS):
         sent = walk.send(
             "spread", "report_state", broadcast=True, spread_s=walk.pace.spread_s, ttl_s=60

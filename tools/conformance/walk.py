@@ -31,7 +31,7 @@ class Pace:
 
     connect_s: float = 300
     hint_s: float = 20
-    spread_s: float = 3
+    spread_s: float = 5
     outage_s: float = 4
     settle_s: float = 1  # after the last step, for messages that are late
 

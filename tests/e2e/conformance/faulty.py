@@ -29,7 +29,7 @@ CELLS = 4
 _LIMITS = Target(
     "", CELLS, answer_s=2.5, event_s=1.5, first_report_s=2.5, subscribe_s=0.5, reconnect_s=3
 )
-_PACE = Pace(connect_s=20, hint_s=10, spread_s=2, outage_s=1.5, settle_s=0.1)
+_PACE = Pace(connect_s=20, hint_s=10, spread_s=4, outage_s=1.5, settle_s=0.1)
 _numbers = count(1)
 
 
@@ -65,9 +65,7 @@ class FaultyDevice(Device):
         return CabinetClient(
             CallbackAPIVersion.VERSION2,
             client_id=self.device_id,
-            clean_session=None
-            if self.protocol == MQTTProtocolVersion.MQTTv5
-            else self.clean_session,
+            clean_session=None if is_5 else self.clean_session,
             protocol=self.protocol,
         )
 

@@ -306,7 +306,7 @@ def answers_with_its_own_number(device: FaultyDevice) -> None:
     device.change = messages(renumber)
 
 
-@mistake("report-id", "without this command_id", "report", also=("spread",))
+@mistake("report-id", "without this command_id", "report")
 def leaves_command_id_out_of_reports(device: FaultyDevice) -> None:
     device.change = messages(
         lambda message: message.pop("command_id", 0) if message["type"] == "state_report" else 0

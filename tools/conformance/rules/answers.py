@@ -11,7 +11,7 @@ SPREAD_TOLERANCE_S = 2.0
 _ORDINARY = ("service", "lock", "several", "doors", "repeat")
 """The purposes of commands that a cabinet has to carry out."""
 _DUTIES = "duties"
-_AT_ONCE = 0.1
+_AT_ONCE = 0.05
 """Replies before this part of spread_s are taken for immediate."""
 _ENOUGH_BROADCASTS = 3
 
