@@ -139,7 +139,7 @@ def run_kit(
     steps: Sequence[str],
     plant: Callable[[FaultyDevice], None] = lambda _: None,
     *,
-    hand: Hand | None = None,
+    hand: Callable[[Device], Hand] | None = None,
 ) -> Result:
     """Test a cabinet of its own, with a mistake, on a running stack."""
     device_id = f"KIT-{next(_numbers)}"
@@ -162,7 +162,7 @@ def run_kit(
             target=target,
             proxy=proxy,
             service=service,
-            hand=hand or SimulatedHand(device),
+            hand=(hand or SimulatedHand)(device),
             transcript=transcript,
             pace=_PACE,
             say=lambda _: None,

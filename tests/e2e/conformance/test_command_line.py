@@ -6,7 +6,7 @@ import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -17,12 +17,14 @@ from paho.mqtt.enums import MQTTProtocolVersion
 
 from local.cabinet.control import ControlServer
 from local.cabinet.fleet import Fleet
-from tests.e2e.conformance.faulty import FaultyDevice, run_kit
+from tests.e2e.conformance.faulty import FaultyDevice, SimulatedHand, run_kit
+from tests.e2e.conformance.mistakes import MISTAKES
 from tests.support.command_line import environment
 from tests.support.local_cloud import LocalCloud
 from tests.support.processes import ROOT
 from tests.support.programs import needs
 from tools.conformance.hand import Nobody
+from tools.conformance.hand import Result as Done
 
 CABINET = "C-001"
 CELLS = 4
@@ -136,13 +138,24 @@ def test_ctrl_c_ends_the_kit_with_a_report(tmp_path: Path) -> None:
 
 
 def test_without_a_hand_the_kit_says_what_was_not_checked(stack: LocalCloud) -> None:
-    result = run_kit(stack, ["doors", "repeat", "power"], hand=Nobody())
+    result = run_kit(stack, ["doors", "repeat", "power"], hand=lambda _: Nobody())
     assert result.of("broken") == []
     assert {"doors": "needs a hand", "power": "needs a hand"}.items() <= (
         result.steps_without_end().items()
     )
     left_out = {rule.id for rule, _ in result.of("not_checked")}
     assert {"once", "door-event", "content-event", "new-boot-id"} <= left_out
+
+
+def test_a_change_that_only_a_report_shows_was_made_but_not_told(stack: LocalCloud) -> None:
+    class SlowHand(SimulatedHand):
+        def do(self, action: str, cell: int | None, is_seen: Callable[[float], bool]) -> Done:
+            super().do(action, cell, is_seen)
+            return "not_done"
+
+    planted = MISTAKES["says_nothing_when_a_door_is_closed"]
+    result = run_kit(stack, planted.steps, planted.plant, hand=SlowHand)
+    assert [rule.id for rule, _ in result.of("broken")] == ["door-event"]
 
 
 @needs("mosquitto")
