@@ -5,9 +5,18 @@ import pytest
 from tests.e2e.conformance.faulty import run_kit
 from tests.e2e.conformance.mistakes import MISTAKES
 from tests.support.local_cloud import LocalCloud
+from tests.support.programs import needs
+
+NEEDS_MOSQUITTO = ("listens_to_all_cabinets", "executes_what_waited_in_the_broker")
+"""The embedded broker refuses the one's subscription, and keeps nothing for the other."""
+
+NAMES = [
+    pytest.param(name, marks=needs("mosquitto") if name in NEEDS_MOSQUITTO else ())
+    for name in MISTAKES
+]
 
 
-@pytest.mark.parametrize("name", MISTAKES)
+@pytest.mark.parametrize("name", NAMES)
 def test_a_mistake_is_found_by_its_rule(stack: LocalCloud, name: str) -> None:
     planted = MISTAKES[name]
     result = run_kit(stack, planted.steps, planted.plant)
