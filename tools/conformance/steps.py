@@ -135,7 +135,8 @@ def _repeat(walk: Walk) -> None:
 
 
 def _expired(walk: Walk) -> None:
-    """Send an unlock that is an hour old."""
+    """Send an unlock that is an hour old, between two reports."""
+    walk.look()
     walk.ask("expired", "unlock", cells=walk.closed_cells(1), issued_ago_s=_HOUR_SECONDS)
     walk.ask("expired-check", spread_s=0)
 

@@ -65,6 +65,7 @@ class Walk:
         self.transcript = transcript
         self.pace = pace
         self.say = say
+        self._gets_reports = True
 
     def seen(self) -> Seen:
         """Return what has happened until now."""
@@ -133,15 +134,22 @@ class Walk:
             return found is not None
 
         outcome = self.hand.do(action, cell, wait)
-        if outcome == "not_done" and action != "power" and self.ask("look"):
+        if outcome == "not_done" and action != "power" and self.look():
             outcome = "done" if wait(0) else "not_done"  # done, but the cabinet did not say so
         self.transcript.add(Answered(action, cell, outcome))
         if outcome == "done":
             wait(self.target.reconnect_s if action == "power" else self.target.event_s)
         return outcome == "done"
 
+    def look(self) -> bool:
+        """Ask for a report, unless an earlier one was not answered; return whether it came."""
+        self._gets_reports = self._gets_reports and self.ask("look", spread_s=0)
+        return self._gets_reports
+
     def close(self, *cells: int) -> bool:
-        """Have doors closed; return whether all are."""
+        """Have those of these doors closed that are open; return whether all are closed."""
+        if cells:
+            self.look()
         return all([self._close(cell) for cell in cells])  # noqa: C419 - asks for each of them
 
     def _close(self, cell: int) -> bool:

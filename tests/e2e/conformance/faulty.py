@@ -12,7 +12,7 @@ from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from local.cabinet.device import Device
-from local.cabinet.hardware import Accumulator, Cell, Hardware
+from local.cabinet.hardware import Accumulator, ActionImpossible, Cell, Hardware
 from local.cabinet.network import CabinetClient
 from local.cabinet.runtime import Runtime
 from tests.support.local_cloud import LocalCloud
@@ -116,8 +116,11 @@ class SimulatedHand:
         }
         if action == "power":
             self._device.reboot()
-        else:
+            return "done"
+        try:
             self._device.act(actions[action])
+        except ActionImpossible:
+            return "not_done"
         return "done"
 
 
