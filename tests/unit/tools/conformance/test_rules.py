@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -16,10 +17,12 @@ from tools.conformance.transcript import (
     Closed,
     Connect,
     Delivery,
+    Entry,
     Fact,
     LoginAnswer,
     Message,
     Sent,
+    Step,
     Subscribe,
     Transcript,
 )
@@ -249,3 +252,49 @@ def test_messages_of_the_protocol_have_no_faults() -> None:
 def test_a_report_with_other_cells_is_found(cells: list[Any], words: str) -> None:
     with one_message(cells=cells) as story:
         assert words in story.verdict("all-cells").line
+
+
+def at(times: dict[float, Fact]) -> Seen:
+    """Return a transcript in which each fact has its second."""
+    noon = datetime(2026, 11, 22, 12, tzinfo=UTC)
+    entries = [
+        Entry(number, noon + timedelta(seconds=seconds), seconds, fact)
+        for number, (seconds, fact) in enumerate(times.items())
+    ]
+    return Seen(entries, TARGET)
+
+
+def report_fact(**fields: Any) -> Message:
+    message = {"v": 1, "type": "state_report", "boot_id": "b", "seq": 1, "cells": CELLS, **fields}
+    payload = json.dumps(message).encode()
+    return Message(1, TARGET.events, payload, 1, retain=False, duplicate=False)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "status"), [(600.0, "held"), (614.0, "held"), (618.0, "broken")]
+)
+def test_the_report_of_every_ten_minutes_has_to_come_in_time(seconds: float, status: str) -> None:
+    began, ended = Step("long", "began"), Step("long", "ended")
+    seen = at({0.0: began, seconds: report_fact(), 620.0: ended})
+    assert RULE["ten-minutes"].check(seen).status == status
+
+
+def test_a_report_that_was_asked_for_is_not_that_of_every_ten_minutes() -> None:
+    asked = report_fact(command_id="c-1")
+    seen = at({0.0: Step("long", "began"), 300.0: asked, 620.0: Step("long", "ended")})
+    assert RULE["ten-minutes"].check(seen).status == "broken"
+
+
+@pytest.mark.parametrize(("seconds", "status"), [(1.5, "held"), (30.0, "broken")])
+def test_a_report_to_all_cabinets_has_to_come_within_its_spread(
+    seconds: float, status: str
+) -> None:
+    times: dict[float, Fact] = {}
+    for number in range(3):
+        command_id = f"c-{number}"
+        command = {"v": 1, "command_id": command_id, "kind": "report_state", "spread_s": 3}
+        payload = json.dumps(command).encode()
+        times[100.0 * number] = Sent("spread", command, TARGET.broadcasts)
+        times[100.0 * number + 0.1] = Delivery(1, TARGET.broadcasts, payload, 0)
+        times[100.0 * number + 0.1 + seconds] = report_fact(command_id=command_id)
+    assert RULE["spread"].check(at(times)).status == status
