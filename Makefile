@@ -5,7 +5,7 @@ STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
 TERRAFORM_CHECK ?= ../shared/terraform/check
-.PHONY: help setup run demo test test-pgbouncer check format documents clean package secrets terraform-check topology rehearse lint-contract generated-clients schemathesis simulate fuzz chaos soak bench release deploy smoke-test migrate destroy
+.PHONY: help setup run demo test test-pgbouncer check format documents clean package secrets terraform-check topology rehearse lint-contract generated-clients schemathesis simulate fuzz chaos soak bench conformance release deploy smoke-test migrate destroy
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -97,6 +97,9 @@ test-pgbouncer: $(STAMP) ## Run the integration and end-to-end tests through PgB
 
 bench: $(STAMP) ## Measure performance and update docs/performance.md: make bench NAMES="booking ingest"
 	@$(BIN)/python -m benchmarks $(NAMES) $(ARGS)
+
+conformance: $(STAMP) ## Test a cabinet's firmware: make conformance ARGS="--cells 12 --host 0.0.0.0"
+	@$(BIN)/python -m tools conformance $(ARGS)
 
 release: ## Check, set the version, commit and tag: make release VERSION=1.2.3
 	@$(PYTHON) .ci/release.py "$(VERSION)" $(if $(SKIP_TESTS),--skip-tests)

@@ -27,6 +27,9 @@ TOOLS: dict[str, Tool] = {
     "logins": Tool(
         "tools.logins.command_line", "Add, rotate, revoke and list devices' logins at the broker"
     ),
+    "conformance": Tool(
+        "tools.conformance.command_line", "Test a cabinet's firmware against the protocol"
+    ),
 }
 
 

@@ -73,12 +73,7 @@ class Device:
         self._no_network = False
         if self.hardware.seq:  # it ran before
             self.hardware.reboot()
-        self._client = client = CabinetClient(
-            CallbackAPIVersion.VERSION2,
-            client_id=self.device_id,
-            clean_session=True,
-            protocol=MQTTProtocolVersion.MQTTv311,
-        )
+        self._client = client = self._make_client()
         client.username_pw_set(self.device_id, password)
         if ca_file:
             client.tls_set(ca_file)
@@ -164,6 +159,20 @@ class Device:
                 self._send_all(held[index])
         return len(held)
 
+    def _make_client(self) -> Client:
+        return CabinetClient(
+            CallbackAPIVersion.VERSION2,
+            client_id=self.device_id,
+            clean_session=True,
+            protocol=MQTTProtocolVersion.MQTTv311,
+        )
+
+    def _subscribe(self, client: Client) -> None:
+        client.subscribe([(self._commands, 0), (self._broadcasts, 0)])
+
+    def _make_will(self) -> bytes:
+        return _encode(self.hardware.connect())
+
     def _execute(self, payload: bytes, *, broadcast: bool) -> None:
         try:
             command: object = json.loads(payload)
@@ -211,7 +220,7 @@ class Device:
         if self._no_network:
             raise ConnectionError("the simulated network is down")
         with self._runtime.lock:
-            client.will_set(self._events, _encode(self.hardware.connect()), qos=1)
+            client.will_set(self._events, self._make_will(), qos=1)
 
     def _on_connect(
         self, client: Client, _userdata: Any, _flags: ConnectFlags, code: ReasonCode, _: Any
@@ -221,7 +230,7 @@ class Device:
         elif code.is_failure:
             _log.warning("the broker refuses the login of %s: %s", self.device_id, code)
         else:
-            client.subscribe([(self._commands, 0), (self._broadcasts, 0)])
+            self._subscribe(client)
 
     def _on_subscribe(
         self, _client: Client, _userdata: Any, _mid: int, codes: list[ReasonCode], _: Properties

@@ -46,6 +46,7 @@ NOT_RUN = {
     ("README.md", "make run"): _STARTS,
     ("README.md", "make test"): "runs these tests",
     ("docs/adding-a-migration.md", ".venv/bin/python -m pytest"): "runs these tests",
+    ("docs/conformance.md", "make conformance"): "waits for a cabinet; run by e2e/conformance",
     ("docs/deploying.md", "cp terraform/terraform.tfvars.example"): _CLOUD,
     ("docs/deploying.md", "terraform -chdir=terraform show"): "run by test_rehearsal.py",
     ("docs/local-cloud.md", "make run"): _STARTS,
