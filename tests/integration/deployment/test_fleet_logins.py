@@ -46,7 +46,7 @@ def fleet(deployment: Deployment, tmp_path_factory: pytest.TempPathFactory) -> I
     last = FLEET[-1], passwords[FLEET[-1]]
     wait_until(lambda: lets_in(TlsClient(deployment, last)))
     yield Fleet(deployment, passwords, done)
-    empty(deployment)
+    clear(deployment)
 
 
 def add(
@@ -63,7 +63,22 @@ def passwords_in(handover: Path) -> dict[str, str]:
     return {one["username"]: one["password"] for one in logins}
 
 
-def empty(deployment: Deployment) -> None:
+@pytest.fixture(autouse=True)
+def restored(deployment: Deployment) -> Iterator[None]:
+    """Afterwards the secrets are as they were before: the tests of the fleet share them."""
+    before = {name: [*deployment.cloud.secrets[name]] for name in CABINETS}
+    yield
+    for name in CABINETS:
+        deployment.cloud.secrets[name][:] = before[name]
+
+
+@pytest.fixture
+def empty(deployment: Deployment, restored: None) -> None:
+    """There are no logins."""
+    clear(deployment)
+
+
+def clear(deployment: Deployment) -> None:
     for name in CABINETS:
         deployment.cloud.secrets[name].clear()
 
@@ -129,10 +144,10 @@ def test_many_logins_without_a_file_for_their_passwords_are_refused(
     assert "2 logins need a file for their passwords: --handover FILE" in done.stderr
 
 
+@pytest.mark.usefixtures("empty")
 def test_a_lockbox_that_fails_after_some_secrets_loses_no_password(
     deployment: Deployment, tmp_path: Path
 ) -> None:
-    empty(deployment)
     handover = tmp_path / "logins.json"
     device_ids = [f"L-{number}" for number in range(700)]
     deployment.cloud.changes_until_broken = 1
@@ -146,14 +161,13 @@ def test_a_lockbox_that_fails_after_some_secrets_loses_no_password(
     assert add(deployment, device_ids, handover).returncode == 0
     assert passwords_in(handover) == {one["username"]: one["password"] for one in written}
     stored = [one for name in CABINETS for one in (deployment.cloud.secrets[name] or [{}])[-1]]
-    empty(deployment)
     assert sorted({*stored} - {REVOKED}) == sorted(device_ids)
 
 
+@pytest.mark.usefixtures("empty")
 def test_a_fleet_that_does_not_fit_is_refused_and_nothing_is_stored(
     deployment: Deployment, tmp_path: Path
 ) -> None:
-    empty(deployment)
     device_ids = [f"L-{number}" for number in range(585 * len(CABINETS) + 1)]
     done = add(deployment, device_ids, tmp_path / "logins.json")
     assert done.returncode == 2
