@@ -1,4 +1,4 @@
-"""Accumulators: register, look up, correct, retire; chain of custody."""
+"""Accumulators: register, look up, correct, retire; chain of custody; contractors."""
 
 from shared import api, db, errors
 from shared.models.accumulators import (
@@ -10,7 +10,8 @@ from shared.models.accumulators import (
     MovementPage,
 )
 from shared.models.base import Page
-from shared.services import accumulators
+from shared.models.contractors import ContractorPage, ContractorQuery
+from shared.services import accumulators, contractors
 from shared.values import AccumulatorId
 
 handler = api.handler_of(__name__)
@@ -88,3 +89,10 @@ def list_movements(accumulator_id: AccumulatorId, query: Page) -> MovementPage:
     """List an accumulator's chain of custody, newest first."""
     with db.statements() as tx:
         return accumulators.movements(tx, accumulator_id, query)
+
+
+@api.route("GET", "/v1/contractors", scope="read")
+def list_contractors(query: ContractorQuery) -> ContractorPage:
+    """List who carries what since when, and the open bookings, by contractor."""
+    with db.statements() as tx:
+        return contractors.listing(tx, query)

@@ -3,10 +3,19 @@
 Models are built when they are first used, so that a cold start builds only those of its request.
 """
 
+import re
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+)
 
 Reason = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^\x00]+$")]
 """Why a person did it; stored with the change."""
@@ -17,6 +26,22 @@ Text = Annotated[str, Field(max_length=500, pattern=r"^[^\x00]*$")]
 
 Time = Annotated[datetime, AfterValidator(lambda time: time.astimezone(UTC))]
 """A time, shown in UTC."""
+
+
+def _rfc_3339(value: object) -> object:
+    """Refuse what pydantic would also read: a number of seconds, a date, a time without a zone."""
+    form = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)"
+    if not re.fullmatch(form, str(value), re.ASCII):
+        raise ValueError("must be a time with its zone, as 2026-11-22T12:00:00Z; write + as %2B")
+    return value
+
+
+Instant = Annotated[
+    AwareDatetime,
+    BeforeValidator(_rfc_3339),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
+]
+"""A time in a query."""
 
 
 class Model(BaseModel):

@@ -50,6 +50,7 @@ def test_each_route_has_the_documented_scope() -> None:
         "DELETE /v1/cabinets/{cabinet_id}": "operator",
         "PATCH /v1/cabinets/{cabinet_id}/cells/{cell_number}": "operator",
         "POST /v1/cabinets/{cabinet_id}/commands": "backend",  # and the command's own scope
+        "GET /v1/commands": "read",
         "GET /v1/commands/{command_id}": "read",
         "GET /v1/accumulators": "read",
         "POST /v1/accumulators": "operator",
@@ -63,6 +64,9 @@ def test_each_route_has_the_documented_scope() -> None:
         "DELETE /v1/bookings/{booking_id}": "backend",
         "POST /v1/bookings/{booking_id}/unlock": "backend",
         "POST /v1/swaps": "backend",
+        "GET /v1/contractors": "read",
+        "GET /v1/anomalies": "read",
+        "POST /v1/anomalies/{anomaly_id}/acknowledge": "operator",
         "GET /v1/stats": "read",
         "GET /v1/me": "read",
         "GET /v1/health": None,

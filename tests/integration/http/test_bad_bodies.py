@@ -23,6 +23,7 @@ REQUIRED = {
     "send_command": {"kind", "cells", "reason"},
     "register_accumulator": {"accumulator_id"},
     "correct_accumulator": {"reason"},
+    "acknowledge_anomaly": {"note"},
     "create_booking": {"cabinet_id", "contractor_id", "kind", "count"},
     "create_swap": {"scooter_id", "contractor_id", "installed_accumulator_id"},
 }
@@ -97,7 +98,7 @@ INVALID_VALUES = {
 @each_body
 def test_a_field_with_an_invalid_value_is_named(service: Service, route: Route) -> None:
     for name in valid_body(route):
-        if name in {"reason", "status_reason", "address"}:
+        if name in {"reason", "status_reason", "address", "note"}:
             wrong = {
                 n: v for n, v in INVALID_VALUES.items() if n not in {"unicode", "an injection"}
             }
