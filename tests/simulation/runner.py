@@ -16,7 +16,7 @@ from shared.db import Row, Tx
 from shared.repo import commands
 from shared.services import dispatch
 from shared.states import COMMAND_IN_FLIGHT
-from tests.simulation import backend, cabinets, checks, faults, people, plan
+from tests.simulation import backend, cabinets, checks, faults, people, plan, without_waiting
 from tests.simulation.calls import Disruption, current
 from tests.simulation.clock import virtual_datetime
 from tests.simulation.database import Database
@@ -26,10 +26,9 @@ from tests.simulation.simulation import Simulation
 from tests.simulation.transitions import Coverage, count_moves
 from tests.simulation.world import CellId
 
-_STEPS = {step.__name__: step for step in (people.STEPS | faults.STEPS | cabinets.STEPS)}
-_WEIGHTS = {
-    step.__name__: weight for step, weight in (people.STEPS | faults.STEPS | cabinets.STEPS).items()
-}
+_ALL = people.STEPS | without_waiting.STEPS | faults.STEPS | cabinets.STEPS
+_STEPS = {step.__name__: step for step in _ALL}
+_WEIGHTS = {step.__name__: weight for step, weight in _ALL.items()}
 _COMMON = {"deliver", "execute_command"}
 _RARE = frozenset(step.__name__ for step in (people.pull, *faults.STEPS, *cabinets.STEPS)) - _COMMON
 _ROOT = f"{Path(__file__).parents[2]}/"
