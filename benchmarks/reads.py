@@ -16,8 +16,9 @@ _HOW = """\
 {cabinets:,} cabinets; {commands:,} commands of a year, of which one in fifty did not succeed and
 one in twenty is no unlock; {anomalies:,} anomalies of 30 days, of which one in fifty was
 acknowledged; {movements:,} movements. Each list with 50 items, {calls} calls of its handler in
-process, the first page unless it is a later one. *Rows* and *pages* (8 KB) are those that the statement reads, and
-*plan* how it reads each table that grows with the years, by `EXPLAIN (ANALYZE, BUFFERS)`."""
+process, the first page unless it is a later one. *Rows* and *pages* (8 KB) are those that the
+statement reads, and *plan* how it reads each table that grows with the years, by
+`EXPLAIN (ANALYZE, BUFFERS)`."""
 _GROWING = {"commands", "anomalies", "movements", "bookings"}
 _GOAL_MS = 20
 
