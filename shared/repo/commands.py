@@ -131,15 +131,8 @@ def report_in_flight(tx: Tx, cabinet_id: str, command_id: UUID) -> UUID | None:
 
 def listing(tx: Tx, query: Mapping[str, Any]) -> list[Row]:
     """Return the commands to single cabinets that match, newest first; one more than `limit`."""
-    sql = f"""
-        SELECT {_COLUMNS} FROM (
-               SELECT * FROM current_commands
-                WHERE %(status)s::text IS NULL OR written_status = %(status)s
-                UNION ALL
-               SELECT * FROM current_commands  -- those whose time-out is not written yet
-                WHERE %(status)s = %(target)s AND written_status = ANY (%(sources)s)) c
-         WHERE cabinet_id IS NOT NULL
-           AND (%(status)s::text IS NULL OR status = %(status)s)
+    page = """
+           AND cabinet_id IS NOT NULL
            AND (%(cabinet_id)s::text IS NULL OR cabinet_id = %(cabinet_id)s)
            AND (%(booking_id)s::uuid IS NULL OR booking_id = %(booking_id)s)
            AND (%(kind)s::text IS NULL OR kind = %(kind)s)
@@ -147,7 +140,18 @@ def listing(tx: Tx, query: Mapping[str, Any]) -> list[Row]:
            AND (%(before_at)s::timestamptz IS NULL
                 OR (created_at, command_id) < (%(before_at)s, %(before_id)s))
          ORDER BY created_at DESC, command_id DESC
-         LIMIT %(limit)s + 1"""  # noqa: S608 - the columns are a constant
+         LIMIT %(limit)s + 1"""
+    # Each part follows an index. The second: those whose time-out is not written yet.
+    sql = f"""
+        (SELECT {_COLUMNS} FROM current_commands
+          WHERE (%(status)s::text IS NULL OR written_status = %(status)s AND (
+                 %(status)s <> ALL (%(sources)s) OR deadline > now())){page})
+        UNION ALL
+        (SELECT {_COLUMNS} FROM current_commands
+          WHERE %(status)s = %(target)s AND written_status = ANY (%(sources)s)
+            AND deadline <= now(){page})
+         ORDER BY created_at DESC, command_id DESC
+         LIMIT %(limit)s + 1"""  # noqa: S608 - constants
     return tx.all(sql, {**query, **states.COMMAND.move("timed_out")})
 
 
