@@ -240,6 +240,23 @@ def test_a_requested_report_proves_that_nothing_was_opened_and_the_next_unlock_i
     service.check_invariants()
 
 
+def test_the_wait_covers_the_report_and_the_new_command(patient_service: Service) -> None:
+    service = patient_service
+    service.add_cabinet(charges=[95])
+    booking = service.book()
+    arrive = service.queue.arrive
+    service.queue.arrive = lambda device, sent: (
+        None if sent["kind"] == "unlock" else arrive(device, sent)
+    )
+    lost = unlock(service, booking).body["command_id"]
+    service.advance_time(WAIT_S + 1)
+    response = unlock(service, booking, "wait=1")
+    assert (response.status, response.body["status"]) == (202, "published")
+    assert response.body["command_id"] != lost
+    assert get_command(service, lost)["status"] == "not_executed"
+    assert len(service.queue.commands("unlock")) == 2
+
+
 def test_without_evidence_it_becomes_unresolved_after_the_reconcile_window(
     patient_service: Service,
 ) -> None:
