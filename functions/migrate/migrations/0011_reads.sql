@@ -35,6 +35,8 @@ CREATE INDEX ON commands (created_at DESC, command_id DESC);
 DROP INDEX commands_created_at_idx;
 CREATE INDEX ON commands (status, created_at DESC, command_id DESC) WHERE status <> 'succeeded';
 CREATE INDEX ON commands (kind, created_at DESC, command_id DESC) WHERE kind <> 'unlock';
+CREATE INDEX ON commands (kind, status, created_at DESC, command_id DESC)
+    WHERE kind <> 'unlock' AND status <> 'succeeded';
 
 -- GET /v1/contractors: their open bookings.
 CREATE INDEX ON bookings (contractor_id, created_at DESC) WHERE finished_at IS NULL;
