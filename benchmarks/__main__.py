@@ -15,7 +15,7 @@ from benchmarks import page
 from benchmarks.figures import Measured
 from local import signals
 
-BENCHMARKS = ["cold_start", "unlock", "booking", "statements", "ingest", "scale", "day"]
+BENCHMARKS = ["cold_start", "unlock", "booking", "statements", "ingest", "scale", "reads", "day"]
 
 
 def main() -> int:

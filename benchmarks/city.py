@@ -108,6 +108,15 @@ _PLACES = (
                               state_of_health)
     SELECT 'B-' || n || '-' || k, 'T-' || n, 95, now(), 95
       FROM generate_series(1, %(technicians)s) n, generate_series(1, 4) k""",
+    """
+    INSERT INTO anomalies (anomaly_id, at, first_at, reason, detail, device_id, cabinet_id,
+                           event_id, payload, counted)
+    OVERRIDING SYSTEM VALUE
+    SELECT n, at, at, 'malformed', 'not JSON', 'C-' || n, 'C-' || n, 'event of C-' || n,
+           convert_to(repeat('x', 200), 'UTF8'), true
+      FROM (SELECT n, now() - n * interval '30 days' / %(cabinets)s AS at
+              FROM generate_series(1, %(cabinets)s) n) t""",
+    "SELECT setval(pg_get_serial_sequence('anomalies', 'anomaly_id'), %(cabinets)s)",
 )
 _REGISTERED = """
     INSERT INTO movements (accumulator_id, at, cause, to_cabinet_id, to_cell_number,

@@ -41,7 +41,7 @@ def perform(service: Service, step: Step) -> tuple[Any, Invocation]:
 def perform_all(act: Perform, service: Service, place: City, number: int) -> None:
     """Perform every operation; `number` selects the cabinet, scooter and technician."""
     _read(act, place, number)
-    _operate(act, number)
+    _operate(act, place, number)
     _visit(act, service, place, number)
 
 
@@ -74,6 +74,14 @@ def _read(act: Perform, place: City, number: int) -> None:
         "list_bookings of a technician": f"{bookings}?contractor_id=T-{technician}",
         "list_bookings active": f"{bookings}?status=active",
         "list_bookings failed": f"{bookings}?status=failed",
+        "list_commands": "/v1/commands",
+        "list_commands of a cabinet": f"/v1/commands?cabinet_id=C-{cabinet}",
+        "list_commands that failed": "/v1/commands?status=failed",
+        "list_contractors": "/v1/contractors",
+        "list_contractors with 5": "/v1/contractors?min_accumulators=5",
+        "list_anomalies": "/v1/anomalies",
+        "list_anomalies that are open": "/v1/anomalies?open=true",
+        "list_anomalies of a cabinet": f"/v1/anomalies?cabinet_id=C-{cabinet}",
         "get_me": "/v1/me",
         "get_stats": "/v1/stats",
         "get_health": "/v1/health",
@@ -81,7 +89,7 @@ def _read(act: Perform, place: City, number: int) -> None:
         act(Step(name, "GET", path))
 
 
-def _operate(act: Perform, number: int) -> None:
+def _operate(act: Perform, place: City, number: int) -> None:
     """The operators' requests."""
     cabinet, accumulator = f"N-{number}", f"N-{number}"
     coords = {"lat": 55.7558, "lon": 37.6173}
@@ -100,6 +108,8 @@ def _operate(act: Perform, number: int) -> None:
     body = {"place": {"nowhere": True}, "reason": "lost"}
     act(Step("correct_accumulator", "PATCH", of_accumulator, body))
     act(Step("retire_accumulator", "DELETE", of_accumulator, status=204))
+    path = f"/v1/anomalies/{1 + number % place.cabinets}/acknowledge"
+    act(Step("acknowledge_anomaly", "POST", path, {"note": f"seen {number}"}))
 
 
 def _visit(act: Perform, service: Service, place: City, number: int) -> None:

@@ -149,6 +149,7 @@ _COMMAND: Example = {
     "inferred": False,
     "reason": None,
 }
+_SENT: Example = _COMMAND | {"status": "published", "cells": [], "finished_at": None}
 _MOVEMENT: Example = {
     "movement_id": 1,
     "accumulator_id": "A-0003",
@@ -165,6 +166,54 @@ _MOVEMENT: Example = {
     "reason": None,
 }
 _IMPORTED: Example = {"result": "created", "code": None, "detail": None, "errors": []}
+
+_ANOMALY: Example = {
+    "anomaly_id": 17,
+    "reason": "vanished",
+    "detail": "cell 3: A-0003",
+    "cabinet_id": "C-001",
+    "device_id": "C-001",
+    "accumulator_id": "A-0003",
+    "first_at": _NOON,
+    "at": _NOON,
+    "count": 1,
+    "open": True,
+    "acknowledged": None,
+    "payload": '{"v": 1, "type": "cell_event", "boot_id": "b-17", "seq": 44}',
+    "payload_bytes": 60,
+}
+_ACKNOWLEDGED: Example = _ANOMALY | {
+    "open": False,
+    "acknowledged": {
+        "by": "operator",
+        "at": "2026-11-22T12:30:00Z",
+        "note": "the technician had it",
+    },
+}
+_CONTRACTOR: Example = {
+    "contractor_id": "T-7",
+    "accumulators_total": 1,
+    "held_since": _NOON,
+    "accumulators": [
+        {
+            "accumulator_id": "A-0003",
+            "battery_charge": 97,
+            "status": "in_service",
+            "since": _NOON,
+            "cause": "issued",
+        }
+    ],
+    "open_bookings": [
+        {
+            "booking_id": _BOOKING_ID,
+            "cabinet_id": "C-001",
+            "kind": "return",
+            "status": "active",
+            "created_at": _NOON,
+            "expires_at": "2026-11-22T12:30:00Z",
+        }
+    ],
+}
 
 # --- HTTP: requests, responses, problems ------------------------------------------------------
 
@@ -223,6 +272,7 @@ REQUESTS: dict[str, dict[str, Example]] = {
         "issue": {"cabinet_id": "C-001", "contractor_id": "T-7", "kind": "issue", "count": 2},
         "return": {"cabinet_id": "C-001", "contractor_id": "T-7", "kind": "return", "count": 2},
     },
+    "acknowledge_anomaly": {"seen": {"note": "the technician had it"}},
     "create_swap": {
         "swap": {
             "scooter_id": "S-1",
@@ -310,6 +360,9 @@ RESPONSES: dict[str, Example] = {
     "correct_accumulator 200": _accumulator("A-0003", 97, _WITH_CONTRACTOR),
     "list_movements 200": {"movements": [_MOVEMENT], "next_cursor": None},
     "list_all_movements 200": {"movements": [_MOVEMENT], "next_cursor": None},
+    "list_contractors 200": {"contractors": [_CONTRACTOR], "next_cursor": None},
+    "list_anomalies 200": {"anomalies": [_ANOMALY], "next_cursor": None},
+    "acknowledge_anomaly 200": _ACKNOWLEDGED,
     "create_booking 201": _BOOKING,
     "list_bookings 200": {"bookings": [_BOOKING], "next_cursor": None},
     "get_booking 200": _BOOKING,
@@ -325,7 +378,10 @@ RESPONSES: dict[str, Example] = {
         "cells": [_OPENED, _JAMMED],
         "late": False,
     },
+    "unlock_booking 202": _SENT | {"booking_id": _BOOKING_ID},
     "send_command 200": _COMMAND,
+    "send_command 202": _SENT,
+    "list_commands 200": {"commands": [_COMMAND], "next_cursor": None},
     "get_command 200": _COMMAND,
     "create_swap 200": {
         "swap_id": _SWAP_ID,

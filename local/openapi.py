@@ -18,6 +18,7 @@ from local.openapi_links import links_from, links_to
 from local.schemas import Schema
 from shared import api, errors
 from shared.api.problems import status_of
+from shared.models.commands import Command
 from shared.protocols import codecs
 
 _ABOUT = """\
@@ -46,6 +47,14 @@ _IDEMPOTENCY_KEY = {
     "Use a new one, such as a UUID, for each request.",
     "schema": {"type": "string", "pattern": "^[!-~]{1,128}$"},
 }
+_PREFER = {
+    "name": "Prefer",
+    "in": "header",
+    "description": "RFC 7240. `respond-async`: 202 with the command as soon as it is published. "
+    "`wait=N`: 202 if its outcome is not known after N seconds. Other preferences are ignored.",
+    "schema": {"type": "string"},
+    "example": "respond-async",
+}
 _HEADERS: Schema = {
     "X-Request-Id": {
         "description": "Identifies the request in the log.",
@@ -57,6 +66,15 @@ _HEADERS: Schema = {
         "schema": {"type": "boolean"},
     },
     "Retry-After": {"description": "Seconds.", "schema": {"type": "integer"}},
+    "Location": {
+        "description": "Where the command's outcome will be.",
+        "required": True,
+        "schema": {"type": "string", "format": "uri-reference"},
+    },
+    "Preference-Applied": {
+        "description": "The preferences that the response follows.",
+        "schema": {"type": "string"},
+    },
 }
 CONTACT = {"name": "The scooter-accumulator authors"}
 LICENSE = {"name": "MIT", "url": "https://spdx.org/licenses/MIT.html"}
@@ -114,7 +132,7 @@ def document() -> Schema:
                 name: schemas.in_openapi(schema) for name, schema in sorted(definitions.items())
             },
             "responses": {error.__name__: _problems([error]) for error in _common(routes)},
-            "parameters": {"Idempotency-Key": _IDEMPOTENCY_KEY},
+            "parameters": {"Idempotency-Key": _IDEMPOTENCY_KEY, "Prefer": _PREFER},
             "headers": _HEADERS,
             "links": links_to(routes),
             "securitySchemes": {"api_key": _API_KEY},
@@ -152,6 +170,8 @@ def _response_type(route: api.Route) -> tuple[Any, list[int]]:
     response = route.hints["return"]
     if get_origin(response) is tuple:
         return get_args(response)[0], [200, 503]
+    if route.takes_preferences:
+        [response] = [one for one in get_args(response) if one is not api.Accepted]
     return response, [route.status]
 
 
@@ -161,6 +181,8 @@ def _models(route: api.Route) -> Iterator[schemas.Input]:
     response, _ = _response_type(route)
     if response is not type(None):
         yield f"{route.operation_id} response", "serialization", TypeAdapter(response)
+    if route.takes_preferences:
+        yield f"{route.operation_id} accepted", "serialization", TypeAdapter(Command)
 
 
 # --- Operations -------------------------------------------------------------------------------
@@ -180,7 +202,7 @@ def _operation(route: api.Route, by_name: Schema) -> Schema:
     if route.body is not None:
         content = _content(by_name[f"{name} request"], examples.REQUESTS.get(name, {}))
         operation["requestBody"] = {"required": True, "content": {"application/json": content}}
-    operation["responses"] = _responses(route, by_name.get(f"{name} response"))
+    operation["responses"] = _responses(route, by_name)
     operation["security"] = [{"api_key": []}] if route.scope else []
     operation["x-yc-apigateway-integration"] = _integration(route)
     return operation
@@ -218,11 +240,26 @@ def _parameters(route: api.Route) -> Iterator[Schema]:
             yield {"name": name, "in": where, "required": required, **separate, "schema": schema}
     if route.method == "POST":
         yield {"$ref": "#/components/parameters/Idempotency-Key"}
+    if route.takes_preferences:
+        yield {"$ref": "#/components/parameters/Prefer"}
 
 
-def _responses(route: api.Route, response: Schema | None) -> Schema:
+def _responses(route: api.Route, by_name: Schema) -> Schema:
+    response = by_name.get(f"{route.operation_id} response")
     found = {**_successes(route, response), **_failures(route)}
-    return {str(status): found[status] for status in sorted(found)}
+    if route.takes_preferences:
+        found[HTTPStatus.ACCEPTED] = _accepted(route, by_name[f"{route.operation_id} accepted"])
+    return {str(int(status)): found[status] for status in sorted(found)}
+
+
+def _accepted(route: api.Route, command: Schema) -> Schema:
+    example = _response_example(f"{route.operation_id} 202")
+    return {
+        "description": inspect.getdoc(api.Accepted),
+        "headers": _headers("Location", "Preference-Applied", *_replayed(route)),
+        "content": {"application/json": _content(command, example)},
+        "links": links_from(route, Command, _routes()),
+    }
 
 
 def _successes(route: api.Route, response: Schema | None) -> dict[int, Schema]:

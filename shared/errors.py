@@ -9,7 +9,7 @@ ServiceError
 ├── NotFound                     404
 │   ├── RouteNotFound
 │   ├── CabinetNotFound, CellNotFound, AccumulatorNotFound
-│   └── BookingNotFound, CommandNotFound
+│   └── BookingNotFound, CommandNotFound, AnomalyNotFound
 ├── NotAllowed                   405
 │   └── MethodNotAllowed
 ├── Conflict                     409
@@ -151,6 +151,10 @@ class BookingNotFound(NotFound):
 
 class CommandNotFound(NotFound):
     """The command does not exist."""
+
+
+class AnomalyNotFound(NotFound):
+    """The anomaly does not exist: it is kept for 30 days after it last occurred."""
 
 
 @dataclass(eq=False)

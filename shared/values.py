@@ -1,5 +1,6 @@
 """Values that several layers share: ids, cell numbers, charges, and locations of accumulators."""
 
+import re
 from typing import Annotated, Any, NamedTuple
 from uuid import UUID
 
@@ -57,6 +58,14 @@ def _uuid_or_nil(text: object) -> object:
     except ValueError:
         return UUID(int=0)
 
+
+def _number_or_zero(text: object) -> object:
+    """Return the number in `text`, or 0, which names nothing: 404 instead of 400."""
+    return int(str(text)) if re.fullmatch(r"[0-9]{1,18}", str(text), re.ASCII) else 0
+
+
+RowId = Annotated[int, BeforeValidator(_number_or_zero)]
+"""A number that the database gave, in a URL."""
 
 OwnId = Annotated[UUID, BeforeValidator(_uuid_or_nil)]
 """An id that the service gave."""

@@ -1,4 +1,4 @@
-"""Accumulators: register, look up, correct, retire; chain of custody."""
+"""Accumulators: register, look up, correct, retire; chain of custody; contractors."""
 
 from shared import api, db, errors
 from shared.models.accumulators import (
@@ -11,7 +11,8 @@ from shared.models.accumulators import (
     MovementQuery,
 )
 from shared.models.base import Page
-from shared.services import accumulators
+from shared.models.contractors import ContractorPage, ContractorQuery
+from shared.services import accumulators, contractors
 from shared.values import AccumulatorId
 
 handler = api.handler_of(__name__)
@@ -96,3 +97,10 @@ def list_all_movements(query: MovementQuery) -> MovementPage:
     """List the movements of all accumulators, oldest first."""
     with db.statements() as tx:
         return accumulators.all_movements(tx, query)
+
+
+@api.route("GET", "/v1/contractors", scope="read")
+def list_contractors(query: ContractorQuery) -> ContractorPage:
+    """List who carries what since when, and the open bookings, by contractor."""
+    with db.statements() as tx:
+        return contractors.listing(tx, query)

@@ -1,10 +1,11 @@
-"""Commands to cabinets: unlock a booking's cells, send any command, look up its outcome."""
+"""Commands to cabinets: unlock a booking's cells, send any command, look up outcomes."""
 
 from shared import api, config, db, errors, mqtt
 from shared.api.commands import CommandRequest
-from shared.models.commands import Command, Unlock
-from shared.services import dispatch, unlock
+from shared.models.commands import Command, CommandPage, CommandQuery, Unlock
+from shared.services import commands, dispatch, unlock
 from shared.services.dispatch import Sender
+from shared.states import COMMAND_IN_FLIGHT
 from shared.values import Id, OwnId
 
 handler = api.handler_of(__name__)
@@ -24,9 +25,12 @@ handler = api.handler_of(__name__)
         errors.CabinetNoAnswer,
     ),
 )
-def unlock_booking(booking_id: OwnId, caller: api.Caller) -> Unlock:
+def unlock_booking(
+    booking_id: OwnId, caller: api.Caller, prefer: api.Preferences
+) -> Unlock | api.Accepted:
     """Open the cells of a booking, wait for the cabinet, and return what it did."""
-    return unlock.open_cells(booking_id, _sender(caller))
+    found = unlock.open_cells(booking_id, _sender(caller, prefer))
+    return found if isinstance(found, Unlock) else api.Accepted(found)
 
 
 @api.route(
@@ -41,16 +45,26 @@ def unlock_booking(booking_id: OwnId, caller: api.Caller) -> Unlock:
         errors.CabinetNoAnswer,
     ),
 )
-def send_command(cabinet_id: Id, request: CommandRequest, caller: api.Caller) -> Command:
+def send_command(
+    cabinet_id: Id, request: CommandRequest, caller: api.Caller, prefer: api.Preferences
+) -> Command | api.Accepted:
     """Send a command to a cabinet and wait for its outcome; each command needs its own scope."""
     caller.require(request.scope)
-    return dispatch.send(
+    command = dispatch.send(
         request.command(),
         cabinet_id,
-        _sender(caller),
+        _sender(caller, prefer),
         command_id=caller.new_id,
         **request.details(),
     )
+    return api.Accepted(command) if command.status in COMMAND_IN_FLIGHT else command
+
+
+@api.route("GET", "/v1/commands", scope="read")
+def list_commands(query: CommandQuery) -> CommandPage:
+    """List the commands that were sent to single cabinets, newest first."""
+    with db.statements() as tx:
+        return commands.listing(tx, query)
 
 
 @api.route("GET", "/v1/commands/{command_id}", scope="read", raises=(errors.CommandNotFound,))
@@ -60,5 +74,5 @@ def get_command(command_id: OwnId) -> Command:
         return dispatch.record(dispatch.get(tx, command_id))
 
 
-def _sender(caller: api.Caller) -> Sender:
-    return Sender(mqtt.Publisher(), config.settings(), requested_by=caller.name)
+def _sender(caller: api.Caller, prefer: api.Preferences) -> Sender:
+    return Sender(mqtt.Publisher(), config.settings(), caller.name, prefer.max_wait_s)

@@ -14,6 +14,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import from_json, to_json
 
 from shared import config, db, log
+from shared.api.prefer import Accepted, preferences_of
 from shared.api.problems import problem, status_of
 from shared.api.routes import Route, by_method, routes
 from shared.callers import Caller, caller_of
@@ -34,6 +35,7 @@ from shared.services.idempotency import Key, StoredResponse
 
 Event = dict[str, Any]
 MAX_BODY_BYTES = 2_621_440
+ACCEPTED = 202
 _KEY = re.compile(r"[!-~]{1,128}")
 
 
@@ -56,6 +58,8 @@ def handler_of(module: str) -> Callable[[Event, Any], Event]:
         if method not in {"GET", "HEAD"} and response.status < 400:  # noqa: PLR2004 - no error
             log.info("request handled", path=event.get("path"), status=response.status)
         headers = {"X-Request-Id": request_id, **response.headers}
+        if response.status == ACCEPTED and (applied := str(preferences_of(event))):
+            headers["Preference-Applied"] = applied
         body = "" if method == "HEAD" else response.body
         return {"statusCode": response.status, "headers": headers, "body": body}
 
@@ -97,7 +101,7 @@ def _call(route: Route, event: Event, context: Any, request_id: str) -> Response
     with db.transaction() as tx:
         claim = idempotency.begin(tx, key, seconds=context.get_remaining_time_in_millis() / 1000)
     if isinstance(claim, StoredResponse):
-        return Response(claim.status, claim.body, _headers(claim.status, replayed=True))
+        return _replay(claim)
     undone = False
     try:
         response = _run(route, arguments, replace(caller, new_id=claim))
@@ -117,9 +121,24 @@ def _run(route: Route, arguments: dict[str, Any], caller: Caller | None) -> Resp
     result = route.endpoint(**arguments)
     if result is None:
         return Response(route.status, "", {})
+    if isinstance(result, Accepted):
+        body = result.command.model_dump_json(by_alias=True)
+        return Response(ACCEPTED, body, _headers(ACCEPTED) | _location(body))
     model, status = result if isinstance(result, tuple) else (result, route.status)
     # The 503 of the health check is a normal response, not a problem.
     return Response(status, model.model_dump_json(by_alias=True), _headers(200))
+
+
+def _replay(stored: StoredResponse) -> Response:
+    headers = _headers(stored.status, replayed=True)
+    if stored.status == ACCEPTED:
+        headers |= _location(stored.body)
+    return Response(stored.status, stored.body, headers)
+
+
+def _location(command: str) -> dict[str, str]:
+    """Return the header that says where the outcome of a command will be."""
+    return {"Location": f"/v1/commands/{json.loads(command)['command_id']}"}
 
 
 def _problem(error: ServiceError, request_id: str) -> Response:
@@ -151,6 +170,8 @@ def _arguments(route: Route, event: Event) -> dict[str, Any]:
     query = _validated(route.query, _query(event))
     if "query" in route.hints:
         arguments["query"] = query
+    if route.takes_preferences:
+        arguments["prefer"] = preferences_of(event)
     if route.body is not None:
         arguments["request"] = _body(route.body, _raw_body(event))
     return arguments

@@ -9,6 +9,7 @@ from typing import Any, TypeVar, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, create_model
 
+from shared.api.prefer import Preferences
 from shared.callers import Caller, Scope
 from shared.errors import ServiceError
 
@@ -20,7 +21,7 @@ class Route:
     """A method, a path, and the endpoint that serves them.
 
     An endpoint's parameters are recognised by name: `request` is the body, `query` the query
-    string, `caller` the caller; all others are path parameters.
+    string, `caller` the caller, `prefer` the header Prefer; all others are path parameters.
     """
 
     method: str
@@ -68,6 +69,11 @@ class Route:
     def takes_caller(self) -> bool:
         """Whether the endpoint has a parameter `caller`."""
         return self.hints.get("caller") is Caller
+
+    @cached_property
+    def takes_preferences(self) -> bool:
+        """Whether the endpoint has a parameter `prefer`: it may answer 202."""
+        return self.hints.get("prefer") is Preferences
 
     @property
     def summary(self) -> str:

@@ -146,7 +146,7 @@ def _issued_accumulator(
         uow.quarantine_found(other, cell)
         uow.move(other, cell.location, "reported", discrepancy=True)
     detail = f"cell {cell.cell_number}: {reported_id} instead of {held.accumulator_id}"
-    uow.add_anomaly("other_accumulator", detail)
+    uow.add_anomaly("other_accumulator", detail, accumulator_id=reported_id)
     return other
 
 

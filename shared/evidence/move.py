@@ -53,7 +53,7 @@ def _record_departure(uow: UnitOfWork, cell: Cell, reported: set[str | None]) ->
     if cell.opened_by is None:
         uow.move(gone, NOWHERE, "reported", discrepancy=True)
         cell.mark_faulty("vanished")
-        uow.add_anomaly("vanished", f"cell {cell.cell_number}: {gone.accumulator_id}")
+        _add_anomaly(uow, "vanished", cell, gone.accumulator_id)
         return
     command = uow.commands.get(cell.opened_by)
     if command is not None and command.contractor_id is not None:  # opened for somebody
@@ -69,7 +69,12 @@ def _record_departure(uow: UnitOfWork, cell: Cell, reported: set[str | None]) ->
         command_id=cell.opened_by,
         discrepancy=True,
     )
-    uow.add_anomaly("taken_without_booking", f"cell {cell.cell_number}: {gone.accumulator_id}")
+    _add_anomaly(uow, "taken_without_booking", cell, gone.accumulator_id)
+
+
+def _add_anomaly(uow: UnitOfWork, reason: str, cell: Cell, accumulator_id: str) -> None:
+    detail = f"cell {cell.cell_number}: {accumulator_id}"
+    uow.add_anomaly(reason, detail, accumulator_id=accumulator_id)
 
 
 # --- arrivals -----------------------------------------------------------------------------
@@ -84,7 +89,7 @@ def _record_arrival(
     if arrival is None:
         arrival = uow.register(accumulator_id, cell)
         if arrival.is_unknown:
-            uow.add_anomaly("unknown_accumulator", f"cell {cell.cell_number}: {accumulator_id}")
+            _add_anomaly(uow, "unknown_accumulator", cell, accumulator_id)
     if arrival.place == cell.location:
         return
     occupant = uow.accumulator_in(cell)
@@ -208,6 +213,7 @@ def _add_duplicate(uow: UnitOfWork, accumulator: Accumulator, cell: Cell) -> Non
         "duplicate_accumulator",
         f"{accumulator.accumulator_id} in cell {cell.cell_number} of {cell.cabinet_id}"
         f" and in cell {place.cell_number} of {place.cabinet_id}",
+        accumulator_id=accumulator.accumulator_id,
     )
 
 

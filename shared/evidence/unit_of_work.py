@@ -201,13 +201,16 @@ class UnitOfWork:
         """Start a message (device_id, cabinet_id, event_id, payload): anomalies refer to it."""
         self._message = message
 
-    def add_anomaly(self, reason: str, detail: str = "") -> None:
+    def add_anomaly(
+        self, reason: str, detail: str = "", *, accumulator_id: str | None = None
+    ) -> None:
         """Keep the current message as an anomaly: a stable reason, and details for people.
 
         `detail` may repeat what a cabinet sent: NUL, which PostgreSQL cannot store, is replaced.
         """
         text = detail.replace("\x00", "\\0")[:MAX_DETAIL]
-        self.anomalies.append({**self._message, "reason": reason, "detail": text})
+        concerned = {"reason": reason, "detail": text, "accumulator_id": accumulator_id}
+        self.anomalies.append({**self._message, **concerned})
 
     def advance(self, record: StatefulRecord, event: str) -> bool:
         """Move a record to its next state.
@@ -273,8 +276,9 @@ class UnitOfWork:
     def quarantine_found(self, accumulator: Accumulator, cell: Cell) -> None:
         """An accumulator that an operator gave up was in the cell: it is quarantined."""
         if accumulator.status in {"missing", "retired"}:
-            detail = f"cell {cell.cell_number}: {accumulator.accumulator_id}"
-            self.add_anomaly(f"{accumulator.status}_found", detail)
+            id_ = accumulator.accumulator_id
+            detail = f"cell {cell.cell_number}: {id_}"
+            self.add_anomaly(f"{accumulator.status}_found", detail, accumulator_id=id_)
             self.advance(accumulator, "quarantined")
 
     def move(self, accumulator: Accumulator, to: Location, cause: "Cause", **details: Any) -> None:

@@ -29,13 +29,14 @@ Time = Annotated[datetime, AfterValidator(lambda time: time.astimezone(UTC))]
 
 
 def _moment(value: object) -> datetime:
-    """Read a time. Pydantic would also read a number, as seconds since 1970."""
+    """Read a time. Pydantic would also read a number of seconds, a date, a time without a zone."""
+    form = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)"
     try:
-        if isinstance(value, str) and re.match(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d", value):
+        if isinstance(value, str) and re.fullmatch(form, value, re.ASCII):
             return datetime.fromisoformat(value)
     except ValueError:
         pass
-    raise ValueError("must be an RFC 3339 time, as 2026-12-01T12:00:00Z")
+    raise ValueError("must be a time with its zone, as 2026-11-22T12:00:00Z; in a URL, + is %2B")
 
 
 Moment = Annotated[AwareDatetime, BeforeValidator(_moment)]

@@ -3,8 +3,11 @@
 from typing import Any, Literal
 from uuid import UUID
 
-from shared.models.base import Model, Time
+from pydantic import Field
+
+from shared.models.base import Model, Moment, Page, Time
 from shared.models.bookings import BookingStatus
+from shared.values import Id
 
 CommandStatus = Literal[
     "pending",
@@ -45,6 +48,23 @@ class Command(Model):
     late: bool
     inferred: bool
     reason: str | None
+
+
+class CommandPage(Model):
+    """A page of commands, newest first."""
+
+    commands: list[Command]
+    next_cursor: str | None
+
+
+class CommandQuery(Page):
+    """Filters of the list of commands."""
+
+    cabinet_id: Id | None = None
+    booking_id: UUID | None = None
+    kind: Id | None = Field(None, examples=["unlock"])
+    status: CommandStatus | None = None
+    since: Moment | None = Field(None, description="Created at this time or later")
 
 
 class Unlock(Model):

@@ -1,6 +1,6 @@
 """Commands to cabinets, and their outcomes."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -16,8 +16,9 @@ _COLUMNS = """command_id, cabinet_id, kind, payload, booking_id, contractor_id, 
 _IN_FLIGHT = [*states.COMMAND_IN_FLIGHT]
 
 _GET = f"""
-    SELECT {_COLUMNS}, extract(epoch FROM deadline - now())::float8 AS seconds_left
-      FROM commands
+    SELECT {_COLUMNS}, written_status,
+           extract(epoch FROM deadline - now())::float8 AS seconds_left
+      FROM current_commands
      WHERE command_id = %(command_id)s"""  # noqa: S608 - the columns are a constant
 
 
@@ -37,7 +38,10 @@ def insert(tx: Tx, row: dict[str, Any], *, wait_seconds: float) -> None:
 
 
 def get(tx: Tx, command_id: UUID) -> Row | None:
-    """Return a command, with the seconds left until its deadline."""
+    """Return a command, with the seconds left until its deadline.
+
+    `status` is `no_answer` from the deadline on; `written_status` only after `time_out`.
+    """
     return tx.first(_GET, {"command_id": command_id})
 
 
@@ -89,10 +93,10 @@ def time_out(tx: Tx, command_id: UUID) -> bool:
 
 
 def time_out_overdue(tx: Tx) -> int:
-    """Record the same for commands whose function died while it waited; return how many."""
+    """Record the same for commands that nobody waits for; return how many."""
     sql = """
         UPDATE commands SET status = %(target)s
-         WHERE status = ANY (%(sources)s) AND deadline < now() - interval '10 seconds'"""
+         WHERE status = ANY (%(sources)s) AND deadline <= now()"""
     return tx.execute(sql, states.COMMAND.move("timed_out"))
 
 
@@ -112,6 +116,45 @@ def prune_polls(tx: Tx) -> int:
     return tx.execute(sql)
 
 
+def report_in_flight(tx: Tx, cabinet_id: str, command_id: UUID) -> UUID | None:
+    """Return a `report_state` that was sent after a command's deadline and is still in flight."""
+    sql = """
+        SELECT r.command_id FROM commands r, commands c
+         WHERE r.cabinet_id = %(cabinet_id)s AND r.kind = 'report_state'
+           AND r.status = ANY (%(in_flight)s) AND r.deadline > now()
+           AND c.command_id = %(command_id)s AND r.created_at >= c.deadline
+         ORDER BY r.created_at DESC LIMIT 1"""
+    params = {"cabinet_id": cabinet_id, "command_id": command_id, "in_flight": _IN_FLIGHT}
+    row = tx.first(sql, params)
+    return row["command_id"] if row else None
+
+
+def listing(tx: Tx, query: Mapping[str, Any]) -> list[Row]:
+    """Return the commands to single cabinets that match, newest first; one more than `limit`."""
+    page = """
+           AND cabinet_id IS NOT NULL
+           AND (%(cabinet_id)s::text IS NULL OR cabinet_id = %(cabinet_id)s)
+           AND (%(booking_id)s::uuid IS NULL OR booking_id = %(booking_id)s)
+           AND (%(kind)s::text IS NULL OR kind = %(kind)s)
+           AND (%(since)s::timestamptz IS NULL OR created_at >= %(since)s)
+           AND (%(before_at)s::timestamptz IS NULL
+                OR (created_at, command_id) < (%(before_at)s, %(before_id)s))
+         ORDER BY created_at DESC, command_id DESC
+         LIMIT %(limit)s + 1"""
+    # Each part follows an index. The second: those whose time-out is not written yet.
+    sql = f"""
+        (SELECT {_COLUMNS} FROM current_commands
+          WHERE (%(status)s::text IS NULL OR written_status = %(status)s AND (
+                 %(status)s <> ALL (%(sources)s) OR deadline > now())){page})
+        UNION ALL
+        (SELECT {_COLUMNS} FROM current_commands
+          WHERE %(status)s = %(target)s AND written_status = ANY (%(sources)s)
+            AND deadline <= now(){page})
+         ORDER BY created_at DESC, command_id DESC
+         LIMIT %(limit)s + 1"""  # noqa: S608 - constants
+    return tx.all(sql, {**query, **states.COMMAND.move("timed_out")})
+
+
 def correctable(
     tx: Tx, cabinet_ids: Collection[str], command_ids: Collection[UUID], reconcile_seconds: float
 ) -> list[Row]:
@@ -122,9 +165,9 @@ def correctable(
     """
     sql = f"""
         SELECT {_COLUMNS}, created_at > now() - make_interval(secs => %(window)s) AS is_recent
-          FROM commands
+          FROM current_commands
          WHERE (cabinet_id = ANY (%(cabinet_ids)s) AND payload ? 'cells'
-                AND status = ANY (%(unsettled)s))
+                AND written_status = ANY (%(unsettled)s))
             OR (cabinet_id = ANY (%(cabinet_ids)s) AND payload ? 'cells'
                 AND created_at > now() - make_interval(secs => %(window)s))
             OR command_id = ANY (%(command_ids)s::uuid[])

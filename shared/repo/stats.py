@@ -54,7 +54,7 @@ def outcomes(tx: Tx) -> list[Row]:
         UNION ALL
         SELECT 'commands', CASE WHEN status = 'unresolved' AND NOT payload ? 'cells'
                                 THEN 'no_answer' ELSE status END AS name, count(*)
-          FROM commands
+          FROM current_commands
          WHERE created_at > now() - interval '24 hours' AND cabinet_id IS NOT NULL
          GROUP BY name
         UNION ALL

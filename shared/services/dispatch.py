@@ -1,10 +1,11 @@
 """Send a command to a cabinet: insert its row, commit, publish, then wait for the outcome.
 
-The waiting function may die: the function that receives the result applies it. No command is
-published twice.
+The waiting function may die, or not wait at all: the function that receives the result applies it,
+and the poll writes which commands have timed out. No command is published twice.
 """
 
 from datetime import UTC, datetime
+from itertools import count
 from typing import Any, NamedTuple, Protocol
 from uuid import UUID, uuid4
 
@@ -42,6 +43,8 @@ class Sender(NamedTuple):
     publisher: Publisher
     settings: Settings
     requested_by: str
+    max_wait_s: int | None = None
+    """How long to wait for the outcome, seconds; None: until the command's deadline."""
 
 
 def insert(tx: Tx, command: Command, sender: Sender, **row: Any) -> UUID:
@@ -87,17 +90,21 @@ def publish(command: Command, command_id: UUID, cabinet: Row, sender: Sender) ->
         commands.publish(tx, command_id)
 
 
-def wait(command_id: UUID) -> Row:
-    """Wait until the command has an outcome, or none by its deadline; return its row."""
+def wait(command_id: UUID, max_wait_s: int | None = None) -> Row:
+    """Wait until the command has an outcome, or none by its deadline; return its row.
+
+    After `max_wait_s` seconds, return it although it is still in flight.
+    """
     with db.statements() as tx:
-        while True:
-            row = commands.wait(tx, command_id)
+        for _ in count() if max_wait_s is None else range(max_wait_s):
+            row = commands.wait(tx, command_id)  # at most a second
             if row is None:
                 raise CommandNotFound
-            if row["status"] not in COMMAND_IN_FLIGHT:
+            if row["written_status"] not in COMMAND_IN_FLIGHT:
                 return row
             if row["seconds_left"] <= 0:
                 commands.time_out(tx, command_id)
+        return get(tx, command_id)
 
 
 def get(tx: Tx, command_id: UUID) -> Row:
@@ -111,7 +118,7 @@ def get(tx: Tx, command_id: UUID) -> Row:
 def send(
     command: Command, cabinet_id: str, sender: Sender, *, command_id: UUID, **row: str | None
 ) -> CommandRecord:
-    """Send any command to one cabinet and wait for its outcome.
+    """Send any command to one cabinet and wait for its outcome, as long as the sender wants.
 
     `row`: reason; contractor_id, for whom cells are opened, if it is known. A retry with the same
     `command_id` waits for the same command. Raises CabinetRejected, CabinetNoAnswer.
@@ -128,7 +135,7 @@ def send(
             insert(tx, command, sender, cabinet_id=cabinet_id, command_id=command_id, **row)
     if is_new:
         publish(command, command_id, cabinet, sender)
-    return outcome(wait(command_id))
+    return outcome(wait(command_id, sender.max_wait_s))
 
 
 def outcome(row: Row) -> CommandRecord:

@@ -1,5 +1,6 @@
 """Unlock: open the cells of a booking. The contract is docs/how-it-works.md, "Unlock"."""
 
+import math
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -9,7 +10,7 @@ from shared.commands.unlock import Unlock as UnlockCommand
 from shared.db import Row, Tx
 from shared.errors import BookingExpired, BookingNotActive, BookingNotFound, CabinetNoAnswer
 from shared.models.bookings import Booking, BookingCell
-from shared.models.commands import CellResult, Unlock
+from shared.models.commands import CellResult, Command, Unlock
 from shared.repo import bookings, cabinets, commands, returns
 from shared.services import booking, dispatch
 from shared.services.dispatch import Sender
@@ -28,8 +29,11 @@ class NextStep:
     """The command had no result by its deadline: the cabinet has to be asked what it did."""
 
 
-def open_cells(booking_id: UUID, sender: Sender) -> Unlock:
+def open_cells(booking_id: UUID, sender: Sender) -> Unlock | Command:
     """Open the cells of a booking and return what the cabinet did.
+
+    If that is not known after `sender.max_wait_s`, return the command: in flight, or without an
+    answer while the cabinet is being asked what it did.
 
     Safe to retry: a retry returns the stored outcome of a settled command and waits for one that is
     in flight. A command without an answer is followed by a new one only after the cabinet has
@@ -37,14 +41,21 @@ def open_cells(booking_id: UUID, sender: Sender) -> Unlock:
     inserted are opened again.
     """
     step = _decide(booking_id, sender)
+    max_wait_s = sender.max_wait_s
     if step.is_unanswered:
-        _ask_for_report(step, sender)
+        report = _ask_for_report(step, sender)
         step = _decide(booking_id, sender)
         if step.is_unanswered:
+            if report["status"] in COMMAND_IN_FLIGHT:
+                return _record(step.command_id)
             raise CabinetNoAnswer(command_id=step.command_id)
+        max_wait_s = _left_of(max_wait_s, report)
     if step.new_command is not None:
         dispatch.publish(step.new_command, step.command_id, step.cabinet, sender)
-    return _response(dispatch.wait(step.command_id), booking_id)
+    row = dispatch.wait(step.command_id, max_wait_s)
+    if row["status"] in COMMAND_IN_FLIGHT:
+        return dispatch.record(row)
+    return _response(row, booking_id)
 
 
 def _decide(booking_id: UUID, sender: Sender) -> NextStep:
@@ -79,9 +90,8 @@ def _existing_command(tx: Tx, found: Booking, cabinet: Row) -> NextStep:
     without_result = {"unresolved", "rejected", "not_executed", "not_published"}
     if row is None or row["status"] in without_result or found.status == "cancelled":
         raise BookingNotActive(detail=f"The booking is {found.status}.")
-    if row["status"] in COMMAND_IN_FLIGHT and row["seconds_left"] <= 0:
-        commands.time_out(tx, row["command_id"])
-        row = {**row, "status": "no_answer"}
+    if row["status"] == "no_answer":
+        commands.time_out(tx, row["command_id"])  # nobody may have waited for it
     return NextStep(row["command_id"], cabinet, is_unanswered=row["status"] == "no_answer")
 
 
@@ -113,13 +123,38 @@ def _new_command(
     return NextStep(command_id, cabinet, new_command=command)
 
 
-def _ask_for_report(step: NextStep, sender: Sender) -> None:
-    """Ask for a state report and wait for it; if it proves anything, it settles the command."""
+def _ask_for_report(step: NextStep, sender: Sender) -> Row:
+    """Ask for a state report and wait for it; if it proves anything, it settles the command.
+
+    A caller that does not wait to the end may come again soon: one report in flight is enough.
+    Return the row of the command that asks for it.
+    """
     command = ReportState()
+    cabinet_id = step.cabinet["cabinet_id"]
+    command_id = None
     with db.transaction() as tx:
-        command_id = dispatch.insert(tx, command, sender, cabinet_id=step.cabinet["cabinet_id"])
-    dispatch.publish(command, command_id, step.cabinet, sender)
-    dispatch.wait(command_id)
+        if sender.max_wait_s is not None:
+            command_id = commands.report_in_flight(tx, cabinet_id, step.command_id)
+        is_new = command_id is None
+        if command_id is None:
+            command_id = dispatch.insert(tx, command, sender, cabinet_id=cabinet_id)
+    if is_new:
+        dispatch.publish(command, command_id, step.cabinet, sender)
+    return dispatch.wait(command_id, sender.max_wait_s)
+
+
+def _left_of(max_wait_s: int | None, waited: Row) -> int | None:
+    """Return what the wait for a command, which began when it was made, has left of the time."""
+    if max_wait_s is None:
+        return None
+    whole: float = (waited["deadline"] - waited["created_at"]).total_seconds()
+    left: float = max_wait_s - (whole - waited["seconds_left"])
+    return max(0, math.floor(left))
+
+
+def _record(command_id: UUID) -> Command:
+    with db.statements() as tx:
+        return dispatch.record(dispatch.get(tx, command_id))
 
 
 def _response(row: Row, booking_id: UUID) -> Unlock:

@@ -21,6 +21,8 @@ class Request:
     parameters: tuple[tuple[str, str], ...] = ()
     body: str | None = None
     key: str | None = None
+    prefer: str | None = None
+    """The header Prefer."""
     report: int | None = None
     """What the request reports, as an index into `Memory.reports`."""
 
@@ -34,15 +36,17 @@ class Request:
         ids = " ".join(value for _, value in self.parameters)
         verb = self.resource.rsplit("/", 1)[-1] if self.method == "POST" else self.method
         key = f" by {self.key}" if self.key else ""
-        return " ".join(f"{verb} {ids} {body}{key}".split())
+        prefers = f", prefers {self.prefer}" if self.prefer else ""
+        return " ".join(f"{verb} {ids} {body}{key}{prefers}".split())
 
     def run(self) -> "Response":
         """Call the handler."""
+        headers = {"Idempotency-Key": self.key, "Prefer": self.prefer}
         event = {
             "httpMethod": self.method,
             "resource": self.resource,
             "path": self.path,
-            "headers": {"Idempotency-Key": self.key} if self.key else {},
+            "headers": {name: value for name, value in headers.items() if value is not None},
             "queryStringParameters": {},
             "multiValueQueryStringParameters": {},
             "pathParameters": dict(self.parameters),
@@ -80,10 +84,11 @@ def book(body: Body, key: str | None) -> Request:
     return Request("booking", "POST", "/v1/bookings", body=json.dumps(body), key=key)
 
 
-def unlock(booking_id: str, key: str | None) -> Request:
+def unlock(booking_id: str, key: str | None, prefer: str | None = None) -> Request:
     """Open the cells that a booking holds."""
     resource = "/v1/bookings/{booking_id}/unlock"
-    return Request("unlock", "POST", resource, (("booking_id", booking_id),), key=key)
+    parameters = (("booking_id", booking_id),)
+    return Request("unlock", "POST", resource, parameters, key=key, prefer=prefer)
 
 
 def cancel(booking_id: str) -> Request:
@@ -102,11 +107,11 @@ def transfer(body: Body, key: str | None, number: int) -> Request:
     return Request("swap", "POST", "/v1/transfers", body=json.dumps(body), key=key, report=number)
 
 
-def command(cabinet_id: str, body: Body, key: str | None) -> Request:
+def command(cabinet_id: str, body: Body, key: str | None, prefer: str | None = None) -> Request:
     """Send an operator's command to a cabinet."""
     resource = "/v1/cabinets/{cabinet_id}/commands"
     parameters = (("cabinet_id", cabinet_id),)
-    return Request("unlock", "POST", resource, parameters, json.dumps(body), key)
+    return Request("unlock", "POST", resource, parameters, json.dumps(body), key, prefer)
 
 
 def change_cell(cabinet_id: str, cell_number: int, body: Body) -> Request:

@@ -40,6 +40,8 @@ def request_ended(sim: RunState, call: Call, request: Request) -> None:
         _remember_booking(sim, request, response.body)
     if request.resource.endswith("/unlock") and response.status == 200:
         _check_unlocked(sim, response.body)
+    if response.status == 202:
+        _check_accepted(sim, request, response.body)
     if response.status == 503 and response.body["code"] == "queue_unavailable":
         _check_not_pending(sim, request)
 
@@ -75,6 +77,19 @@ def _check_unlocked(sim: RunState, body: Any) -> None:
         cell_id = CellId(_cabinet_of(sim, body["booking_id"]), cell["cell_number"])
         if cell_id not in sim.world.misreported and not _inferred(sim, body["command_id"]):
             raise Violation("a cell reported as opened was opened", cell_id)
+
+
+def _check_accepted(sim: RunState, request: Request, body: Any) -> None:
+    """Check a command that was accepted: it was sent, and its key stands for it alone."""
+    sent = {unlock.command_id for unlock in sim.memory.sent_unlocks}
+    if (body["kind"], body["status"]) == ("unlock", "published") and body["command_id"] not in sent:
+        raise Violation("an accepted command was sent", body)
+    made = sim.memory.made_by_key
+    if request.key and made.setdefault(request.key, body["command_id"]) != body["command_id"]:
+        raise Violation("one key makes one command", request)
+    booking_id = dict(request.parameters).get("booking_id")
+    if body["booking_id"] != booking_id:
+        raise Violation("an accepted command is that of its booking", body)
 
 
 def _check_not_pending(sim: RunState, request: Request) -> None:

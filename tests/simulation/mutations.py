@@ -338,6 +338,9 @@ MUTATIONS: dict[str, Mutation] = {
                             AND b.status = 'unlocking' AND c.deadline <= now())
            UPDATE commands SET status = %(target)s""",
     ),
+    "a command that nobody waits for does not time out": lambda p: rewrite(
+        p, commands, "time_out_overdue", "deadline <= now()", "false"
+    ),
     "messages are lost when the database fails": _acknowledge_failed_batches,
     "a malformed message is dropped": lambda p: rewrite(
         p, decode, "decode", 'uow.add_anomaly("malformed", str(error))', "pass"

@@ -16,7 +16,17 @@ from shared.db import Row, Tx
 from shared.repo import commands
 from shared.services import dispatch
 from shared.states import COMMAND_IN_FLIGHT
-from tests.simulation import backend, cabinets, carriers, checks, faults, fleet, people, plan
+from tests.simulation import (
+    backend,
+    cabinets,
+    carriers,
+    checks,
+    faults,
+    fleet,
+    people,
+    plan,
+    without_waiting,
+)
 from tests.simulation.calls import Disruption, current
 from tests.simulation.clock import virtual_datetime
 from tests.simulation.database import Database
@@ -26,7 +36,14 @@ from tests.simulation.simulation import Simulation
 from tests.simulation.transitions import Coverage, count_moves
 from tests.simulation.world import CellId
 
-_ALL = people.STEPS | carriers.STEPS | fleet.STEPS | faults.STEPS | cabinets.STEPS
+_ALL = (
+    people.STEPS
+    | carriers.STEPS
+    | without_waiting.STEPS
+    | fleet.STEPS
+    | faults.STEPS
+    | cabinets.STEPS
+)
 _STEPS = {step.__name__: step for step in _ALL}
 _WEIGHTS = {step.__name__: weight for step, weight in _ALL.items()}
 _COMMON = {"deliver", "execute_command"}

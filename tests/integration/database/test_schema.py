@@ -45,6 +45,9 @@ COMMAND = (
 )
 
 CHECKED = [
+    "UPDATE anomalies SET open = false",
+    "UPDATE anomalies SET acknowledged_note = 'seen'",
+    "UPDATE anomalies SET acknowledged_at = now(), acknowledged_by = 'x', acknowledged_note = ''",
     "UPDATE cabinets SET lat = 91",
     "UPDATE cabinets SET lon = -181",
     "UPDATE cabinets SET status = 'broken'",

@@ -51,6 +51,7 @@ def test_each_route_has_the_documented_scope() -> None:
         "PATCH /v1/cabinets/{cabinet_id}/cells/{cell_number}": "operator",
         "POST /v1/cabinets/{cabinet_id}/commands": "backend",  # and the command's own scope
         "POST /v1/imports": "operator",
+        "GET /v1/commands": "read",
         "GET /v1/commands/{command_id}": "read",
         "GET /v1/accumulators": "read",
         "POST /v1/accumulators": "operator",
@@ -66,6 +67,9 @@ def test_each_route_has_the_documented_scope() -> None:
         "POST /v1/bookings/{booking_id}/unlock": "backend",
         "POST /v1/swaps": "backend",
         "POST /v1/transfers": "backend",
+        "GET /v1/contractors": "read",
+        "GET /v1/anomalies": "read",
+        "POST /v1/anomalies/{anomaly_id}/acknowledge": "operator",
         "GET /v1/stats": "read",
         "GET /v1/me": "read",
         "GET /v1/health": None,

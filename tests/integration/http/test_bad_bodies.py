@@ -24,6 +24,7 @@ REQUIRED = {
     "send_command": {"kind", "cells", "reason"},
     "register_accumulator": {"accumulator_id"},
     "correct_accumulator": {"reason"},
+    "acknowledge_anomaly": {"note"},
     "create_booking": {"cabinet_id", "contractor_id", "kind", "count"},
     "create_swap": {"scooter_id", "contractor_id"},
     "create_transfer": {"from_contractor_id", "to_contractor_id", "accumulator_ids"},
@@ -103,7 +104,7 @@ INVALID_VALUES = {
 @each_body
 def test_a_field_with_an_invalid_value_is_named(service: Service, route: Route) -> None:
     for name in valid_body(route):
-        if name in {"reason", "status_reason", "address"}:
+        if name in {"reason", "status_reason", "address", "note"}:
             wrong = {
                 n: v for n, v in INVALID_VALUES.items() if n not in {"unicode", "an injection"}
             }

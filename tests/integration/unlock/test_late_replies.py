@@ -162,8 +162,9 @@ def test_e03_a_success_of_a_command_considered_not_published_is_applied(
 
 
 def test_a_command_recorded_as_published_is_not_withdrawn_when_the_publisher_fails(
-    service: Service,
+    patient_service: Service,
 ) -> None:
+    service = patient_service
     service.add_cabinet(charges=[95])
     booking = service.book()
     sent: list[Message] = []
