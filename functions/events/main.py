@@ -1,6 +1,6 @@
 """The feed: what happened, in order."""
 
-from shared import api, config, db, errors
+from shared import api, db, errors
 from shared.models.events import EventPage, EventQuery
 from shared.services import feed
 

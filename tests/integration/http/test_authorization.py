@@ -64,6 +64,7 @@ def test_each_route_has_the_documented_scope() -> None:
         "POST /v1/bookings/{booking_id}/unlock": "backend",
         "POST /v1/swaps": "backend",
         "GET /v1/stats": "read",
+        "GET /v1/events": "read",
         "GET /v1/me": "read",
         "GET /v1/health": None,
     }
