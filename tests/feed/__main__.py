@@ -1,4 +1,4 @@
-"""Write many events in the worst order, read them as fast as possible, and count what goes wrong."""
+"""Write events in the worst order, read them as fast as possible, and count what goes wrong."""
 
 # ruff: noqa: T201 - a command-line program prints
 
@@ -49,8 +49,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--events", type=int, default=1_000_000)
     parser.add_argument("--hang", type=float, default=20, help="seconds that one transaction hangs")
     parser.add_argument("--writers", type=int, default=8)
-    parser.add_argument("--cabinets", type=int, default=200)
-    parser.add_argument("--at-once", type=int, default=10, help="most cabinets in a transaction")
+    parser.add_argument("--cabinets", type=int, default=2000)
+    parser.add_argument("--at-once", type=int, default=100, help="most cabinets in a transaction")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--pgbouncer", action="store_true", help="connect through PgBouncer")
     parser.add_argument(

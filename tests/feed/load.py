@@ -21,8 +21,11 @@ HANGING = "hanging"
 """The cabinet whose transaction hangs."""
 
 _COUNT = """
-    UPDATE cabinets SET address = (coalesce(address, '0')::integer + 1)::text
-     WHERE cabinet_id = %(cabinet_id)s RETURNING address"""
+    WITH locked AS (
+        SELECT cabinet_id FROM cabinets WHERE cabinet_id = ANY (%(cabinet_ids)s)
+         ORDER BY cabinet_id FOR UPDATE)
+    UPDATE cabinets c SET address = (coalesce(address, '0')::integer + 1)::text
+      FROM locked WHERE c.cabinet_id = locked.cabinet_id RETURNING c.cabinet_id, c.address"""
 # Runs the triggers that write events, as COMMIT does: what follows is a slow commit.
 _WRITE_EVENTS = "SET CONSTRAINTS ALL IMMEDIATE"
 
@@ -84,13 +87,12 @@ def _write(url: str, plan: Plan, number: int, written: Written) -> None:
     cabinets = _cabinets(plan)
     with _connected(url) as connection, connection.cursor() as cursor:
         while len(written.commits) < plan.events:
-            keys: list[Key] = []
             pause = plan.pause_seconds * rng.random() if rng.random() < plan.slow else 0
-            for cabinet_id in sorted(
-                rng.sample(cabinets, rng.randint(1, plan.most_cabinets_at_once))
-            ):
-                cursor.execute(_COUNT, {"cabinet_id": cabinet_id})
-                keys.append((cabinet_id, int((cursor.fetchone() or [0])[0])))
+            most = min(3, plan.most_cabinets_at_once) if pause else plan.most_cabinets_at_once
+            chosen = sorted(rng.sample(cabinets, rng.randint(1, most)))
+            keys: list[Key] = []
+            for cabinet_ids in [[one] for one in chosen] if pause else [chosen]:
+                keys += _count(cursor, cabinet_ids)
                 time.sleep(pause)
             if pause:
                 cursor.execute(_WRITE_EVENTS)
@@ -103,12 +105,17 @@ def _hang(url: str, plan: Plan, written: Written) -> None:
     with _connected(url) as connection, connection.cursor() as cursor:
         while len(written.commits) < plan.events // 3:
             time.sleep(0.01)
-        cursor.execute(_COUNT, {"cabinet_id": HANGING})
+        keys = _count(cursor, [HANGING])
         cursor.execute(_WRITE_EVENTS)
         began = time.monotonic()
         time.sleep(plan.hang_seconds)
         written.hang = (began, time.monotonic())
-        _end(connection, [(HANGING, 1)], written, commit=True)
+        _end(connection, keys, written, commit=True)
+
+
+def _count(cursor: psycopg2.extensions.cursor, cabinet_ids: list[str]) -> list[Key]:
+    cursor.execute(_COUNT, {"cabinet_ids": cabinet_ids})
+    return [(cabinet_id, int(address)) for cabinet_id, address in cursor.fetchall()]
 
 
 def _end(
