@@ -103,10 +103,8 @@ CREATE FUNCTION add_accumulator_event() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     stored accumulators;
 BEGIN
-    SELECT * INTO stored FROM accumulators a
-     WHERE a.accumulator_id = NEW.accumulator_id
-       AND (a.status, a.battery_charge) IS NOT DISTINCT FROM (NEW.status, NEW.battery_charge);
-    IF FOUND THEN
+    SELECT * INTO stored FROM accumulators a WHERE a.accumulator_id = NEW.accumulator_id;
+    IF FOUND AND (TG_OP = 'INSERT' OR stored.status = NEW.status) THEN
         PERFORM add_event('accumulator.changed', NEW.accumulator_id, stored.cabinet_id,
                           to_jsonb(stored));
     END IF;
