@@ -86,13 +86,12 @@ def prune(tx: Tx, *, days: int, limit: int) -> int:
     return tx.execute(sql, {"days": days, "limit": limit})
 
 
-def waiting(tx: Tx) -> Row:
-    """Return the committed events without a position: `n`, and `seconds` since the oldest."""
+def waiting_seconds(tx: Tx) -> float:
+    """Return the age of the oldest committed event without a position; 0 if there is none."""
     sql = """
-        SELECT count(*) AS n,
-               coalesce(extract(epoch FROM now() - min(at)), 0)::float8 AS seconds
+        SELECT coalesce(extract(epoch FROM now() - min(at)), 0)::float8 AS seconds
           FROM event_outbox"""
-    return tx.one(sql)
+    return float(tx.one(sql)["seconds"])
 
 
 def store_settings(tx: Tx, *, min_issue_charge: int, offline_after_seconds: float) -> None:
