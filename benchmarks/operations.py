@@ -72,12 +72,14 @@ def _read(act: Perform, place: City, number: int) -> None:
         "list_bookings of a technician": f"{bookings}?contractor_id=T-{technician}",
         "list_bookings active": f"{bookings}?status=active",
         "list_bookings failed": f"{bookings}?status=failed",
-        "list_events from now": "/v1/events",
         "get_me": "/v1/me",
         "get_stats": "/v1/stats",
         "get_health": "/v1/health",
     }.items():
         act(Step(name, "GET", path))
+    now = act(Step("list_events from now", "GET", "/v1/events"))
+    if now is not None:
+        act(Step("list_events", "GET", f"/v1/events?after={now['cursor']}"))
 
 
 def _operate(act: Perform, number: int) -> None:

@@ -33,11 +33,11 @@ def event(kind: str) -> Example:
     subject, resource = _resource(noun, what)
     return {
         "event_id": f"e7d2fb64-1c0e-4f53-9a85-{TYPES.index(kind):012}",
+        "type": kind,
         "subject": subject,
         "cabinet_id": "C-001",
         "at": "2026-11-22T12:00:00.840000Z",
         "caused_by": "backend" if noun == "booking" else "C-001",
-        "type": kind,
         "resource": resource,
     }
 

@@ -55,6 +55,7 @@ TYPES: tuple[str, ...] = (
 
 class _Event(Model):
     event_id: UUID
+    type: str
     subject: str = Field(description="The resource's id; of a cell, `cabinet_id/cell_number`")
     cabinet_id: str | None
     at: Time = Field(description="When the change was made. The feed's order is not by this time")

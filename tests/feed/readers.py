@@ -82,7 +82,7 @@ COPY = """
 
 SIMPLE = {
     "by number": """
-        SELECT cabinet_id, n, number AS mark, 0::bigint AS number FROM copied
+        SELECT cabinet_id, n, number AS mark, number FROM copied
          WHERE number > %(mark)s ORDER BY number LIMIT 1000""",
     "by time": """
         SELECT cabinet_id, n, at::text AS mark, number FROM copied

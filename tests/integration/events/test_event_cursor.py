@@ -1,12 +1,15 @@
 """Cursors of the feed: where they lead, and which are refused."""
 
+from contextlib import closing
 from typing import Any
 
+import psycopg2
 import pytest
 
 from shared import cursor
 from shared.repo import events as events_repo
 from tests.integration.events.following import Follower
+from tests.support.database import without_pooler
 from tests.support.service import Response, Service
 
 COPIED = ("event_outbox", "events", "feed")
@@ -90,6 +93,33 @@ def test_a_page_looks_at_a_limited_number_of_events(
 def test_the_same_cursor_gives_the_same_events_again(service: Service, follower: Follower) -> None:
     make_events(service, 3)
     assert follower.page() == follower.page()
+
+
+def test_a_reader_does_not_wait_for_another_one_that_gives_positions(
+    service: Service, follower: Follower
+) -> None:
+    with closing(psycopg2.connect(without_pooler(service.url))) as other:
+        with other.cursor() as cursor_of_other:
+            cursor_of_other.execute("SELECT position FROM feed FOR UPDATE")
+        make_events(service, 1)
+        assert follower.read() == []
+    assert len(follower.read()) == 1
+
+
+def test_events_of_a_transaction_that_is_open_do_not_delay_others(
+    service: Service, follower: Follower
+) -> None:
+    service.connect("C-1")
+    service.connect("C-2")
+    follower.read()
+    with closing(psycopg2.connect(without_pooler(service.url))) as slow:
+        with slow.cursor() as cursor_of_slow:
+            cursor_of_slow.execute("UPDATE cabinets SET address = 'x' WHERE cabinet_id = 'C-1'")
+            cursor_of_slow.execute("SET CONSTRAINTS ALL IMMEDIATE")  # its event has its number
+        service.patch("/v1/cabinets/C-2", {"address": "y"})
+        assert [e["subject"] for e in follower.read()] == ["C-2"]
+        slow.commit()
+    assert [e["subject"] for e in follower.read()] == ["C-1"]
 
 
 def test_a_movement_between_cabinets_is_an_event_of_both(

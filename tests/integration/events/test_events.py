@@ -1,10 +1,15 @@
 """What is in the feed: each event with its cause, and the resource as the API shows it then."""
 
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
 from local.cabinet.hardware import Accumulator
+from shared import config, db
+from shared.repo import cabinets
 from tests.integration.events.following import Event, Follower
 from tests.support.service import Service
 
@@ -98,8 +103,6 @@ def test_the_settings_of_the_last_poll_decide_what_a_cabinet_shows_as_available(
     service: Service, follower: Follower, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MIN_ISSUE_CHARGE", "30")
-    from shared import config  # noqa: PLC0415 - its cache has to be cleared here
-
     config.settings.cache_clear()
     service.poll()
     service.add_cabinet(charges=[40])
@@ -221,6 +224,34 @@ def test_the_poll_announces_a_cabinet_that_fell_silent_once(
     assert follower.types() == ["cabinet.online"]
 
 
+@contextmanager
+def db_of_another_instance() -> Iterator[ThreadPoolExecutor]:
+    """A thread, which has a database connection of its own."""
+    with ThreadPoolExecutor(1) as thread:
+        yield thread
+        thread.submit(db.close).result()
+
+
+def announce() -> int:
+    with db.statements() as tx:
+        return cabinets.announce(tx, offline_after=180, limit=10)
+
+
+def test_the_poll_does_not_wait_for_a_cabinet_that_is_locked(
+    service: Service, follower: Follower
+) -> None:
+    service.add_cabinet("C-1")
+    service.add_cabinet("C-2")
+    service.advance_time(181)
+    follower.read()
+    with db.transaction() as tx:
+        cabinets.lock(tx, ["C-1"])
+        with db_of_another_instance() as other:
+            assert other.submit(announce).result() == 1
+    db.close()
+    assert [e["subject"] for e in follower.read(types="cabinet.offline")] == ["C-2"]
+
+
 def test_a_last_will_announces_the_cabinet_at_once(service: Service, follower: Follower) -> None:
     hardware = service.add_cabinet()
     service.send_from("C-1", hardware.hello() | {"session": "s-1"})
@@ -263,6 +294,19 @@ def test_an_event_names_the_key_the_device_or_the_poll(
         ("booking.completed", "C-1"),
         ("booking.expired", "poll"),
     }
+
+
+def test_a_caller_whose_name_has_other_characters_is_named_without_them(
+    service: Service, follower: Follower
+) -> None:
+    service.connect("C-1")
+    follower.read()
+    db.attribute_to("o'brien; %(x)s")
+    with db.transaction() as tx:
+        tx.execute("UPDATE cabinets SET address = %(address)s", {"address": "x"})
+    db.attribute_to(None)
+    db.close()
+    assert [e["caused_by"] for e in follower.read()] == ["o_brien____x_s"]
 
 
 def test_the_caller_of_one_request_is_not_named_in_the_next_one(
