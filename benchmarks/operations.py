@@ -87,6 +87,9 @@ def _read(act: Perform, place: City, number: int) -> None:
         "get_health": "/v1/health",
     }.items():
         act(Step(name, "GET", path))
+    now = act(Step("list_events from now", "GET", "/v1/events"))
+    if now is not None:
+        act(Step("list_events", "GET", f"/v1/events?after={now['cursor']}"))
 
 
 def _operate(act: Perform, place: City, number: int) -> None:

@@ -22,8 +22,8 @@ class Acknowledgement(Model):
     note: str
 
 
-class Anomaly(Model):
-    """Something unexpected, how often a device has reported it, and its last message."""
+class AnomalyRecord(Model):
+    """Something unexpected, and how often a device has reported it."""
 
     anomaly_id: int
     reason: str
@@ -36,6 +36,18 @@ class Anomaly(Model):
     count: int
     open: bool = Field(description="Not acknowledged, or repeated since")
     acknowledged: Acknowledgement | None = Field(description="The last acknowledgement")
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> Self:
+        """Build it from a row of `anomalies`."""
+        names = ("by", "at", "note")
+        seen = {name: row[f"acknowledged_{name}"] for name in names}
+        return cls.model_validate({**row, "acknowledged": seen if seen["at"] is not None else None})
+
+
+class Anomaly(AnomalyRecord):
+    """An anomaly and its last message."""
+
     payload: str = Field(
         description=f"The beginning of the last message, up to {MAX_PAYLOAD:,} characters;"
         " bytes that are not UTF-8 are shown as \\xff, characters that are invisible as \\u200b"
@@ -45,11 +57,7 @@ class Anomaly(Model):
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> Self:
         """Build it from a row of `anomalies`."""
-        names = ("by", "at", "note")
-        seen = {name: row[f"acknowledged_{name}"] for name in names}
-        acknowledged = seen if seen["at"] is not None else None
-        payload = _shown(bytes(row["payload"]))
-        return cls.model_validate({**row, "acknowledged": acknowledged, "payload": payload})
+        return super().of({**row, "payload": _shown(bytes(row["payload"]))})
 
 
 def _shown(payload: bytes) -> str:

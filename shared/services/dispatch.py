@@ -4,6 +4,7 @@ The waiting function may die, or not wait at all: the function that receives the
 and the poll writes which commands have timed out. No command is published twice.
 """
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from itertools import count
 from typing import Any, NamedTuple, Protocol
@@ -150,7 +151,7 @@ def outcome(row: Row) -> CommandRecord:
     return record(row)
 
 
-def record(row: Row) -> CommandRecord:
+def record(row: Mapping[str, Any]) -> CommandRecord:
     """Return a command as the API shows it."""
     return CommandRecord.model_validate({**row, "cells": row["result"]})
 

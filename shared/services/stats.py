@@ -6,7 +6,7 @@ from shared.config import Settings
 from shared.db import Tx
 from shared.models.stats import AnswerTimes, Audit, CabinetStock, Stats, Violation
 from shared.monitoring import MAX_LABEL_VALUES, Metric
-from shared.repo import stats
+from shared.repo import events, stats
 
 
 def describe(tx: Tx, settings: Settings) -> Stats:
@@ -44,6 +44,7 @@ def metrics(tx: Tx, settings: Settings) -> list[Metric]:
         for name in ("median_ms", "p99_ms", "max_ms")
         if times[name] is not None
     ]
+    found.append(Metric("feed_waiting_seconds", events.waiting_seconds(tx)))
     found.append(Metric("database_rows_written", stats.rows_written(tx)))
     return found
 

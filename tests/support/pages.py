@@ -49,6 +49,10 @@ NOT_RUN = {
     ("docs/conformance.md", "make conformance"): "waits for a cabinet; run by e2e/conformance",
     ("docs/deploying.md", "cp terraform/terraform.tfvars.example"): _CLOUD,
     ("docs/deploying.md", "terraform -chdir=terraform show"): "run by test_rehearsal.py",
+    (
+        "docs/following-events.md",
+        "curl -fsS",
+    ): "needs a cursor; test_event_cursor.py reads the feed",
     ("docs/local-cloud.md", "make run"): _STARTS,
     ("docs/monitoring.md", "logs 'level >= WARN'"): _CLOUD,
     ("docs/operating.md", "cp terraform/terraform.tfstate"): _CLOUD,

@@ -71,6 +71,7 @@ def test_each_route_has_the_documented_scope() -> None:
         "GET /v1/anomalies": "read",
         "POST /v1/anomalies/{anomaly_id}/acknowledge": "operator",
         "GET /v1/stats": "read",
+        "GET /v1/events": "read",
         "GET /v1/me": "read",
         "GET /v1/health": None,
     }

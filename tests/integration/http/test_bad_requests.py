@@ -21,7 +21,7 @@ from tests.support.service import KEYS, Service
 WITH_QUERY = {r.operation_id: r for r in ROUTES.values() if r.query.model_fields}
 WITH_PATH = {r.operation_id: r for r in ROUTES.values() if r.path_parameters.model_fields}
 
-LARGEST_PAGES = {"list_all_movements": 1000}
+LARGEST_PAGES = {"list_all_movements": 1000, "list_events": 1000}
 each_query = pytest.mark.parametrize("route", WITH_QUERY.values(), ids=WITH_QUERY)
 
 

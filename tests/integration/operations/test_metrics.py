@@ -64,6 +64,7 @@ def test_a_poll_writes_the_metrics_of_cabinets_contractors_bookings_and_commands
     assert found["bookings", "completed"] == 1
     assert found["commands", "succeeded"] == 1
     assert ("answer_median_ms",) in found
+    assert ("feed_waiting_seconds",) in found
     assert ("database_rows_written",) in found
 
 
