@@ -20,8 +20,10 @@ def make_events(service: Service, count: int) -> None:
         """INSERT INTO event_outbox (type, subject, cabinet_id, caused_by, resource)
            SELECT 'anomaly.raised', n::text, CASE n %% 2 WHEN 0 THEN 'C-1' END, 'x',
                   jsonb_build_object('anomaly_id', n, 'reason', 'r', 'detail', '', 'device_id',
-                                     NULL, 'cabinet_id', NULL, 'count', 1, 'first_at', now(),
-                                     'at', now())
+                                     NULL, 'cabinet_id', NULL, 'accumulator_id', NULL,
+                                     'count', 1, 'first_at', now(), 'at', now(), 'open', true,
+                                     'acknowledged_by', NULL, 'acknowledged_at', NULL,
+                                     'acknowledged_note', NULL)
              FROM generate_series(1, %(count)s) n""",
         count=count,
     )

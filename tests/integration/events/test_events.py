@@ -184,6 +184,9 @@ def test_a_repeated_anomaly_has_one_event(service: Service, follower: Follower) 
         ("malformed", "C-1"),
         ("unknown_device", "C-9"),
     ]
+    [listed] = service.get("/v1/anomalies?reason=unknown_device")["anomalies"]
+    without_message = {k: v for k, v in listed.items() if not k.startswith("payload")}
+    assert raised[1]["resource"] == without_message
 
 
 def test_a_removed_cabinet_is_in_the_feed(service: Service, follower: Follower) -> None:
