@@ -53,6 +53,7 @@ def events(cloud: LocalCloud) -> dict[str, Callable[[], Event]]:
         "swap": swap,
         "cabinets": lambda: _http("GET", "/v1/cabinets"),
         "accumulators": lambda: _http("GET", "/v1/accumulators"),
+        "events": lambda: _http("GET", "/v1/events"),
         "authorizer": lambda: {"headers": {"Authorization": "Bearer of nobody"}},
         "poll_cabinets": lambda: {"messages": [{"event_metadata": {"event_type": TIMER}}]},
         "mqtt_trigger": report,

@@ -72,6 +72,7 @@ def _read(act: Perform, place: City, number: int) -> None:
         "list_bookings of a technician": f"{bookings}?contractor_id=T-{technician}",
         "list_bookings active": f"{bookings}?status=active",
         "list_bookings failed": f"{bookings}?status=failed",
+        "list_events from now": "/v1/events",
         "get_me": "/v1/me",
         "get_stats": "/v1/stats",
         "get_health": "/v1/health",

@@ -37,8 +37,8 @@ from shared import monitoring, mqtt
 Message = dict[str, Any]
 # fmt: off
 FUNCTIONS = (
-    "accumulators", "authorizer", "booking", "cabinets", "mqtt_trigger", "poll_cabinets", "swap",
-    "unlock",
+    "accumulators", "authorizer", "booking", "cabinets", "events", "mqtt_trigger", "poll_cabinets",
+    "swap", "unlock",
 )
 # fmt: on
 _KEY = "key-of-the-benchmark"

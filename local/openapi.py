@@ -12,7 +12,7 @@ from typing import Any, get_args, get_origin
 from pydantic import TypeAdapter
 
 import functions
-from local import examples, schemas
+from local import event_examples, examples, schemas
 from local.openapi_errors import Error, errors_of, example_of, model_of, order_of
 from local.openapi_links import links_from, links_to
 from local.schemas import Schema
@@ -260,6 +260,8 @@ def _failures(route: api.Route) -> dict[int, Schema]:
 
 
 def _response_example(name: str) -> Schema:
+    if name == "list_events 200":
+        return event_examples.pages()
     return {name: examples.RESPONSES[name]} if name in examples.RESPONSES else {}
 
 

@@ -46,6 +46,7 @@ class Settings(BaseModel):
     poll_spread_seconds: int = Field(
         20, ge=0, le=600, description="Time over which cabinets spread their replies to a poll"
     )
+    event_keep_days: int = Field(30, ge=1, le=3650, description="How long events can be read, days")
     stop_alarms: str = Field(
         "smoke,fire,water",
         description="Alarms that stop bookings and unlocks of the cabinet, comma-separated",

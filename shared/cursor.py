@@ -14,10 +14,10 @@ def encode(*key: Any) -> str:
     return base64.urlsafe_b64encode(json.dumps(key, default=str).encode()).decode().rstrip("=")
 
 
-def decode(cursor: str | None, *kinds: Any) -> list[Any]:
+def decode(cursor: str | None, *kinds: Any, field: str = "cursor") -> list[Any]:
     """Decode a sort key with values of the types `kinds`; all None for the first page.
 
-    Raises InvalidRequest for anything that is not a cursor.
+    Raises InvalidRequest, which names `field`, for anything that is not a cursor.
     """
     if cursor is None:
         return [None] * len(kinds)
@@ -26,5 +26,6 @@ def decode(cursor: str | None, *kinds: Any) -> list[Any]:
         key = json.loads(base64.b64decode(padded, b"-_", validate=True))
         return [TypeAdapter(kind).validate_python(v) for kind, v in zip(kinds, key, strict=True)]
     except (ValueError, TypeError, OverflowError, RecursionError):
-        message = "must be an unchanged next_cursor of the same list"
-        raise InvalidRequest(errors=[{"field": "cursor", "message": message}]) from None
+        source = "next_cursor of the same list" if field == "cursor" else "cursor of this feed"
+        message = f"must be an unchanged {source}"
+        raise InvalidRequest(errors=[{"field": field, "message": message}]) from None

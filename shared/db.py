@@ -4,6 +4,7 @@ Everything works behind a transaction-pooling proxy: the session keeps no state.
 """
 
 import json
+import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -42,6 +43,7 @@ class Tx:
 
     def __init__(self, *, single: bool) -> None:
         self._single = single
+        self._cause = f"SET LOCAL feed.caused_by = '{cause}'; " if (cause := _cause()) else ""
         self._cursor: psycopg2.extensions.cursor | None = None
         self._unsent: list[bytes] = []
 
@@ -100,7 +102,7 @@ class Tx:
             message, self._unsent = b"; ".join(self._unsent), []
             self._cursor.execute(message)
             return self._cursor
-        opened = (_LIMITS if self._single else _BEGIN) + sql
+        opened = (_LIMITS if self._single else _BEGIN) + self._cause + sql
         self._cursor = (_cached_connection() or _connect()).cursor()
         try:
             self._cursor.execute(opened, params or {})
@@ -124,6 +126,14 @@ class Tx:
                 self._cursor.execute("ROLLBACK")
         except psycopg2.Error:
             close()
+
+
+def attribute_to(caller: str | None) -> None:
+    """Name the caller in the events of this instance's transactions from now on.
+
+    None: the events name the device whose message is applied.
+    """
+    _instance.caller = caller
 
 
 @contextmanager
@@ -181,6 +191,11 @@ def _translate_errors() -> Iterator[None]:
         log.error("database unavailable", error=str(error).strip())
         close()
         raise DatabaseUnavailable from error
+
+
+def _cause() -> str:
+    """Return the caller's name as text that needs no quoting in SQL."""
+    return re.sub(r"[^A-Za-z0-9._-]", "_", getattr(_instance, "caller", None) or "")
 
 
 def _cached_connection() -> Connection | None:

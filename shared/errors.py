@@ -20,6 +20,8 @@ ServiceError
 │   ├── BookingExpired, BookingNotActive
 │   ├── AccumulatorNotHeld, AccumulatorNotInScooter
 │   └── RequestInProgress
+├── Gone                         410
+│   └── CursorExpired
 ├── TooLarge                     413
 │   └── RequestTooLarge
 ├── Unprocessable                422
@@ -88,6 +90,10 @@ class NotAllowed(ServiceError):
 
 class Conflict(ServiceError):
     """The current state does not allow this."""
+
+
+class Gone(ServiceError):
+    """The resource is not kept any more."""
 
 
 class TooLarge(ServiceError):
@@ -244,6 +250,10 @@ class AccumulatorNotInScooter(Conflict):
 
 class RequestInProgress(Conflict):
     """The first request with this Idempotency-Key is still in progress; retry later."""
+
+
+class CursorExpired(Gone):
+    """The cursor is too old or of another feed: read again what you follow, then start from now."""
 
 
 class RequestTooLarge(TooLarge):

@@ -11,6 +11,7 @@ locals {
     authorizer    = { uses = ["keys"], timeout = 5 }
     booking       = { uses = ["database"], timeout = 30 }
     cabinets      = { uses = ["database", "queue"], timeout = 30 }
+    events        = { uses = ["database"], timeout = 30 }
     migrate       = { uses = ["database"], timeout = 600, limit = 1 }
     mqtt_trigger  = { uses = ["database"], timeout = 50, limit = floor(var.zone_concurrency * 0.2) }
     poll_cabinets = { uses = ["database", "queue", "metrics"], timeout = 50, limit = 1 }

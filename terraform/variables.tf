@@ -189,10 +189,10 @@ variable "settings" {
 
   validation {
     condition = length(setsubtract(keys(var.settings), [
-      "BOOKING_SECONDS", "COMMAND_TTL_SECONDS", "LOG_LEVEL", "MIN_ISSUE_CHARGE", "OFFLINE_AFTER_SECONDS",
+      "BOOKING_SECONDS", "COMMAND_TTL_SECONDS", "EVENT_KEEP_DAYS", "LOG_LEVEL", "MIN_ISSUE_CHARGE", "OFFLINE_AFTER_SECONDS",
       "POLL_SPREAD_SECONDS", "RECONCILE_SECONDS", "STOP_ALARMS",
     ])) == 0
-    error_message = "settings: use BOOKING_SECONDS, COMMAND_TTL_SECONDS, LOG_LEVEL, MIN_ISSUE_CHARGE, OFFLINE_AFTER_SECONDS, POLL_SPREAD_SECONDS, RECONCILE_SECONDS or STOP_ALARMS. UNLOCK_WAIT_SECONDS is the variable unlock_wait_seconds; Terraform sets the rest."
+    error_message = "settings: use BOOKING_SECONDS, COMMAND_TTL_SECONDS, EVENT_KEEP_DAYS, LOG_LEVEL, MIN_ISSUE_CHARGE, OFFLINE_AFTER_SECONDS, POLL_SPREAD_SECONDS, RECONCILE_SECONDS or STOP_ALARMS. UNLOCK_WAIT_SECONDS is the variable unlock_wait_seconds; Terraform sets the rest."
   }
 }
 

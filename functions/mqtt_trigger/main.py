@@ -12,6 +12,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """
     settings = config.settings()
     log.begin(settings.log_level, request_id=context.request_id)
+    db.attribute_to(None)
     messages = triggers.raw_messages(event)
     with db.transaction() as tx:
         anomalies = evidence.apply_messages(

@@ -1,9 +1,9 @@
-"""Every minute: ask all cabinets for a state report, write expiry, push metrics."""
+"""Every minute: ask all cabinets for a state report, write expiry, keep the feed, push metrics."""
 
 from typing import Any
 
 from shared import config, db, log, monitoring, mqtt, triggers
-from shared.services import poll, stats
+from shared.services import feed, poll, stats
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
@@ -12,12 +12,13 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     log.begin(settings.log_level, request_id=context.request_id)
     if not triggers.is_timer(event):
         raise ValueError("poll_cabinets takes only events of the timer trigger")
+    db.attribute_to("poll")
     asked = poll.ask_all(mqtt.Publisher(), settings)
-    sweep = poll.sweep(settings)
-    log.info("polled", asked=asked, **vars(sweep))
+    done = {**vars(poll.sweep(settings)), **vars(feed.keep_up(settings))}
+    log.info("polled", asked=asked, **done)
     if settings.monitoring_folder_id and context.token:
         with db.transaction() as tx:
             metrics = stats.metrics(tx, settings)
         token = context.token["access_token"]
         monitoring.write(metrics, folder_id=settings.monitoring_folder_id, token=token)
-    return {"asked": asked, **vars(sweep)}
+    return {"asked": asked, **done}

@@ -66,6 +66,7 @@ def _handle(module: str, event: Event, context: Any, request_id: str) -> Respons
     try:
         operation = event.get("operationId")
         log.begin(config.settings().log_level, request_id=request_id, operation=operation)
+        db.attribute_to(None)
         return _call(_find(module, event), event, context, request_id)
     except ServiceError as error:
         return _problem(error, request_id)
@@ -90,6 +91,7 @@ def _call(route: Route, event: Event, context: Any, request_id: str) -> Response
         caller = caller_of(event)
         caller.require(route.scope)
         log.bind(caller=caller.name)
+        db.attribute_to(caller.name)
     arguments = _arguments(route, event)
     key = _idempotency_key(route, event, caller)
     if key is None or caller is None:

@@ -12,6 +12,7 @@ STATUS: dict[type[ServiceError], int] = {
     errors.NotFound: 404,
     errors.NotAllowed: 405,
     errors.Conflict: 409,
+    errors.Gone: 410,
     errors.TooLarge: 413,
     errors.Unprocessable: 422,
     errors.Internal: 500,

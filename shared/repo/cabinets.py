@@ -195,6 +195,26 @@ def delete(tx: Tx, cabinet_id: str) -> None:
     tx.execute("DELETE FROM cabinets WHERE cabinet_id = %(cabinet_id)s", {"cabinet_id": cabinet_id})
 
 
+def announce(tx: Tx, *, offline_after: float, limit: int) -> int:
+    """Record which cabinets fell silent, or are online although it was not recorded.
+
+    Return how many of the first `limit` it were. A cabinet that is locked now is left to the next
+    time.
+    """
+    sql = """
+        WITH differing AS (
+            SELECT cabinet_id FROM cabinets
+             WHERE announced_online <> (NOT signed_off AND coalesce(
+                   last_seen_at > now() - make_interval(secs => %(offline_after)s), false))
+             ORDER BY cabinet_id
+             LIMIT %(limit)s
+               FOR UPDATE SKIP LOCKED)
+        UPDATE cabinets c SET announced_online = NOT announced_online
+          FROM differing d
+         WHERE c.cabinet_id = d.cabinet_id"""
+    return tx.execute(sql, {"offline_after": offline_after, "limit": limit})
+
+
 def boots(tx: Tx, cabinet_ids: Collection[str], boot_ids: Collection[str]) -> list[Row]:
     """Return those of the boots that are known, and each cabinet's current one."""
     sql = """
@@ -229,7 +249,9 @@ def save(tx: Tx, rows: list[Row]) -> None:
                reported_at = CASE WHEN t.reported THEN now() ELSE c.reported_at END,
                alarms = t.alarms, firmware = t.firmware, session = t.session,
                session_boot_no = t.session_boot_no, session_seq = t.session_seq,
-               signed_off = t.signed_off
+               signed_off = t.signed_off,
+               announced_online = CASE WHEN t.signed_off THEN false WHEN t.heard THEN true
+                                       ELSE c.announced_online END
           FROM jsonb_to_recordset(%(rows)s::jsonb)
                AS t (cabinet_id text, heard boolean, boot_no integer, report_boot_no integer,
                      report_seq bigint, reported boolean, alarms text[], firmware text,

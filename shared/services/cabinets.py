@@ -82,9 +82,14 @@ def listing(tx: Tx, query: CabinetQuery, settings: Settings) -> CabinetPage:
     page = rows[: query.limit]
     last = page[-1] if len(rows) > query.limit else None
     return CabinetPage(
-        cabinets=[Cabinet.model_validate(_fields_of(row)) for row in page],
+        cabinets=[record(row) for row in page],
         next_cursor=cursor.encode(last["away_m"], last["cabinet_id"]) if last else None,
     )
+
+
+def record(row: Mapping[str, Any]) -> Cabinet:
+    """Return a cabinet as the API shows it."""
+    return Cabinet.model_validate(_fields_of(row))
 
 
 def change(tx: Tx, cabinet_id: str, request: CabinetChange, settings: Settings) -> CabinetDetails:

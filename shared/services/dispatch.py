@@ -4,6 +4,7 @@ The waiting function may die: the function that receives the result applies it. 
 published twice.
 """
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, Protocol
 from uuid import UUID, uuid4
@@ -143,7 +144,7 @@ def outcome(row: Row) -> CommandRecord:
     return record(row)
 
 
-def record(row: Row) -> CommandRecord:
+def record(row: Mapping[str, Any]) -> CommandRecord:
     """Return a command as the API shows it."""
     return CommandRecord.model_validate({**row, "cells": row["result"]})
 

@@ -25,7 +25,7 @@ from local.gateway import Gateway
 from shared import log
 
 FUNCTIONS = (
-    *("accumulators", "authorizer", "booking", "cabinets", "migrate"),
+    *("accumulators", "authorizer", "booking", "cabinets", "events", "migrate"),
     *("mqtt_trigger", "poll_cabinets", "swap", "unlock"),
 )
 TIMEOUT_SECONDS = 60

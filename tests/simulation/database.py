@@ -25,7 +25,7 @@ from tests.simulation.waiting import Waiting
 from tests.support.cloud import Context
 
 _TABLES = """cabinets, boots, cells, accumulators, movements, bookings, booking_cells, commands,
-    anomalies, idempotency_keys, simulation.changes"""
+    anomalies, idempotency_keys, event_outbox, events, simulation.changes"""
 _NOW = """
     CREATE FUNCTION public.now() RETURNS timestamptz LANGUAGE sql STABLE
         AS $$ SELECT current_setting('sim.now')::timestamptz $$"""
@@ -52,6 +52,7 @@ class Database:
         """Empty the database for a new run, which has its own clock."""
         self.clock, self.up = clock, True
         self._cursor.execute(f"TRUNCATE {_TABLES} RESTART IDENTITY")
+        self._cursor.execute("UPDATE feed SET position = 0")
 
     def query(self, sql: str, **values: Any) -> list[dict[str, Any]]:
         """Return committed rows, at the current virtual time."""

@@ -1,0 +1,88 @@
+"""An example of every type of event, for the generated documents."""
+
+from local.examples import COMMAND_ID, RESPONSES, Example
+from shared.models.events import TYPES
+
+_CURSOR = "WzQyMSwgImU3ZDJmYjY0LTFjMGUtNGY1My05YTg1LTJkMGY2YjFjM2E5MCJd"
+_BOOKING = RESPONSES["get_booking 200"]
+_COMMAND = RESPONSES["get_command 200"]
+_CABINET = RESPONSES["list_cabinets 200"]["cabinets"][0] | {"distance_m": None}
+_STATES_OF_CELLS = {
+    "unlocking": "held",
+    "completed": "opened",
+    "partially_completed": "opened",
+    "failed": "failed",
+    "cancelled": "released",
+    "expired": "released",
+}
+_ANOMALY: Example = {
+    "anomaly_id": 17,
+    "reason": "vanished",
+    "detail": "cell 3: A-0003",
+    "device_id": "C-001",
+    "cabinet_id": "C-001",
+    "count": 1,
+    "first_at": "2026-11-22T12:00:00Z",
+    "at": "2026-11-22T12:00:00Z",
+}
+
+
+def event(kind: str) -> Example:
+    """Return an event of this type."""
+    noun, _, what = kind.partition(".")
+    subject, resource = _resource(noun, what)
+    return {
+        "event_id": f"e7d2fb64-1c0e-4f53-9a85-{TYPES.index(kind):012}",
+        "subject": subject,
+        "cabinet_id": "C-001",
+        "at": "2026-11-22T12:00:00.840000Z",
+        "caused_by": "backend" if noun == "booking" else "C-001",
+        "type": kind,
+        "resource": resource,
+    }
+
+
+def pages() -> dict[str, Example]:
+    """Return a page with one event for each type, by type."""
+    return {kind: {"events": [event(kind)], "cursor": _CURSOR} for kind in TYPES}
+
+
+def _resource(noun: str, what: str) -> tuple[str, Example]:
+    """Return the subject and the resource."""
+    movement = RESPONSES["list_movements 200"]["movements"][0]
+    found: dict[str, tuple[str, Example]] = {
+        "booking": (_BOOKING["booking_id"], _booking(what)),
+        "command": (str(COMMAND_ID), _command(what)),
+        "accumulator": (
+            "A-0003",
+            movement if what == "moved" else RESPONSES["get_accumulator 200"],
+        ),
+        "cabinet": ("C-001", _CABINET | {"online": what not in {"offline", "removed"}}),
+        "cell": ("C-001/1", RESPONSES["change_cell 200"]),
+        "anomaly": (str(_ANOMALY["anomaly_id"]), _ANOMALY),
+    }
+    return found[noun]
+
+
+def _booking(what: str) -> Example:
+    if what == "returning":
+        cells = [c | {"state": "opened", "accumulator_id": None, "battery_charge": None}
+                 for c in _BOOKING["cells"]]  # fmt: skip
+        return _BOOKING | {"kind": "return", "status": what, "min_charge": None, "cells": cells}
+    cells = [c | {"state": _STATES_OF_CELLS.get(what, "held")} for c in _BOOKING["cells"]]
+    status = what if what not in {"created", "changed"} else "active"
+    return _BOOKING | {"status": status, "cells": cells}
+
+
+def _command(status: str) -> Example:
+    if status in {"succeeded", "partially_succeeded", "failed"}:
+        return _COMMAND | {"status": status}
+    is_published = status not in {"pending", "not_published"}
+    is_finished = status in {"rejected", "not_published", "not_executed", "unresolved"}
+    return _COMMAND | {
+        "status": status,
+        "cells": [],
+        "published_at": _COMMAND["published_at"] if is_published else None,
+        "finished_at": _COMMAND["finished_at"] if is_finished else None,
+        "reason": "busy" if status == "rejected" else None,
+    }

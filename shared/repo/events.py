@@ -1,0 +1,110 @@
+"""The feed of events. Triggers of the database write them (migration 0010)."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from shared.db import Row, Tx
+
+MOST_AT_ONCE = 10_000
+"""Events that one pass gives positions to, and positions that one page looks at."""
+
+
+def sequence(tx: Tx) -> int | None:
+    """Give positions to committed events, in order; return how many were given.
+
+    None: another session is doing it. The positions become visible with the commit.
+    """
+    row = tx.one("SELECT sequence_events(%(most)s) AS given", {"most": MOST_AT_ONCE})
+    given: int | None = row["given"]
+    return given
+
+
+def head(tx: Tx) -> Row:
+    """Return the last position and its check: the id of the event there, or the empty feed's."""
+    sql = """
+        SELECT f.position, coalesce(e.event_id, f.feed_id) AS check_id
+          FROM feed f
+          LEFT JOIN events e USING (position)"""
+    return tx.one(sql)
+
+
+def after(tx: Tx, position: int, *, limit: int, conditions: Mapping[str, Any]) -> list[Row]:
+    """Return the events after a position that meet the conditions, in order, then one last row.
+
+    The last row has no type. Its `position` and `event_id` are where the page ends: at the last
+    event returned if there are `limit`, else at the end of the feed or MOST_AT_ONCE further on.
+    `check_id`, in each row: the check of the given position; None if that is not kept any more.
+    """
+    sql = """
+        WITH span AS (
+            SELECT least(f.position, %(position)s + %(most)s) AS final,
+                   CASE WHEN %(position)s > 0 THEN (SELECT e.event_id FROM events e
+                                                     WHERE e.position = %(position)s)
+                        WHEN f.position = 0 OR EXISTS (SELECT FROM events e WHERE e.position = 1)
+                        THEN f.feed_id END AS check_id
+              FROM feed f),
+        page AS (
+            SELECT e.*
+              FROM span
+              JOIN events e ON e.position > %(position)s AND e.position <= span.final
+             WHERE (%(types)s::text[] IS NULL OR e.type = ANY (%(types)s))
+               AND (%(cabinet_id)s::text IS NULL OR e.cabinet_id = %(cabinet_id)s
+                    OR e.type = 'accumulator.moved'
+                       AND e.resource ->> 'from_cabinet_id' = %(cabinet_id)s)
+             ORDER BY e.position
+             LIMIT %(limit)s),
+        finish AS (
+            SELECT CASE WHEN count(page.position) = %(limit)s THEN max(page.position)
+                        ELSE max(span.final) END AS position
+              FROM span LEFT JOIN page ON true)
+        SELECT page.*, span.check_id FROM page CROSS JOIN span
+        UNION ALL
+        SELECT finish.position, e.event_id, NULL, NULL, NULL, NULL, NULL, NULL, span.check_id
+          FROM finish
+         CROSS JOIN span
+          LEFT JOIN events e ON e.position = finish.position
+         ORDER BY position, type NULLS LAST"""
+    return tx.all(sql, {"position": position, "limit": limit, "most": MOST_AT_ONCE, **conditions})
+
+
+def prune(tx: Tx, *, days: int, limit: int) -> int:
+    """Delete up to `limit` of the oldest events that are older than `days`; return how many.
+
+    The positions that are left have no gap, and the feed's last event stays: cursors name it.
+    """
+    sql = """
+        WITH oldest AS (
+            SELECT position, at FROM events ORDER BY position LIMIT %(limit)s)
+        DELETE FROM events e
+         USING oldest o
+         WHERE e.position = o.position
+           AND o.position < coalesce(
+               (SELECT min(k.position) FROM oldest k
+                 WHERE k.at >= now() - make_interval(days => %(days)s)),
+               (SELECT max(k.position) + 1 FROM oldest k))
+           AND o.position < (SELECT f.position FROM feed f)"""
+    return tx.execute(sql, {"days": days, "limit": limit})
+
+
+def waiting(tx: Tx) -> Row:
+    """Return the committed events without a position: `n`, and `seconds` since the oldest."""
+    sql = """
+        SELECT count(*) AS n,
+               coalesce(extract(epoch FROM now() - min(at)), 0)::float8 AS seconds
+          FROM event_outbox"""
+    return tx.one(sql)
+
+
+def store_settings(tx: Tx, *, min_issue_charge: int, offline_after_seconds: float) -> None:
+    """Store the settings that the resource of a cabinet's event depends on."""
+    sql = """
+        UPDATE feed
+           SET min_issue_charge = %(min_issue_charge)s,
+               offline_after_seconds = %(offline_after_seconds)s
+         WHERE (min_issue_charge, offline_after_seconds)
+               IS DISTINCT FROM (%(min_issue_charge)s, %(offline_after_seconds)s)"""
+    params = {
+        "min_issue_charge": min_issue_charge,
+        "offline_after_seconds": offline_after_seconds,
+    }
+    tx.execute(sql, params)

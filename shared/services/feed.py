@@ -1,0 +1,118 @@
+"""The feed: give events their positions, return them, remove old ones."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import Field, TypeAdapter
+
+from shared import cursor, db
+from shared.config import Settings
+from shared.db import Row, Tx
+from shared.errors import CursorExpired
+from shared.models.accumulators import Accumulator, Movement
+from shared.models.anomalies import Anomaly
+from shared.models.base import Model
+from shared.models.bookings import Booking
+from shared.models.cabinets import Cell
+from shared.models.events import Event, EventPage, EventQuery
+from shared.repo import cabinets as cabinets_repo
+from shared.repo import events
+from shared.services import cabinets, dispatch
+
+Position = Annotated[int, Field(ge=0, lt=2**63 - events.MOST_AT_ONCE)]
+
+PRUNED_AT_ONCE = 5_000
+MAX_BATCHES = 20
+"""Of one poll: the next one, a minute later, goes on."""
+ANNOUNCED_AT_ONCE = 500
+
+
+@dataclass(frozen=True)
+class Upkeep:
+    """What the poll did to the feed."""
+
+    announced: int
+    """Cabinets that went online or offline without a message that said so."""
+    sequenced: int
+    events_removed: int
+
+
+def read(tx: Tx, query: EventQuery) -> EventPage:
+    """Return the events after a cursor. `tx` runs each statement on its own.
+
+    Raises CursorExpired for a cursor that is too old, or of another feed.
+    """
+    events.sequence(tx)
+    position, check_id = cursor.decode(query.after, Position, UUID, field="after")
+    if position is None:
+        head = events.head(tx)
+        return EventPage(events=[], cursor=_cursor(head["position"], head["check_id"]))
+    conditions = query.conditions()
+    *rows, end = events.after(tx, position, limit=query.limit, conditions=conditions)
+    if end["check_id"] != check_id:
+        raise CursorExpired
+    at_end = end["position"] == position
+    return EventPage(
+        events=[event_of(row) for row in rows],
+        cursor=_cursor(end["position"], check_id if at_end else end["event_id"]),
+    )
+
+
+def event_of(row: Row) -> Event:
+    """Return an event as the API shows it."""
+    kind, _, _ = row["type"].partition(".")
+    render = Movement.of if row["type"] == "accumulator.moved" else _RESOURCES[kind]
+    return _event().validate_python({**row, "resource": render(row["resource"])})
+
+
+def keep_up(settings: Settings) -> Upkeep:
+    """Announce cabinets that fell silent, give positions, remove what is old: in small batches.
+
+    Two runs at once do no harm.
+    """
+    charge, after = settings.min_issue_charge, settings.offline_after_seconds
+    with db.statements() as tx:
+        events.store_settings(tx, min_issue_charge=charge, offline_after_seconds=after)
+        announced = _in_batches(
+            lambda: cabinets_repo.announce(tx, offline_after=after, limit=ANNOUNCED_AT_ONCE),
+            ANNOUNCED_AT_ONCE,
+        )
+        sequenced = _in_batches(lambda: events.sequence(tx) or 0, events.MOST_AT_ONCE)
+        removed = _in_batches(
+            lambda: events.prune(tx, days=settings.event_keep_days, limit=PRUNED_AT_ONCE),
+            PRUNED_AT_ONCE,
+        )
+    return Upkeep(announced=announced, sequenced=sequenced, events_removed=removed)
+
+
+def _in_batches(work: Callable[[], int], size: int) -> int:
+    """Repeat `work` until it finds less than a full batch; return the sum."""
+    total = 0
+    for _ in range(MAX_BATCHES):
+        done = work()
+        total += done
+        if done < size:
+            break
+    return total
+
+
+@cache
+def _event() -> TypeAdapter[Event]:
+    return TypeAdapter(Event)
+
+
+def _cursor(position: int, check_id: UUID) -> str:
+    return cursor.encode(position, check_id)
+
+
+_RESOURCES: Mapping[str, Callable[[Mapping[str, Any]], Model]] = {
+    "accumulator": Accumulator.of,
+    "anomaly": Anomaly.model_validate,
+    "booking": Booking.model_validate,
+    "cabinet": cabinets.record,
+    "cell": Cell.model_validate,
+    "command": dispatch.record,
+}
