@@ -9,7 +9,7 @@ import ssl
 import threading
 import time
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -176,10 +176,10 @@ class _Connection(HTTPConnection):
         deadline.watch(self.sock)
         fixed = {"Host": self.target.authority, "User-Agent": "scooter-accumulator"}
         self.request("POST", self.target.path, body, {**fixed, **headers})
-        response = self.getresponse()
-        deadline.remaining()  # headers that were cut off look complete
-        outcome = Outcome(response.status, retry_after=_retry_after(response))
-        self._finish(response)
+        with closing(self.getresponse()) as response:
+            deadline.remaining()  # headers that were cut off look complete
+            outcome = Outcome(response.status, retry_after=_retry_after(response))
+            self._finish(response)
         return outcome
 
     def _open(self, deadline: _Deadline) -> None:

@@ -103,9 +103,8 @@ class Receiver:
         self.received: list[Received] = []
         self.stopping = threading.Event()
         self._server = _Server(("127.0.0.1", 0), _handler_of(self))
+        self._server.tls = tls
         self._scheme = "https" if tls else "http"
-        if tls:
-            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
 
     @property
@@ -137,6 +136,15 @@ class Receiver:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
+    tls: ssl.SSLContext | None = None
+
+    def finish_request(self, request: Any, client_address: Any) -> None:
+        """Make the TLS handshake in the connection's own thread: a slow one stops nobody."""
+        if self.tls is None:
+            super().finish_request(request, client_address)
+            return
+        with self.tls.wrap_socket(request, server_side=True) as secured:
+            super().finish_request(secured, client_address)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Print nothing: senders that give up are normal here."""
