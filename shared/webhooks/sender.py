@@ -211,7 +211,7 @@ class _Connection(HTTPConnection):
         """Read the rest, so that the connection can be used again; close it if that is too much."""
         try:
             response.read(MAX_BODY_BYTES)
-            is_complete = response.isclosed() or response.length == 0
+            is_complete = response.isclosed() and not response.length
         except (OSError, HTTPException, ValueError):
             is_complete = False
         if not is_complete:
