@@ -2,30 +2,13 @@
 
 from dataclasses import dataclass
 
+from shared.webhooks.outcome import Outcome
+
 FIRST_PAUSE_SECONDS = 5
 LONGEST_PAUSE_SECONDS = 3600
 GIVE_UP_SECONDS = 3 * 24 * 3600
 JITTER = 0.2
 GONE = 410
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of one attempt: an HTTP status, or a word for why there is none."""
-
-    status_code: int | None
-    error: str | None = None
-    retry_after: float | None = None
-    """Seconds that the receiver asked to wait."""
-    duration_ms: int = 0
-
-    @property
-    def is_delivered(self) -> bool:
-        """Whether the receiver has taken the message."""
-        return self.status_code is not None and 200 <= self.status_code < 300  # noqa: PLR2004 - 2xx
-
-    def __str__(self) -> str:
-        return self.error or f"status {self.status_code}"
 
 
 @dataclass(frozen=True)

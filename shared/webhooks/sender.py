@@ -14,7 +14,6 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http.client import HTTPConnection, HTTPException, HTTPResponse
-from typing import Protocol
 
 from shared.webhooks.addresses import (
     AddressRefused,
@@ -25,10 +24,8 @@ from shared.webhooks.addresses import (
     parse,
     resolve,
 )
-from shared.webhooks.retries import Outcome
+from shared.webhooks.outcome import TIMEOUT_SECONDS, Outcome
 
-TIMEOUT_SECONDS = 10.0
-"""For all of an attempt: the name, the connection, the request, the response."""
 MAX_BODY_BYTES = 16_384
 """How much of a response is read."""
 
@@ -46,16 +43,6 @@ _WORDS: Mapping[type[Exception], str] = {
     OSError: "connection_failed",
 }
 """The word for each failure; the first that fits counts."""
-
-
-class Sender(Protocol):
-    """Sends messages to one receiver."""
-
-    def send(self, url: str, body: bytes, headers: Mapping[str, str]) -> Outcome:
-        """Make one attempt. It raises nothing."""
-
-    def close(self) -> None:
-        """Close the connection."""
 
 
 @dataclass

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from local.rehearsal.certificates import Authority
-from shared.webhooks.retries import Outcome
+from shared.webhooks.outcome import Outcome
 from shared.webhooks.sender import MAX_BODY_BYTES, HttpSender
 from tests.support import receiver as answers
 from tests.support.receiver import Answer, Receiver, status

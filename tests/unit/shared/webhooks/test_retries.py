@@ -2,11 +2,11 @@
 
 import pytest
 
+from shared.webhooks.outcome import Outcome
 from shared.webhooks.retries import (
     GIVE_UP_SECONDS,
     LONGEST_PAUSE_SECONDS,
     GiveUp,
-    Outcome,
     Retry,
     after,
 )
