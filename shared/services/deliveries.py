@@ -67,12 +67,12 @@ class Deliverer:
         settings: Settings,
         new_sender: Callable[[], Sender],
         *,
-        idle_seconds: float = IDLE_SECONDS,
+        idle_seconds: float | None = None,
     ) -> None:
-        """`new_sender`: called once for each webhook."""
+        """`new_sender`: called once for each webhook. `idle_seconds`: IDLE_SECONDS unless given."""
         self._settings = settings
         self._new_sender = new_sender
-        self._idle_seconds = idle_seconds
+        self._idle_seconds = IDLE_SECONDS if idle_seconds is None else idle_seconds
         self._lease = uuid4()
         self._attempts: SimpleQueue[Attempt] = SimpleQueue()
         self._running: dict[UUID, _Delivery] = {}

@@ -17,7 +17,7 @@ from shared.models.webhooks import (
     WebhookTest,
     WebhookWithSecret,
 )
-from shared.repo import webhooks
+from shared.repo import events, webhooks
 from shared.webhooks import cloud_events, signing
 from shared.webhooks.addresses import AddressRefused, NameNotFound, checked_addresses, parse
 from shared.webhooks.outcome import Sender
@@ -45,6 +45,7 @@ def create(
     if webhooks.get(tx, webhook_id, overlap_hours=signing.OVERLAP_HOURS) is None:
         if webhooks.count(tx) >= MAX_WEBHOOKS:
             raise TooManyWebhooks(limit=MAX_WEBHOOKS)
+        events.sequence(tx)  # so that it does not get what was before
         webhooks.insert(tx, {"webhook_id": webhook_id, **request.model_dump()})
     return _with_secret(_get(tx, webhook_id), settings)
 

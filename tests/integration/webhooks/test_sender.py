@@ -3,7 +3,6 @@
 import socket
 import ssl
 import time
-from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
@@ -14,12 +13,6 @@ from shared.webhooks.outcome import Outcome
 from shared.webhooks.sender import MAX_BODY_BYTES, HttpSender
 from tests.support import receiver as answers
 from tests.support.receiver import Answer, Receiver, status
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    with Receiver() as receiver:
-        yield receiver
 
 
 def send(receiver: Receiver, answer: Answer | None = None, *, timeout: float = 10) -> Outcome:
