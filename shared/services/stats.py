@@ -6,7 +6,7 @@ from shared.config import Settings
 from shared.db import Tx
 from shared.models.stats import AnswerTimes, Audit, CabinetStock, Stats, Violation
 from shared.monitoring import MAX_LABEL_VALUES, Metric
-from shared.repo import stats
+from shared.repo import stats, webhooks
 
 
 def describe(tx: Tx, settings: Settings) -> Stats:
@@ -43,6 +43,10 @@ def metrics(tx: Tx, settings: Settings) -> list[Metric]:
         Metric(f"answer_{name}", times[name])
         for name in ("median_ms", "p99_ms", "max_ms")
         if times[name] is not None
+    ]
+    found += [
+        Metric("webhook_lag_seconds", row["seconds"], {"webhook_id": str(row["webhook_id"])})
+        for row in webhooks.lags(tx)
     ]
     found.append(Metric("database_rows_written", stats.rows_written(tx)))
     return found
