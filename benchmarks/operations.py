@@ -73,6 +73,7 @@ def _read(act: Perform, place: City, number: int) -> None:
         "list_bookings active": f"{bookings}?status=active",
         "list_bookings failed": f"{bookings}?status=failed",
         "list_events from now": "/v1/events",
+        "list_webhooks": "/v1/webhooks",
         "get_me": "/v1/me",
         "get_stats": "/v1/stats",
         "get_health": "/v1/health",
@@ -97,6 +98,17 @@ def _operate(act: Perform, number: int) -> None:
     body = {"place": {"nowhere": True}, "reason": "lost"}
     act(Step("correct_accumulator", "PATCH", of_accumulator, body))
     act(Step("retire_accumulator", "DELETE", of_accumulator, status=204))
+    _subscribe(act)
+
+
+def _subscribe(act: Perform) -> None:
+    """Make and remove a webhook; it is tested, and nobody listens."""
+    body = {"url": "http://127.0.0.1:9/"}  # the port `discard`
+    webhook = act(Step("create_webhook", "POST", "/v1/webhooks", body, 201))
+    of_webhook = f"/v1/webhooks/{webhook['webhook_id']}"
+    act(Step("change_webhook", "PATCH", of_webhook, {"status": "paused"}))
+    act(Step("test_webhook", "POST", f"{of_webhook}/test"))
+    act(Step("remove_webhook", "DELETE", of_webhook, status=204))
 
 
 def _visit(act: Perform, service: Service, place: City, number: int) -> None:
