@@ -20,6 +20,7 @@ from tests.simulation import backend, cabinets, checks, faults, people, plan
 from tests.simulation.calls import Disruption, current
 from tests.simulation.clock import virtual_datetime
 from tests.simulation.database import Database
+from tests.simulation.feed_checks import check_feed
 from tests.simulation.memory import Violation
 from tests.simulation.plan import Plan, Step
 from tests.simulation.simulation import Simulation
@@ -62,6 +63,7 @@ def run(schedule: Plan, database: Database) -> Result:
             _come_to_rest(sim)
             checks.at_rest(sim)
             checks.after_run(sim)
+            check_feed(sim)
         except Violation as violation:
             sim.history.note(f"VIOLATION {violation}")
             return _result(sim, taken, violation)

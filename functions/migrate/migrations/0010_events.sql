@@ -103,10 +103,8 @@ CREATE FUNCTION add_accumulator_event() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     stored accumulators;
 BEGIN
-    SELECT * INTO stored FROM accumulators a
-     WHERE a.accumulator_id = NEW.accumulator_id
-       AND (a.status, a.battery_charge) IS NOT DISTINCT FROM (NEW.status, NEW.battery_charge);
-    IF FOUND THEN
+    SELECT * INTO stored FROM accumulators a WHERE a.accumulator_id = NEW.accumulator_id;
+    IF FOUND AND (TG_OP = 'INSERT' OR stored.status = NEW.status) THEN
         PERFORM add_event('accumulator.changed', NEW.accumulator_id, stored.cabinet_id,
                           to_jsonb(stored));
     END IF;
@@ -124,7 +122,11 @@ CREATE CONSTRAINT TRIGGER event_of_change AFTER UPDATE ON accumulators
 
 -- Bookings -------------------------------------------------------------------------------------
 
-CREATE FUNCTION booking_resource(of_booking uuid) RETURNS jsonb LANGUAGE sql STABLE AS $$
+-- In plpgsql, which keeps its plans: a function in sql would plan the view again at each commit.
+CREATE FUNCTION booking_resource(of_booking uuid) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+    resource jsonb;
+BEGIN
     SELECT to_jsonb(b) || jsonb_build_object('cells', coalesce((
            SELECT jsonb_agg(jsonb_build_object(
                       'cell_number', h.cell_number, 'accumulator_id', h.accumulator_id,
@@ -132,8 +134,11 @@ CREATE FUNCTION booking_resource(of_booking uuid) RETURNS jsonb LANGUAGE sql STA
                   ORDER BY h.cell_number)
              FROM booking_cells h
             WHERE h.booking_id = b.booking_id), '[]'))
+      INTO resource
       FROM current_bookings b
-     WHERE b.booking_id = of_booking $$;
+     WHERE b.booking_id = of_booking;
+    RETURN resource;
+END $$;
 
 -- One event says that a booking's status has changed, and its cells with it. This list of bookings,
 -- made at once, tells the cells' triggers at the commit that it comes or has come.
@@ -199,8 +204,9 @@ DECLARE
 BEGIN
     SELECT * INTO stored FROM commands c
      WHERE c.command_id = NEW.command_id
-       AND (c.status, c.reason, c.result, c.late, c.inferred)
-           IS NOT DISTINCT FROM (NEW.status, NEW.reason, NEW.result, NEW.late, NEW.inferred);
+       AND (c.status, c.reason, c.result, c.late, c.inferred, c.published_at)
+           IS NOT DISTINCT FROM (NEW.status, NEW.reason, NEW.result, NEW.late, NEW.inferred,
+                                 NEW.published_at);
     IF FOUND THEN
         PERFORM add_event('command.' || NEW.status, NEW.command_id::text, NEW.cabinet_id,
                           to_jsonb(stored));
@@ -214,17 +220,22 @@ CREATE CONSTRAINT TRIGGER event_of_new AFTER INSERT ON commands
 CREATE CONSTRAINT TRIGGER event_of_change AFTER UPDATE ON commands
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
     WHEN (NEW.cabinet_id IS NOT NULL
-          AND (OLD.status, OLD.reason, OLD.result, OLD.late, OLD.inferred)
-              IS DISTINCT FROM (NEW.status, NEW.reason, NEW.result, NEW.late, NEW.inferred))
+          AND (OLD.status, OLD.reason, OLD.result, OLD.late, OLD.inferred, OLD.published_at)
+              IS DISTINCT FROM (NEW.status, NEW.reason, NEW.result, NEW.late, NEW.inferred,
+                                NEW.published_at))
     EXECUTE FUNCTION add_command_event();
 
 -- Cabinets and cells ---------------------------------------------------------------------------
 
-CREATE FUNCTION cabinet_resource(of_cabinet text) RETURNS jsonb LANGUAGE sql STABLE AS $$
+CREATE FUNCTION cabinet_resource(of_cabinet text) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+    resource jsonb;
+BEGIN
     SELECT to_jsonb(c) || to_jsonb(s) || jsonb_build_object(
                'online', NOT c.signed_off AND coalesce(c.last_seen_at > now() - make_interval(
                              secs => (SELECT f.offline_after_seconds FROM feed f)), false),
                'distance_m', NULL)
+      INTO resource
       FROM cabinets c
      CROSS JOIN LATERAL (
            SELECT count(accumulator_id) AS total,
@@ -237,11 +248,9 @@ CREATE FUNCTION cabinet_resource(of_cabinet text) RETURNS jsonb LANGUAGE sql STA
                   count(*) FILTER (WHERE health <> 'ok') AS faulty_cells
              FROM stock
             WHERE stock.cabinet_id = c.cabinet_id) s
-     WHERE c.cabinet_id = of_cabinet $$;
-
-CREATE FUNCTION shown(c cabinets) RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
-    SELECT jsonb_build_array(c.device_id, c.lat, c.lon, c.address, c.protocol, c.status,
-                             c.status_reason, c.alarms, c.cells_total, c.enrol_until) $$;
+     WHERE c.cabinet_id = of_cabinet;
+    RETURN resource;
+END $$;
 
 CREATE FUNCTION add_cabinet_event() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
@@ -257,7 +266,11 @@ BEGIN
                                    ELSE 'cabinet.offline' END,
                               NEW.cabinet_id, NEW.cabinet_id, cabinet_resource(NEW.cabinet_id));
         END IF;
-    ELSIF shown(stored) = shown(NEW) THEN
+    ELSIF (stored.device_id, stored.lat, stored.lon, stored.address, stored.protocol, stored.status,
+           stored.status_reason, stored.alarms, stored.cells_total, stored.enrol_until)
+          IS NOT DISTINCT FROM
+          (NEW.device_id, NEW.lat, NEW.lon, NEW.address, NEW.protocol, NEW.status,
+           NEW.status_reason, NEW.alarms, NEW.cells_total, NEW.enrol_until) THEN
         PERFORM add_event('cabinet.changed', NEW.cabinet_id, NEW.cabinet_id,
                           cabinet_resource(NEW.cabinet_id));
     END IF;

@@ -51,6 +51,11 @@ def test_each_route_has_the_documented_scope() -> None:
         "PATCH /v1/cabinets/{cabinet_id}/cells/{cell_number}": "operator",
         "POST /v1/cabinets/{cabinet_id}/commands": "backend",  # and the command's own scope
         "GET /v1/commands/{command_id}": "read",
+        "GET /v1/webhooks": "operator",
+        "POST /v1/webhooks": "operator",
+        "PATCH /v1/webhooks/{webhook_id}": "operator",
+        "DELETE /v1/webhooks/{webhook_id}": "operator",
+        "POST /v1/webhooks/{webhook_id}/test": "operator",
         "GET /v1/accumulators": "read",
         "POST /v1/accumulators": "operator",
         "GET /v1/accumulators/{accumulator_id}": "read",
@@ -64,6 +69,7 @@ def test_each_route_has_the_documented_scope() -> None:
         "POST /v1/bookings/{booking_id}/unlock": "backend",
         "POST /v1/swaps": "backend",
         "GET /v1/stats": "read",
+        "GET /v1/events": "read",
         "GET /v1/me": "read",
         "GET /v1/health": None,
     }

@@ -96,11 +96,12 @@ def test_every_query_parameter_is_validated(service: Service, route: Route) -> N
 
 
 @each_query
-def test_a_limit_is_from_1_to_200(service: Service, route: Route) -> None:
-    for value in ("0", "201", "-1", "1.5", "9" * 30, "9" * 5000, "1e2", "true"):
+def test_a_limit_is_from_1_to_200_and_of_events_to_1000(service: Service, route: Route) -> None:
+    most = 1000 if route.operation_id == "list_events" else 200
+    for value in ("0", str(most + 1), "-1", "1.5", "9" * 30, "9" * 5000, "1e2", "true"):
         response = service.call(route.method, f"{path_of(route)}?limit={value}")
         assert fields(response) == ["limit"], value
-    for value in ("1", "200"):
+    for value in ("1", str(most)):
         assert service.call(route.method, f"{path_of(route)}?limit={value}").status == 200
 
 

@@ -242,4 +242,7 @@ def test_the_poll_returns_its_counts(service: Service) -> None:
         "cabinets_with_expiry": 0,
         "unresolved": 0,
         "given_up": 0,
+        "announced": 0,
+        "sequenced": 0,
+        "events_removed": 0,
     }
