@@ -114,7 +114,12 @@ def test_a_receiver_that_hangs_delays_no_other(service: Service, receiver: Recei
         made = subscribe(service, receiver)
         make_events(service, *NAMES)
         ended = Event()
-        thread = Thread(target=lambda: (deliver(timeout=4), ended.set()))
+
+        def deliver_and_tell() -> None:
+            deliver(timeout=4)
+            ended.set()
+
+        thread = Thread(target=deliver_and_tell)
         thread.start()
         wait_until(lambda: len(receiver.received) == 2 * len(NAMES))
         assert not ended.is_set()
