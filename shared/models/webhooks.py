@@ -53,6 +53,8 @@ Url = Annotated[
         min_length=1,
         max_length=2000,
         description="An https URL whose host has public addresses only",
+        # shared/webhooks/addresses.py checks it and says what is wrong; it allows http locally.
+        json_schema_extra={"pattern": "^https://"},
     ),
 ]
 

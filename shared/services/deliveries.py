@@ -113,12 +113,18 @@ class Deliverer:
         with db.statements() as tx:
             events.sequence(tx)
             for row in webhooks.claim(tx, self._lease, overlap_hours=signing.OVERLAP_HOURS):
-                messages, end = _load(tx, row)
-                if messages:
-                    self._start(row, messages)
-                else:
-                    webhooks.skip(tx, self._lease, row["webhook_id"], end)
-                    webhooks.release(tx, self._lease, [row["webhook_id"]])
+                try:
+                    self._start_or_skip(tx, row)
+                except ValueError:  # an event that this release cannot show stops no other webhook
+                    log.error("events cannot be delivered", webhook_id=row["webhook_id"])
+
+    def _start_or_skip(self, tx: Tx, row: Row) -> None:
+        messages, end = _load(tx, row)
+        if messages:
+            self._start(row, messages)
+        else:
+            webhooks.skip(tx, self._lease, row["webhook_id"], end)
+            webhooks.release(tx, self._lease, [row["webhook_id"]])
 
     def _start(self, row: Row, messages: list[Message]) -> None:
         webhook_id = row["webhook_id"]

@@ -2,10 +2,13 @@
 
 NOT_EXPRESSIBLE = {
     "must be an unchanged next_cursor of the same list": "a cursor's contents are not public",
+    "must be an unchanged cursor of this feed": "a cursor's contents are not public",
+    "must (be a URL|have a|have no).*": "a pattern that describes URLs could not be read",
+    ".* has no address": "only the DNS knows",
     "the installed and the removed accumulator are the same": "a schema cannot compare fields",
     "radius_m needs near": "OpenAPI 3.0 has no dependencies between query parameters",
 }
-"""Messages of a 400 to a request that the document allows."""
+"""Messages of a 400 to a request that the document allows, as patterns."""
 
 STATUSES = {
     # 400: only those above; the check `refused_for_a_listed_reason` compares the messages.

@@ -128,6 +128,20 @@ def test_a_receiver_that_hangs_delays_no_other(service: Service, receiver: Recei
     assert subjects(receiver, made["secret"]) == NAMES
 
 
+def test_an_event_that_cannot_be_shown_stops_no_other_webhook(
+    service: Service, receiver: Receiver
+) -> None:
+    with Receiver() as unlucky:
+        subscribe(service, unlucky, types=["accumulator.moved"])
+        made = subscribe(service, receiver, types=["accumulator.changed"])
+        make_events(service, "A-1")
+        service.call("GET", "/v1/events", key="read")
+        service.sql("UPDATE events SET resource = '{}' WHERE type = 'accumulator.moved'")
+        assert deliver() == Summary(delivered=1, failed=0)
+        assert unlucky.received == []
+    assert subjects(receiver, made["secret"]) == ["A-1"]
+
+
 # --- Giving up --------------------------------------------------------------------------------
 
 
