@@ -82,6 +82,8 @@ def _read(act: Perform, place: City, number: int) -> None:
         "list_anomalies": "/v1/anomalies",
         "list_anomalies that are open": "/v1/anomalies?open=true",
         "list_anomalies of a cabinet": f"/v1/anomalies?cabinet_id=C-{cabinet}",
+        "list_events from now": "/v1/events",
+        "list_webhooks": "/v1/webhooks",
         "get_me": "/v1/me",
         "get_stats": "/v1/stats",
         "get_health": "/v1/health",
@@ -113,6 +115,17 @@ def _operate(act: Perform, place: City, number: int) -> None:
     act(Step("retire_accumulator", "DELETE", of_accumulator, status=204))
     path = f"/v1/anomalies/{1 + number % place.cabinets}/acknowledge"
     act(Step("acknowledge_anomaly", "POST", path, {"note": f"seen {number}"}))
+    _subscribe(act)
+
+
+def _subscribe(act: Perform) -> None:
+    """Make and remove a webhook; it is tested, and nobody listens."""
+    body = {"url": "http://127.0.0.1:9/"}  # the port `discard`
+    webhook = act(Step("create_webhook", "POST", "/v1/webhooks", body, 201))
+    of_webhook = f"/v1/webhooks/{webhook['webhook_id']}"
+    act(Step("change_webhook", "PATCH", of_webhook, {"status": "paused"}))
+    act(Step("test_webhook", "POST", f"{of_webhook}/test"))
+    act(Step("remove_webhook", "DELETE", of_webhook, status=204))
 
 
 def _visit(act: Perform, service: Service, place: City, number: int) -> None:

@@ -181,7 +181,13 @@ def running(
         stack.callback(service.close)
         stack.enter_context(redirect_stdout(service.log))
         keys = f"benchmark:operator:{digest}"
-        fixed = {"DATABASE_URL": database.url, "API_KEYS": keys, "MONITORING_FOLDER_ID": "none"}
+        fixed = {
+            "DATABASE_URL": database.url,
+            "API_KEYS": keys,
+            "MONITORING_FOLDER_ID": "none",
+            "WEBHOOKS_ALLOW_PRIVATE": "true",
+            "WEBHOOKS_SECRET": "a master secret of the benchmarks only",
+        }
         stack.enter_context(settings(**fixed, **(more or {})))
         stack.enter_context(_replaced(mqtt, "Publisher", lambda: service))
         stack.enter_context(_replaced(mqtt, "is_reachable", lambda: True))

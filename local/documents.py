@@ -14,13 +14,14 @@ from typing import Any
 from pydantic import BaseModel
 
 from bridge.settings import Settings as BridgeSettings
-from local import asyncapi, openapi, state_diagrams
+from local import asyncapi, openapi, state_diagrams, webhooks_asyncapi
 from shared.config import Settings
 
 DIRECTORY = Path(__file__).parents[1] / "docs"
 _FILES: dict[str, Callable[[], dict[str, Any]]] = {
     "openapi.json": openapi.document,
     "asyncapi.json": asyncapi.document,
+    "webhooks.asyncapi.json": webhooks_asyncapi.document,
 }
 
 

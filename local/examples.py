@@ -85,6 +85,26 @@ _CABINET_DETAILS: Example = _NEW_CABINET | {
 }
 
 
+_WEBHOOK_ID = "9d4c8f1b-3f2e-4a57-8a0d-6b1e2c3d4f5a"
+_WEBHOOK_SECRET = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="  # noqa: S105 - nobody's
+_WEBHOOK: Example = {
+    "webhook_id": _WEBHOOK_ID,
+    "url": "https://hooks.example/accumulators",
+    "types": ["booking.completed", "anomaly.raised"],
+    "cabinet_ids": None,
+    "status": "active",
+    "status_reason": None,
+    "created_at": _NOON,
+    "oldest_undelivered_at": _NOON,
+    "last_attempt_at": _NOON,
+    "last_status_code": 503,
+    "last_error": None,
+    "consecutive_failures": 2,
+    "next_attempt_at": "2026-11-22T12:00:10Z",
+    "previous_secret_until": None,
+}
+
+
 def _accumulator(accumulator_id: str, charge: int, place: Example) -> Example:
     columns = ("cabinet_id", "cell_number", "contractor_id", "scooter_id")
     return {
@@ -273,6 +293,18 @@ REQUESTS: dict[str, dict[str, Example]] = {
         "return": {"cabinet_id": "C-001", "contractor_id": "T-7", "kind": "return", "count": 2},
     },
     "acknowledge_anomaly": {"seen": {"note": "the technician had it"}},
+    "create_webhook": {
+        "some types": {
+            "url": "https://hooks.example/accumulators",
+            "types": ["booking.completed", "anomaly.raised"],
+        },
+        "everything": {"url": "https://hooks.example/accumulators"},
+    },
+    "change_webhook": {
+        "pause": {"status": "paused"},
+        "rotate the secret": {"rotate_secret": True},
+        "all types": {"types": None},
+    },
     "create_swap": {
         "swap": {
             "scooter_id": "S-1",
@@ -383,6 +415,24 @@ RESPONSES: dict[str, Example] = {
     "send_command 202": _SENT,
     "list_commands 200": {"commands": [_COMMAND], "next_cursor": None},
     "get_command 200": _COMMAND,
+    "list_webhooks 200": {"webhooks": [_WEBHOOK]},
+    "create_webhook 201": _WEBHOOK
+    | {
+        "oldest_undelivered_at": None,
+        "last_attempt_at": None,
+        "last_status_code": None,
+        "consecutive_failures": 0,
+        "next_attempt_at": None,
+        "secret": _WEBHOOK_SECRET,
+    },
+    "change_webhook 200": _WEBHOOK
+    | {"previous_secret_until": "2026-11-23T12:00:00Z", "secret": _WEBHOOK_SECRET},
+    "test_webhook 200": {
+        "delivered": True,
+        "status_code": 204,
+        "error": None,
+        "duration_ms": 87,
+    },
     "create_swap 200": {
         "swap_id": _SWAP_ID,
         "scooter_id": "S-1",
@@ -409,6 +459,7 @@ ERROR_FIELDS: Example = {
     "errors": [{"field": "count", "message": "Input should be less than or equal to 50"}],
     "requested": 3,
     "available": 1,
+    "limit": 16,
     "accumulator_id": "A-0003",
     "place": _IN_CELL,
     "accumulators": [{"accumulator_id": "A-0003", "place": _IN_CELL}],

@@ -31,11 +31,16 @@ from local.servers import Server, Servers
 from local.timer import Timer
 from shared import config, log
 
+WEBHOOKS_SECRET = "local-master-secret-of-all-webhooks"  # noqa: S105 - of the local cloud only
 API_KEYS = {"operator": "local-operator", "backend": "local-backend", "read": "local-read"}
 DOCUMENT = Path(__file__).parents[1] / "docs" / "openapi.json"
 EXECUTION_TIMEOUT_SECONDS = 60
 _SECONDS_TO_REPORT = 15
 _SECONDS_PER_CABINET = 0.03
+_SECONDS_TO_DELIVER = 1
+"""Between two deliveries to webhooks; a minute in the cloud, whose timers cannot do less."""
+_DELIVERY_TIMEOUT_SECONDS = 14
+"""One second to deliver, so that the local cloud stops quickly, and time for the last attempts."""
 
 
 @dataclass(frozen=True)
@@ -157,6 +162,8 @@ class Stack:
             "MQTT_VERSION": self.broker.mqtt_version,
             "MQTT_USERNAME": username,
             "MQTT_PASSWORD": password,
+            "WEBHOOKS_ALLOW_PRIVATE": "true",
+            "WEBHOOKS_SECRET": WEBHOOKS_SECRET,
         }
         config.settings.cache_clear()
 
@@ -238,9 +245,13 @@ class Stack:
         self.control_url = control.url
 
     def _start_timer(self) -> None:
-        timer = Timer(self.options.poll_seconds, partial(self._invoke, "poll_cabinets"))
-        self._parts.callback(timer.stop)
-        timer.start()
+        deliver = partial(self.pool.invoke, "events", timeout=_DELIVERY_TIMEOUT_SECONDS)
+        for timer in (
+            Timer(self.options.poll_seconds, partial(self._invoke, "poll_cabinets")),
+            Timer(_SECONDS_TO_DELIVER, deliver),
+        ):
+            self._parts.callback(timer.stop)
+            timer.start()
 
     def _add_login(self, exchange: Exchange) -> None:
         """Give the device of a new cabinet its login at the broker, as an operator does."""

@@ -12,6 +12,8 @@ Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 _KEY = r"\s*[A-Za-z0-9._-]{1,64}:(read|backend|operator):[0-9a-fA-F]{64}\s*"
 
+MIN_SECRET_LENGTH = 32
+
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -79,12 +81,28 @@ class Settings(BaseModel):
         repr=False,
         description="name:scope:sha256-of-the-key, comma-separated; scope: read, backend, operator",
     )
+    webhooks_secret: str = Field(
+        "",
+        repr=False,
+        description="Master secret that webhooks' secrets are derived from; needed for webhooks",
+    )
+    webhooks_allow_private: bool = Field(
+        default=False,
+        description="Allow webhooks to http URLs and to addresses that are not public",
+    )
     monitoring_folder_id: str = Field(
         "", description="Folder to write product metrics to; empty: no metrics"
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="DEBUG, INFO, WARNING or ERROR"
     )
+
+    @field_validator("webhooks_secret")
+    @classmethod
+    def _check_webhooks_secret(cls, value: str) -> str:
+        if 0 < len(value) < MIN_SECRET_LENGTH:
+            raise ValueError(f"must have at least {MIN_SECRET_LENGTH} characters")
+        return value
 
     @field_validator("api_keys")
     @classmethod

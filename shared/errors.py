@@ -9,7 +9,7 @@ ServiceError
 ├── NotFound                     404
 │   ├── RouteNotFound
 │   ├── CabinetNotFound, CellNotFound, AccumulatorNotFound
-│   └── BookingNotFound, CommandNotFound, AnomalyNotFound
+│   └── BookingNotFound, CommandNotFound, AnomalyNotFound, WebhookNotFound
 ├── NotAllowed                   405
 │   └── MethodNotAllowed
 ├── Conflict                     409
@@ -18,6 +18,7 @@ ServiceError
 │   ├── AccumulatorExists, AccumulatorInUse, PlaceTaken
 │   ├── NotEnoughAccumulators, NotEnoughFreeCells
 │   ├── BookingExpired, BookingNotActive
+│   ├── TooManyWebhooks
 │   ├── AccumulatorNotHeld, AccumulatorNotInScooter
 │   └── RequestInProgress
 ├── Gone                         410
@@ -163,6 +164,10 @@ class AnomalyNotFound(NotFound):
     """The anomaly does not exist: it is kept for 30 days after it last occurred."""
 
 
+class WebhookNotFound(NotFound):
+    """The webhook does not exist."""
+
+
 @dataclass(eq=False)
 class MethodNotAllowed(NotAllowed):
     """The path does not have this method; `allow` lists those that it has."""
@@ -254,6 +259,13 @@ class AccumulatorNotInScooter(Conflict):
 
     accumulator_id: str
     place: Place
+
+
+@dataclass(eq=False)
+class TooManyWebhooks(Conflict):
+    """There are as many webhooks as there can be; delete one first."""
+
+    limit: int
 
 
 class RequestInProgress(Conflict):

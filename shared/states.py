@@ -210,4 +210,21 @@ CABINET = Machine(
     ),
 )
 
+WEBHOOK = Machine(
+    "webhook",
+    states={
+        "active": "events are delivered",
+        "paused": "nothing is sent until an operator resumes it",
+    },
+    initial=("active",),
+    final=(),
+    transitions=(
+        Transition("paused_by_operator", ("active",), "paused"),
+        Transition("failed_for_days", ("active",), "paused"),
+        Transition("gone", ("active",), "paused"),
+        Transition("resumed", ("paused",), "active"),
+    ),
+)
+"""Not among MACHINES: nothing in the domain depends on it, and no event tells of it."""
+
 MACHINES = (BOOKING, BOOKING_CELL, COMMAND, ACCUMULATOR, CABINET)

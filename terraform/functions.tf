@@ -11,7 +11,7 @@ locals {
     authorizer    = { uses = ["keys"], timeout = 5 }
     booking       = { uses = ["database"], timeout = 30 }
     cabinets      = { uses = ["database", "queue"], timeout = 30 }
-    events        = { uses = ["database"], timeout = 30 }
+    events        = { uses = ["database", "webhooks"], timeout = 70 } # delivers for 55 s, then ends attempts of 10 s
     migrate       = { uses = ["database"], timeout = 600, limit = 1 }
     mqtt_trigger  = { uses = ["database"], timeout = 50, limit = floor(var.zone_concurrency * 0.2) }
     poll_cabinets = { uses = ["database", "queue", "metrics"], timeout = 50, limit = 1 }
@@ -39,11 +39,18 @@ locals {
       MQTT_VERSION  = local.mqtt.version
       REGISTRY_ID   = local.mqtt.registry
     }
-    metrics = { MONITORING_FOLDER_ID = var.folder_id }
-    keys    = {}
+    metrics  = { MONITORING_FOLDER_ID = var.folder_id }
+    keys     = {}
+    webhooks = {}
   }
 
-  secrets_of_use = { database = ["PGPASSWORD"], queue = ["MQTT_PASSWORD"], keys = ["API_KEYS"], metrics = [] }
+  secrets_of_use = {
+    database = ["PGPASSWORD"]
+    queue    = ["MQTT_PASSWORD"]
+    keys     = ["API_KEYS"]
+    metrics  = []
+    webhooks = ["WEBHOOKS_SECRET"]
+  }
 
   definitions = {
     for name, function in local.functions : name => {

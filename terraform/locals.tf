@@ -34,6 +34,11 @@ locals {
       version_id = yandex_lockbox_secret_version.this["api_keys"].id
       key        = "api_keys"
     }
+    WEBHOOKS_SECRET = {
+      secret_id  = yandex_lockbox_secret.this["webhooks_secret"].id
+      version_id = yandex_lockbox_secret_version.this["webhooks_secret"].id
+      key        = "webhooks_secret"
+    }
     MQTT_PASSWORD = local.iot_core ? {
       secret_id  = yandex_lockbox_secret.this["iot_core_password"].id
       version_id = yandex_lockbox_secret_version.this["iot_core_password"].id

@@ -23,6 +23,7 @@ locals {
     { title = "Commands by outcome", query = "\"commands\"{${local.metrics.product}}" },
     { title = "Bookings by outcome", query = "\"bookings\"{${local.metrics.product}}" },
     { title = "Anomalies by kind", query = "\"anomalies\"{${local.metrics.product}}" },
+    { title = "Webhooks: age of the oldest undelivered event, s", query = "\"webhook_lag_seconds\"{${local.metrics.product}}" },
     { title = "Cabinets' reply time, ms: median, p99, maximum", query = "{${local.metrics.product}, name=\"answer_*_ms\"}" },
     { title = "Requests per second, by status", query = "series_sum(\"code\", \"api_gateway.requests_count_per_second\"{${local.metrics.gateway}})" },
     { title = "Failed requests per second, by status", query = "series_sum(\"code\", \"api_gateway.errors_count_per_second\"{${local.metrics.gateway}})" },

@@ -20,9 +20,9 @@ SCOPES = ("read", "backend", "operator")
 
 
 def make_missing(folder: Path) -> None:
-    """Make missing passwords, and a first API key with the scope operator."""
+    """Make missing passwords, the webhooks' master secret, and a first API key: an operator's."""
     _write(folder / ".gitignore", "*")
-    for name in ("database_password", "iot_core_password"):
+    for name in ("database_password", "iot_core_password", "webhooks_secret"):
         if not (folder / name).exists():
             _write(folder / name, _password())
     if not (folder / "api_keys").exists():

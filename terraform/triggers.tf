@@ -1,6 +1,6 @@
 locals {
   # Triggers, each with a dead-letter queue for events that its function failed to process.
-  triggers = toset(local.iot_core ? ["poll-cabinets", "mqtt-trigger"] : ["poll-cabinets"])
+  triggers = toset(concat(["poll-cabinets", "events"], local.iot_core ? ["mqtt-trigger"] : []))
 }
 
 resource "yandex_function_trigger" "poll_cabinets" {
@@ -20,6 +20,33 @@ resource "yandex_function_trigger" "poll_cabinets" {
 
   dlq {
     queue_id           = yandex_message_queue.dead_letters["poll-cabinets"].arn
+    service_account_id = yandex_iam_service_account.dead_letters.id
+  }
+
+  depends_on = [
+    yandex_function_iam_binding.invoker,
+    yandex_resourcemanager_folder_iam_member.dead_letters,
+  ]
+}
+
+# Without webhooks, a call returns after one query: see docs/deploying.md, Costs.
+resource "yandex_function_trigger" "events" {
+  name        = "${local.name}-events"
+  description = "Every minute: delivers events to webhooks."
+
+  timer {
+    cron_expression = "* * * * ? *"
+  }
+
+  function {
+    id                 = yandex_function.this["events"].id
+    service_account_id = yandex_iam_service_account.invoker.id
+    retry_attempts     = "1"
+    retry_interval     = "10"
+  }
+
+  dlq {
+    queue_id           = yandex_message_queue.dead_letters["events"].arn
     service_account_id = yandex_iam_service_account.dead_letters.id
   }
 

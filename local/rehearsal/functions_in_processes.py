@@ -28,6 +28,7 @@ _NEEDED = {
 _NEEDED_BY_FUNCTION = {
     "authorizer": ("API_KEYS",),
     "cabinets": _NEEDED["shared.mqtt"],
+    "events": ("WEBHOOKS_SECRET",),
     "migrate": ("DATABASE_URL", "PGPASSWORD"),
     "poll_cabinets": ("MONITORING_FOLDER_ID",),
 }

@@ -12,7 +12,7 @@ from local.rehearsal.certificates import Authority
 from local.rehearsal.database import local_url
 from local.rehearsal.topology import Function, Resource, Topology
 from local.rehearsal.wiring import keys_of
-from local.stack import API_KEYS
+from local.stack import API_KEYS, WEBHOOKS_SECRET
 
 BROKER_HOST = "localhost"
 
@@ -31,6 +31,7 @@ class Replacements:
             "api_keys": lambda _: _digests(),
             "database_password": lambda _: self.database_password,
             "password": lambda _: self.service_password,
+            "webhooks_secret": lambda _: WEBHOOKS_SECRET,
             "server.pem": self._certificate,
         }
         self.secrets = self._secrets()

@@ -113,7 +113,11 @@ def _call(route: Route, event: Event, context: Any, request_id: str) -> Response
     except Exception:  # noqa: BLE001 - the key must be released whatever happened
         response = _failure(request_id)
     with db.transaction() as tx:
-        idempotency.finish(tx, key, StoredResponse(response.status, response.body), undone=undone)
+        if route.shows_secret and response.status < 400:  # noqa: PLR2004 - no error
+            idempotency.release(tx, key)
+        else:
+            stored = StoredResponse(response.status, response.body)
+            idempotency.finish(tx, key, stored, undone=undone)
     return response
 
 

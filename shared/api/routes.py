@@ -30,6 +30,9 @@ class Route:
     scope: Scope | None
     status: int
     raises: tuple[type[ServiceError], ...]
+    shows_secret: bool = False
+    """Whether a success shows a secret. It is then not stored for an Idempotency-Key: a repeated
+    request runs again, with the same `caller.new_id`."""
 
     @property
     def module(self) -> str:
@@ -84,18 +87,22 @@ class Route:
 _routes: list[Route] = []
 
 
-def route(
+def route(  # noqa: PLR0913 - a route has that many properties
     method: str,
     path: str,
     *,
     scope: Scope | None,
     status: int = 200,
     raises: tuple[type[ServiceError], ...] = (),
+    shows_secret: bool = False,
 ) -> Callable[[Endpoint], Endpoint]:
-    """Declare an endpoint; `raises`: its errors, besides those that every route can have."""
+    """Declare an endpoint; `raises`: its errors, besides those that every route can have.
+
+    `shows_secret`: see Route.
+    """
 
     def declare(endpoint: Endpoint) -> Endpoint:
-        _routes.append(Route(method, path, endpoint, scope, status, raises))
+        _routes.append(Route(method, path, endpoint, scope, status, raises, shows_secret))
         return endpoint
 
     return declare

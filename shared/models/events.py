@@ -171,4 +171,5 @@ class EventQuery(Request):
 
     def conditions(self) -> dict[str, Any]:
         """Return the filters as parameters of the query."""
-        return {"types": self.types, "cabinet_id": self.cabinet_id}
+        cabinet_ids = None if self.cabinet_id is None else [self.cabinet_id]
+        return {"types": self.types, "cabinet_ids": cabinet_ids}

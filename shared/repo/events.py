@@ -48,9 +48,9 @@ def after(tx: Tx, position: int, *, limit: int, conditions: Mapping[str, Any]) -
               FROM span
               JOIN events e ON e.position > %(position)s AND e.position <= span.final
              WHERE (%(types)s::text[] IS NULL OR e.type = ANY (%(types)s))
-               AND (%(cabinet_id)s::text IS NULL OR e.cabinet_id = %(cabinet_id)s
+               AND (%(cabinet_ids)s::text[] IS NULL OR e.cabinet_id = ANY (%(cabinet_ids)s)
                     OR e.type = 'accumulator.moved'
-                       AND e.resource ->> 'from_cabinet_id' = %(cabinet_id)s)
+                       AND e.resource ->> 'from_cabinet_id' = ANY (%(cabinet_ids)s))
              ORDER BY e.position
              LIMIT %(limit)s),
         finish AS (
@@ -65,6 +65,12 @@ def after(tx: Tx, position: int, *, limit: int, conditions: Mapping[str, Any]) -
           LEFT JOIN events e ON e.position = finish.position
          ORDER BY position, type NULLS LAST"""
     return tx.all(sql, {"position": position, "limit": limit, "most": MOST_AT_ONCE, **conditions})
+
+
+def oldest(tx: Tx) -> int | None:
+    """Return the lowest position that is kept; None if there are no events yet."""
+    position: int | None = tx.one("SELECT min(position) AS position FROM events")["position"]
+    return position
 
 
 def prune(tx: Tx, *, days: int, limit: int) -> int:

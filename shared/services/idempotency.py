@@ -62,3 +62,8 @@ def finish(tx: Tx, key: Key, response: StoredResponse, *, undone: bool) -> None:
         idempotency.store(tx, key.row(), status=response.status, body=response.body)
     else:
         idempotency.release(tx, key.row(), undone=undone)
+
+
+def release(tx: Tx, key: Key) -> None:
+    """Release the key without a stored response: the same request runs again, with the same id."""
+    idempotency.release(tx, key.row(), undone=False)

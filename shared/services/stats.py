@@ -6,7 +6,7 @@ from shared.config import Settings
 from shared.db import Tx
 from shared.models.stats import AnswerTimes, Audit, CabinetStock, Stats, Violation
 from shared.monitoring import MAX_LABEL_VALUES, Metric
-from shared.repo import events, stats
+from shared.repo import events, stats, webhooks
 
 
 def describe(tx: Tx, settings: Settings) -> Stats:
@@ -45,6 +45,10 @@ def metrics(tx: Tx, settings: Settings) -> list[Metric]:
         if times[name] is not None
     ]
     found.append(Metric("feed_waiting_seconds", events.waiting_seconds(tx)))
+    found += [
+        Metric("webhook_lag_seconds", row["seconds"], {"webhook_id": str(row["webhook_id"])})
+        for row in webhooks.lags(tx)
+    ]
     found.append(Metric("database_rows_written", stats.rows_written(tx)))
     return found
 

@@ -37,6 +37,7 @@ FOLLOWED = {
 
 _STARTS = "starts a local cloud that does not end, as the tests do with `python -m local up`"
 _CLOUD = "needs a deployment in Yandex Cloud"
+_RECEIVER = "needs a public receiver; test_documented_receiver.py sends the same requests"
 
 NOT_RUN = {
     ("CONTRIBUTING.md", "make setup"): "installs packages",
@@ -58,6 +59,8 @@ NOT_RUN = {
     ("docs/operating.md", "cp terraform/terraform.tfstate"): _CLOUD,
     ("docs/operating.md", "openssl s_client"): _CLOUD,
     ("docs/operating.md", "yc managed-postgresql backup"): _CLOUD,
+    ("docs/webhooks.md", 'curl -sS "$url/v1/webhooks"'): _RECEIVER,
+    ("docs/webhooks.md", "curl -sS -X POST"): _RECEIVER,
     ("docs/your-own-cabinet.md", "UNLOCK_WAIT_SECONDS=50"): _STARTS,
 }
 """Page and first words of a shell block that no test runs, and the reason."""

@@ -264,6 +264,15 @@ class Service:
             "idempotency_keys": ("created_at", "claimed_until"),
             "anomalies": ("at", "first_at"),
             "boots": ("first_seen_at",),
+            "event_outbox": ("at",),
+            "events": ("at",),
+            "webhooks": (
+                "last_attempt_at",
+                "failing_since",
+                "next_attempt_at",
+                "rotated_at",
+                "leased_until",
+            ),
         }.items():
             changes = ", ".join(f"{c} = {c} - make_interval(secs => %(s)s)" for c in columns)
             self.sql(f"UPDATE {table} SET {changes}", s=seconds)  # noqa: S608 - names are ours
@@ -312,7 +321,12 @@ def record(device_id: str, message: Message | bytes, *, event_id: str = "") -> M
 @contextmanager
 def running(url: str, patch: pytest.MonkeyPatch, **settings: str) -> Iterator[Service]:
     """The service on this database; `settings` are environment variables."""
-    environment = {"DATABASE_URL": url, "API_KEYS": api_keys(), "UNLOCK_WAIT_SECONDS": "0.3"}
+    environment = {
+        "DATABASE_URL": url,
+        "API_KEYS": api_keys(),
+        "UNLOCK_WAIT_SECONDS": "0.3",
+        "WEBHOOKS_SECRET": "a master secret of the tests, long enough",
+    }
     for name, value in {**environment, **settings}.items():
         patch.setenv(name, value)
     config.settings.cache_clear()

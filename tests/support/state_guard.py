@@ -4,7 +4,7 @@ One transaction may make several moves and write only the last state, so a chang
 any series of transitions leads there.
 """
 
-from shared.states import ACCUMULATOR, BOOKING, BOOKING_CELL, CABINET, COMMAND, Machine
+from shared.states import ACCUMULATOR, BOOKING, BOOKING_CELL, CABINET, COMMAND, WEBHOOK, Machine
 
 COLUMNS = {
     "bookings": ("status", BOOKING),
@@ -12,6 +12,7 @@ COLUMNS = {
     "commands": ("status", COMMAND),
     "accumulators": ("status", ACCUMULATOR),
     "cabinets": ("status", CABINET),
+    "webhooks": ("status", WEBHOOK),
 }
 """The column of each table that holds a state, and its machine."""
 

@@ -50,7 +50,7 @@ def test_an_invalid_path_parameter_is_400_or_404(service: Service, route: Route)
         for value in INVALID_IDS:
             path = path_of(route, **{name: value})
             response = service.call(route.method, path, raw=raw, key="operator")
-            if name in {"booking_id", "command_id", "anomaly_id"}:
+            if name in {"booking_id", "command_id", "anomaly_id", "webhook_id"}:
                 assert (response.status, response.body["code"][-9:]) == (404, "not_found"), value
             else:
                 assert fields(response) == [name], value

@@ -8,7 +8,7 @@ import pytest
 import requests
 
 from local.functions import FunctionPool
-from shared import monitoring
+from shared import config, monitoring
 from shared.monitoring import Metric
 from tests.support.service import Service, running
 from tests.support.yandex import FakeYandex
@@ -154,3 +154,23 @@ def test_the_poll_succeeds_with_an_expired_token(service: Service, yandex: FakeY
     yandex.revoke_tokens()
     assert service.poll()["asked"]
     assert yandex.metrics == []
+
+
+def test_the_lag_of_each_active_webhook_is_a_metric(
+    service: Service, yandex: FakeYandex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WEBHOOKS_ALLOW_PRIVATE", "true")
+    config.settings.cache_clear()
+    slow, paused = (
+        service.post("/v1/webhooks", {"url": "http://127.0.0.1:9/"})["webhook_id"] for _ in "12"
+    )
+    service.patch(f"/v1/webhooks/{paused}", {"status": "paused"})
+    service.poll()
+    assert values(yandex)["webhook_lag_seconds", slow] == 0
+    service.connect("C-1")
+    service.call("GET", "/v1/events", key="read")
+    service.advance_time(120)
+    service.poll()
+    found = values(yandex)
+    assert 120 <= found["webhook_lag_seconds", slow] < 180
+    assert ("webhook_lag_seconds", paused) not in found

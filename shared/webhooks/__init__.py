@@ -1,0 +1,1 @@
+"""What goes to webhooks' receivers: which addresses, signed how, when again."""
