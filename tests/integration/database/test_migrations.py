@@ -90,6 +90,26 @@ def test_every_earlier_version_is_migrated_to_the_same_schema(
     assert query(empty_url, DUMP) == query(database_url, DUMP)
 
 
+def test_cabinets_that_are_online_at_the_upgrade_to_the_feed_have_no_event(
+    migrate: Migrate, empty_url: str, tmp_path: Path
+) -> None:
+    before_feed = next(n for n, name in enumerate(NAMES) if name.endswith("_events"))
+    migrate(copy_first(before_feed, tmp_path / "earlier"))
+    query(
+        empty_url,
+        """INSERT INTO cabinets (cabinet_id, device_id, lat, lon, protocol, cells_total,
+                                 last_seen_at, signed_off)
+           VALUES ('online', 'D-1', 0, 0, 'native.v1', 1, now(), false),
+                  ('signed-off', 'D-2', 0, 0, 'native.v1', 1, now(), true),
+                  ('silent', 'D-3', 0, 0, 'native.v1', 1, now() - interval '1 hour', false),
+                  ('new', 'D-4', 0, 0, 'native.v1', 1, NULL, false)""",
+    )
+    migrate()
+    announced = query(empty_url, "SELECT cabinet_id FROM cabinets WHERE announced_online")
+    assert announced == [("online",)]
+    assert query(empty_url, "SELECT FROM event_outbox") == []
+
+
 def test_a_failing_migration_is_named_and_keeps_those_before_it(
     migrate: Migrate, empty_url: str, tmp_path: Path
 ) -> None:
