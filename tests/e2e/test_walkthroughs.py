@@ -60,7 +60,8 @@ def test_a_new_local_cloud_answers_as_readme_shows_and_a_shift_can_be_played_wit
 
 
 def test_a_refusal_has_the_fields_and_the_texts_that_the_page_shows(cabinet: Cabinet) -> None:
-    [shown] = [one.text for one in pages.blocks("docs/api.md") if one.language == "json"]
+    blocks = [one for one in pages.blocks("docs/api.md") if one.section == "Problems"]
+    [shown] = [one.text for one in blocks if one.language == "json"]
     body = {"cabinet_id": cabinet.cabinet_id, "contractor_id": "T", "kind": "issue", "count": 12}
     refused = cabinet.stack.backend.call("POST", "/v1/bookings", body).body
     varying = ("request_id", "requested", "available")
