@@ -233,21 +233,22 @@ def _corrected(sim: RunState, row: dict[str, Any]) -> bool:
     return bool(found)
 
 
-def overtaken(sim: RunState, cabinet_id: str, *, now: bool = False) -> bool:
-    """Whether the service saw an earlier boot first after a later one, and so took it for later.
+def overtaken(sim: RunState, cabinet_id: str) -> bool:
+    """Whether the service saw an earlier boot first after a later one, and so took it for later."""
+    found = boots(sim, cabinet_id)
+    in_order = sorted(found.values())
+    if cabinet_id in sim.world.misnumbered:  # a restart of its numbering has a boot_no, too
+        return [*found.values()] != in_order
+    return [*found.items()] != [*enumerate(in_order, start=1)]
 
-    `now`: whether it still does.
-    """
-    boots = sim.database.query(
-        "SELECT boot_no, boot_id FROM boots WHERE cabinet_id = %(cabinet_id)s",
+
+def boots(sim: RunState, cabinet_id: str) -> dict[int, int]:
+    """Return a cabinet's boots, numbered by the simulator, by their boot_no."""
+    rows = sim.database.query(
+        "SELECT boot_no, boot_id FROM boots WHERE cabinet_id = %(cabinet_id)s ORDER BY boot_no",
         cabinet_id=cabinet_id,
     )
-    numbers = sorted((boot["boot_no"], int(boot["boot_id"].split("-")[1])) for boot in boots)
-    in_order = sorted(boot for _, boot in numbers)
-    is_correct = [boot for _, boot in numbers] == in_order
-    if now or cabinet_id in sim.world.misnumbered:  # a restart of its numbering has a boot_no, too
-        return not is_correct
-    return numbers != list(enumerate(in_order, start=1))
+    return {row["boot_no"]: int(row["boot_id"].split("-")[1]) for row in rows}
 
 
 def _check_evidence(sim: RunState, cells: list[Row]) -> None:

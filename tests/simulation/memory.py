@@ -76,6 +76,8 @@ class Memory:
     """Settled commands: status, and the result of each cell."""
     evidence: dict[CellId, tuple[tuple[int, int], int]] = field(default_factory=dict)
     """For each cell, the stored position and the number of its message in time."""
+    boots: dict[str, list[int]] = field(default_factory=dict)
+    """For each cabinet, its boots in the order that the service believes."""
     newest_sessions: dict[str, int] = field(default_factory=dict)
     """For each cabinet, the number of the latest connection whose hello was processed."""
     newest_boots: dict[str, int] = field(default_factory=dict)
@@ -103,6 +105,7 @@ class Memory:
         self.evidence = {
             at: seen for at, seen in self.evidence.items() if at.cabinet_id != cabinet_id
         }
+        self.boots.pop(cabinet_id, None)
         self.newest_sessions.pop(cabinet_id, None)
         self.newest_boots.pop(cabinet_id, None)
         self.signed_off.discard(cabinet_id)

@@ -4,7 +4,7 @@ from shared.db import Row
 from shared.evidence.order import MAX_DELAY
 from tests.simulation.call_checks import call_ended
 from tests.simulation.calls import Call
-from tests.simulation.checks import CELLS, overtaken
+from tests.simulation.checks import CELLS, boots, overtaken
 from tests.simulation.memory import SentUnlock, Violation
 from tests.simulation.network import Message, Publication, describe, message_of
 from tests.simulation.state import RunState
@@ -66,6 +66,7 @@ def _check_order(sim: RunState, batch: list[Message]) -> None:
         f"{CELLS} WHERE c.cabinet_id = ANY (%(ids)s)",  # a constant
         ids=sorted({cabinet_id for cabinet_id, _ in sent}),
     )
+    misled = {cabinet_id for cabinet_id in dict(sent) if _was_misled(sim, cabinet_id)}
     for row in rows:
         cell_id = CellId(row["cabinet_id"], row["cell_number"])
         boot_no, seq = (int(part) for part in row["position"].strip("()").split(","))
@@ -82,9 +83,18 @@ def _check_order(sim: RunState, batch: list[Message]) -> None:
         sim.memory.evidence[cell_id] = ((boot_no, seq), max([newest, *numbers]))
         cannot_know = boot_no == position[0] and _may_follow_unknown_restart(sim, row, seq)
         is_older = bool(numbers) and max(numbers) < newest
-        if is_older and not cannot_know and not overtaken(sim, row["cabinet_id"], now=True):
+        if is_older and not cannot_know and row["cabinet_id"] not in misled:
             detail = f"{cell_id} by {row['boot_id']}, seq {seq}"
             sim.violations.append(Violation("I7 older evidence never overwrites newer", detail))
+
+
+def _was_misled(sim: RunState, cabinet_id: str) -> bool:
+    """Whether the service took an earlier boot for a later one before, in or after this batch."""
+    before = sim.memory.boots.get(cabinet_id, [])
+    after = [*boots(sim, cabinet_id).values()]
+    sim.memory.boots[cabinet_id] = after
+    is_late = any(boot < max(before, default=0) for boot in {*after} - {*before})
+    return is_late or before != sorted(before) or after != sorted(after)
 
 
 def _may_follow_unknown_restart(sim: RunState, row: Row, seq: int) -> bool:
