@@ -115,7 +115,8 @@ class Deliverer:
             for row in webhooks.claim(tx, self._lease, overlap_hours=signing.OVERLAP_HOURS):
                 try:
                     self._start_or_skip(tx, row)
-                except ValueError:  # an event that this release cannot show stops no other webhook
+                except (ValueError, LookupError, TypeError):
+                    # An event that this release cannot show stops no other webhook.
                     log.error("events cannot be delivered", webhook_id=row["webhook_id"])
 
     def _start_or_skip(self, tx: Tx, row: Row) -> None:
