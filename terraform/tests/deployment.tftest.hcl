@@ -59,6 +59,10 @@ run "defaults" {
     error_message = "the authorizer has more than API_KEYS, or is in the network"
   }
   assert {
+    condition     = [for name, function in yandex_function.this : name if contains([for secret in function.secrets : secret.environment_variable], "WEBHOOKS_SECRET")] == ["events"]
+    error_message = "the webhooks' master secret reaches other functions than events"
+  }
+  assert {
     condition     = tonumber(yandex_api_gateway.main.execution_timeout) > tonumber(yandex_function.this["unlock"].execution_timeout) && tonumber(yandex_function.this["unlock"].execution_timeout) > 2 * var.unlock_wait_seconds
     error_message = "the gateway's timeout must exceed the function's, and that must exceed twice the wait"
   }
