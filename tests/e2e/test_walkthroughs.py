@@ -186,6 +186,10 @@ def test_the_calls_of_a_section_of_the_operating_page_succeed(
     stack.operator.post("/v1/accumulators", {"accumulator_id": accumulator_id})
     command_id = cabinet.send("report_state").body["command_id"]
     booking_id = cabinet.book()["booking_id"]
+    stack.control.act(cabinet.cabinet_id, "say", text="not a message")
+    anomalies = f"/v1/anomalies?cabinet_id={cabinet.cabinet_id}"
+    wait_until(lambda: stack.operator.get(anomalies)["anomalies"])
+    [anomaly] = stack.operator.get(anomalies)["anomalies"]
     names = {
         "A-0007": accumulator_id,
         "C-001/cells/7": f"{cabinet.cabinet_id}/cells/{empty}",
@@ -197,6 +201,7 @@ def test_the_calls_of_a_section_of_the_operating_page_succeed(
         "<command_id>": command_id,
         "bookings/<id>": f"bookings/{booking_id}",
         "<booking_id>": booking_id,
+        "<anomaly_id>": str(anomaly["anomaly_id"]),
         '"reason": …': '"reason": "a test"',
     }
     calls = [call.text for call in CALLS if call.section == section]
