@@ -58,9 +58,7 @@ class Reader:
     @property
     def position(self) -> int:
         """The position of the saved cursor."""
-        found, _ = cursor.decode(self._file.read_text().strip(), int, UUID, field="cursor")
-        assert found is not None
-        return found
+        return position_of(self._file.read_text().strip())
 
     def start(self) -> None:
         self.begun_after.append(self.position)
@@ -93,6 +91,12 @@ class Reader:
         return self._directory / f"{range(len(self.begun_after))[run]}.jsonl"
 
 
+def position_of(text: str) -> int:
+    """Return the position that a cursor names."""
+    position, _ = cursor.decode(text, int, UUID)
+    return int(position)
+
+
 @contextmanager
 def load(cloud: Cloud) -> Iterator[None]:
     """Technicians who work."""
@@ -120,8 +124,7 @@ def test_programs_that_follow_miss_nothing_whatever_is_killed(cloud: Cloud, tmp_
         with load(cloud):
             for part in ["database", "functions", "gateway", CONNECTION]:
                 kill(cloud, part, [*readers.values()], rng)
-        end, _ = cursor.decode(cloud.api("read").get("/v1/events")["cursor"], int, UUID, field="")
-        assert end is not None
+        end = position_of(cloud.api("read").get("/v1/events")["cursor"])
         for reader in readers.values():
             wait_until(lambda: reader.position >= end, seconds=SECONDS_TO_RECOVER)  # noqa: B023
     positions = {
@@ -133,7 +136,7 @@ def test_programs_that_follow_miss_nothing_whatever_is_killed(cloud: Cloud, tmp_
         print(f"{name}: {received} received, {doubled} doubled")  # noqa: T201
 
 
-def kill(cloud: Cloud, part: str, readers: Sequence[Reader], rng: random.Random) -> None:
+def kill(cloud: Cloud, part: str, readers: list[Reader], rng: random.Random) -> None:
     """Kill a part, and the programs several times; wait until what happens then is printed."""
     cloud.kill(part, rng)
     killed_at = datetime.now(UTC)
@@ -152,7 +155,7 @@ def check(reader: Reader, positions: dict[str, int], end: int) -> tuple[int, int
     Each run must print every event from its cursor on, in order. So nothing is missed, and what is
     doubled was printed by a run that was killed before it saved its cursor.
     """
-    printed = []
+    printed: list[int] = []
     for run, after in enumerate(reader.begun_after):
         found = [positions[event["event_id"]] for event in reader.printed(run)]
         assert found == [*range(after + 1, after + 1 + len(found))]

@@ -208,7 +208,7 @@ def test_a_program_that_is_killed_continues_where_it_was(
 
 
 def at_end(service: Service, file: Path) -> bool:
-    return file.read_text().strip() == service.get("/v1/events")["cursor"]
+    return bool(file.read_text().strip() == service.get("/v1/events")["cursor"])
 
 
 @pytest.mark.parametrize("command", [TOOL, EXAMPLE], ids=["tool", "example"])
