@@ -1,5 +1,6 @@
 """`python -m tools events` and `examples/follow_events.py`, against the real service over HTTP."""
 
+import argparse
 import json
 import signal
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from local.children import free_port
 from local.gateway import Gateway
 from shared import cursor
 from tests.integration.events.following import Follower
@@ -20,6 +22,7 @@ from tests.support.processes import ROOT
 from tests.support.service import DOCUMENT, KEYS, Service
 from tests.support.waiting import wait_until
 from tools import ToolError, events
+from tools.service import Service as Client
 
 EXAMPLE = ["examples/follow_events.py"]
 TOOL = ["-m", "tools", "events", "--follow", "--json", "--cursor-file"]
@@ -188,6 +191,28 @@ def test_a_reader_that_has_enough_may_close_the_pipe(feed: Service, follower: Fo
         process.stdout.close()
         assert process.stderr.read() == ""
     assert process.returncode == 0
+
+
+def test_the_tool_waits_for_the_service_longer_than_one_request_is_tried(
+    service: Service, follower: Follower
+) -> None:
+    register(service, "A-1")
+    port = free_port()
+    gateway = Gateway(DOCUMENT, service.pool, port=port)
+    said: list[str] = []
+
+    def start_at_last(line: str) -> None:
+        said.append(line)
+        if "tried 8 times" in line:
+            gateway.start()
+
+    url = f"http://127.0.0.1:{port}"
+    args = argparse.Namespace(follow=True, types="accumulator.moved", cabinet=None)
+    with Client(url, KEYS["read"], sleep=lambda _: None, notify=start_at_last) as client:
+        page = next(events._pages(client, follower.cursor, args))
+    gateway.stop()
+    assert [event["subject"] for event in page.events] == ["A-1"]
+    assert len(said) == 8
 
 
 # --- the tool and the example --------------------------------------------------------------------
