@@ -86,7 +86,7 @@ class Shift:
         self._swap_in_scooters(charged)
         self._return_flat()
         self._read_movements(charged[0])
-        self._unlock_without_reply(cabinet_id)
+        self._unlock_silent_cabinets(cabinet_id)
         self._audit()
 
     def _find_cabinet(self) -> list[dict[str, Any]]:
@@ -191,6 +191,41 @@ class Shift:
             way = f"{_place(one['from'])} → {_place(one['to'])}"
             self._say(f"{'':>57} {one['cause']:<10} {way}")
 
+    def _unlock_silent_cabinets(self, cabinet_id: str) -> None:
+        """One cabinet gets no command; another executes its command and replies too late."""
+        late_id = self._nearest("min_available=1", other_than=cabinet_id)
+        self._control.act(late_id, "answer", how="held")
+        try:
+            command_id = self._unlock_without_waiting(late_id)
+            self._unlock_without_reply(cabinet_id)
+            self._check(self._api.get(f"/v1/commands/{command_id}")["status"], "no_answer")
+            cursor = self._api.get("/v1/events")["cursor"]
+        finally:
+            self._control.act(late_id, "answer", how="release")
+        self._follow_late_reply(late_id, command_id, cursor)
+
+    def _unlock_without_waiting(self, cabinet_id: str) -> str:
+        booking = self._api.post("/v1/bookings", self._booking(cabinet_id, "issue", 1))
+        path = f"/v1/bookings/{booking['booking_id']}/unlock"
+        response = self._api.call("POST", path, Prefer="respond-async")
+        self._check((response.status, response.body["status"]), (202, "published"))
+        self._tell("backend", f"unlocks {cabinet_id} without waiting", "202 published")
+        return str(response.body["command_id"])
+
+    def _follow_late_reply(self, cabinet_id: str, command_id: str, cursor: str) -> None:
+        path = f"/v1/events?after={cursor}&cabinet_id={cabinet_id}"
+        types = ("command.succeeded", "booking.completed")
+        events = self._until(
+            lambda: self._api.get(f"{path}&types={','.join(types)}")["events"],
+            lambda events: len(events) >= len(types),
+        )
+        found = {event["type"]: event["resource"] for event in events}
+        command = found["command.succeeded"]
+        self._check((command["command_id"], command["late"]), (command_id, True))
+        self._check(found["booking.completed"]["command_id"], command_id)
+        self._tell("backend", "follows the feed", f"{cabinet_id} replied late: {_list([*found])}")
+        self._take_out(cabinet_id, [cell["cell_number"] for cell in command["cells"]])
+
     def _unlock_without_reply(self, cabinet_id: str) -> None:
         booking = self._api.post("/v1/bookings", self._booking(cabinet_id, "issue", 1))
         path = f"/v1/bookings/{booking['booking_id']}/unlock"
@@ -225,8 +260,9 @@ class Shift:
             f" {places['with_contractors']} with technicians, {places['in_scooters']} in scooters",
         )
 
-    def _nearest(self, condition: str) -> str:
-        found = self._api.get(f"/v1/cabinets?near={NEAR}&online=true&{condition}")["cabinets"]
+    def _nearest(self, condition: str, *, other_than: str = "") -> str:
+        listed = self._api.get(f"/v1/cabinets?near={NEAR}&online=true&{condition}")["cabinets"]
+        found = [one for one in listed if one["cabinet_id"] != other_than]
         if not found:
             raise StepFailed(f"no cabinet has {condition}: start with another --data-dir")
         return str(found[0]["cabinet_id"])

@@ -14,10 +14,11 @@ from typing import Any
 from pydantic import BaseModel
 
 from bridge.settings import Settings as BridgeSettings
-from local import asyncapi, openapi, state_diagrams, webhooks_asyncapi
+from local import asyncapi, event_examples, openapi, state_diagrams, webhooks_asyncapi
 from shared.config import Settings
 
 DIRECTORY = Path(__file__).parents[1] / "docs"
+_EXAMPLES = DIRECTORY.parent / "examples"
 _FILES: dict[str, Callable[[], dict[str, Any]]] = {
     "openapi.json": openapi.document,
     "asyncapi.json": asyncapi.document,
@@ -35,7 +36,14 @@ def _settings_table(model: type[BaseModel]) -> str:
     return "\n".join(rows)
 
 
+def _program(name: str) -> str:
+    text = (_EXAMPLES / name).read_text(encoding="utf-8")
+    return f"```python\n{text}```"
+
+
 _SECTIONS: dict[str, dict[str, Callable[[], str]]] = {
+    "event-types.md": {"event-types": event_examples.markdown},
+    "following-events.md": {"follow_events.py": lambda: _program("follow_events.py")},
     "how-it-works.md": {"states": state_diagrams.markdown},
     "settings.md": {
         "settings-functions": lambda: _settings_table(Settings),

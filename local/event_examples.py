@@ -1,5 +1,7 @@
 """An example of every type of event, for the generated documents."""
 
+import json
+
 from local.examples import COMMAND_ID, RESPONSES, Example
 from shared.models.events import TYPES
 
@@ -40,6 +42,12 @@ def event(kind: str) -> Example:
 def pages() -> dict[str, Example]:
     """Return a page with one event for each type, by type."""
     return {kind: {"events": [event(kind)], "cursor": _CURSOR} for kind in TYPES}
+
+
+def markdown() -> str:
+    """Return a section with an example for each type."""
+    shown = ((kind, json.dumps(event(kind), indent=2, default=str)) for kind in TYPES)
+    return "\n\n".join(f"## {kind}\n\n```json\n{text}\n```" for kind, text in shown)
 
 
 def _resource(noun: str, what: str) -> tuple[str, Example]:

@@ -1,4 +1,4 @@
-"""`python -m tools`: take a fleet into service, export records, manage logins, test a cabinet."""
+"""`python -m tools`: import and export, follow events, manage logins, test a cabinet."""
 
 import argparse
 import importlib
@@ -24,6 +24,7 @@ class Tool(NamedTuple):
 TOOLS: dict[str, Tool] = {
     "import": Tool("tools.imports", "Take cabinets and accumulators into service from a file"),
     "export": Tool("tools.exports", "Write cabinets, accumulators or movements to a file"),
+    "events": Tool("tools.events", "Print what happens, as it happens"),
     "logins": Tool(
         "tools.logins.command_line", "Add, rotate, revoke and list devices' logins at the broker"
     ),

@@ -54,6 +54,18 @@ class Response(NamedTuple):
     body: Any
 
 
+class Unreachable(ToolError):
+    """The service did not answer as often as a request was tried. It may later."""
+
+
+class Refused(ToolError):
+    """The service refused a request."""
+
+    def __init__(self, method: str, path: str, response: Response) -> None:
+        super().__init__(f"{method} {path} was refused: {response.status} {_shown(response.body)}")
+        self.status = response.status
+
+
 class _Interrupted(Exception):
     """An attempt failed in a way that another may not. The message says how."""
 
@@ -140,9 +152,7 @@ class Service:
     def _succeed(self, method: str, path: str, parts: Mapping[str, Any]) -> Any:
         response = self._request(method, path, parts)
         if response.status not in {200, 201}:
-            raise ToolError(
-                f"{method} {path} was refused: {response.status} {_shown(response.body)}"
-            )
+            raise Refused(method, path, response)
         return response.body
 
     def _request(
@@ -157,7 +167,7 @@ class Service:
                 return self._attempt(method, path, parts)
             except _Interrupted as error:
                 if pause is None:
-                    raise ToolError(f"{self.url}: {error}; tried {attempt} times") from None
+                    raise Unreachable(f"{self.url}: {error}; tried {attempt} times") from None
                 if error.is_in_progress and attempt >= _ATTEMPTS_WITH_ONE_KEY:
                     parts["headers"]["Idempotency-Key"] = str(uuid4())
                 self.notify(f"{error}; trying again ({attempt} of {len(pauses)})")

@@ -11,6 +11,7 @@ from tests.support.processes import ROOT
 OWN_CABINET = "tests/e2e/test_own_cabinet.py"
 LOGINS = "tests/e2e/test_logins.py"
 NEW_COMMAND = "tests/e2e/test_new_command.py"
+FOLLOWING = "tests/e2e/test_following_events.py"
 FLEET_TOOLS = "tests/e2e/test_fleet_tools.py"
 SIMULATION = "tests/simulation/test_simulation.py"
 WALKTHROUGHS = "tests/e2e/test_walkthroughs.py"
@@ -21,11 +22,15 @@ FOLLOWED = {
     ("docs/api.md", "A shift with curl"): WALKTHROUGHS,
     ("docs/cabinet-credentials.md", "Logins for a fleet"): LOGINS,
     ("docs/deploying.md", "The first unlock"): WALKTHROUGHS,
+    ("docs/following-events.md", "A program that survives restarts"): FOLLOWING,
+    ("docs/following-events.md", "From the first curl"): FOLLOWING,
+    ("docs/following-events.md", "On the screen"): FOLLOWING,
     ("docs/local-cloud.md", "Outages"): WALKTHROUGHS,
     ("docs/local-cloud.md", "Simulated cabinets"): WALKTHROUGHS,
     ("docs/monitoring.md", "Checks from outside"): WALKTHROUGHS,
     ("docs/operating.md", "Prepare the terminal"): WALKTHROUGHS,
     ("docs/reliability.md", "Simulation"): SIMULATION,
+    ("docs/tools.md", "Events"): FOLLOWING,
     ("docs/tools.md", "Export"): FLEET_TOOLS,
     ("docs/tools.md", "Import"): FLEET_TOOLS,
     ("docs/tools.md", "Name the service"): FLEET_TOOLS,
@@ -50,10 +55,6 @@ NOT_RUN = {
     ("docs/conformance.md", "make conformance"): "waits for a cabinet; run by e2e/conformance",
     ("docs/deploying.md", "cp terraform/terraform.tfvars.example"): _CLOUD,
     ("docs/deploying.md", "terraform -chdir=terraform show"): "run by test_rehearsal.py",
-    (
-        "docs/following-events.md",
-        "curl -fsS",
-    ): "needs a cursor; test_event_cursor.py reads the feed",
     ("docs/local-cloud.md", "make run"): _STARTS,
     ("docs/monitoring.md", "logs 'level >= WARN'"): _CLOUD,
     ("docs/operating.md", "cp terraform/terraform.tfstate"): _CLOUD,

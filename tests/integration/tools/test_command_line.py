@@ -19,9 +19,10 @@ def test_the_help_lists_the_tools() -> None:
     assert shown.returncode == 0
     assert "  import " in shown.stdout
     assert "  export " in shown.stdout
+    assert "  events " in shown.stdout
 
 
-@pytest.mark.parametrize("tool", ["import", "export"])
+@pytest.mark.parametrize("tool", ["import", "export", "events"])
 def test_the_help_of_a_tool_has_examples_and_says_how_to_name_the_service(tool: str) -> None:
     shown = tools(tool, "--help").stdout
     assert f"examples:\n  python -m tools {tool} " in shown
@@ -36,6 +37,7 @@ def test_the_help_of_a_tool_has_examples_and_says_how_to_name_the_service(tool: 
         ["export", "cabinets", "--key", "k", "--url", "http://127.0.0.1:1"],
         ["export", "cabinets", "--url", "nonsense", "--key", "k"],
         ["export", "cabinets", "--key-file", "no-such-file"],
+        ["events", "--follow", "--key", "k", "--url", "http://127.0.0.1:1"],
     ],
 )
 def test_what_cannot_be_done_ends_with_2_and_one_line_that_says_why(arguments: list[str]) -> None:
