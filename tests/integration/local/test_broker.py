@@ -24,7 +24,7 @@ sys.stdin.read()
 """
 DEVICE = ("C-001", DEVICE_PASSWORD)
 EVENTS = "$devices/C-001/events"
-EVERYWHERE = "0.0.0.0"  # noqa: S104 - without messages
+EVERYWHERE = "0.0.0.0"  # noqa: S104 - a broker of a test
 needs_mosquitto = needs("mosquitto")
 both_engines = pytest.mark.parametrize(
     "engine", ["amqtt", pytest.param("mosquitto", marks=needs_mosquitto)]
