@@ -17,6 +17,7 @@ from local.broker import DEVICE_PASSWORD
 from local.cabinet import command_line
 from local.cabinet.command_line import EXIT_USAGE
 from local.cabinet.control import Control, ControlError
+from local.children import HOST
 from shared.config import SettingsInvalid
 
 if TYPE_CHECKING:
@@ -75,6 +76,8 @@ def _add_up(parser: argparse.ArgumentParser) -> None:
     text = "default: %(default)s"
     port = _number(int, 0, 65535)
     parser.add_argument("--http-port", type=port, default=8080, help=f"0: any free port; {text}")
+    hosts = "0.0.0.0: all of this computer, for a board on the network"
+    parser.add_argument("--mqtt-host", default=HOST, help=f"{hosts}; {text}")
     parser.add_argument("--mqtt-port", type=port, default=1883, help=f"0: any free port; {text}")
     parser.add_argument(
         "--cabinets", type=_number(int, 0, 2000), default=12, help=f"Simulated cabinets; {text}"
@@ -157,7 +160,7 @@ def _summary(stack: "Stack") -> str:
     rows = {
         "API": f"{url}/v1  (try it: {url}/docs)",
         "keys": ", ".join(API_KEYS.values()),
-        "broker": f"{broker.host}:{broker.port} ({broker.engine}); a device logs in with its id"
+        "broker": f"{broker.address}:{broker.port} ({broker.engine}); a device logs in with its id"
         f" and password {DEVICE_PASSWORD}",
         "database": _without_password(stack.database_url),
         "cabinets": f"{len(stack.fleet.by_id)} simulated; act on them: python -m local cabinet",

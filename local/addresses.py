@@ -1,6 +1,7 @@
 """stack.json: the addresses of a running stack's parts."""
 
 import json
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -32,3 +33,20 @@ def read(data_dir: Path) -> dict[str, Any]:
 def delete(data_dir: Path) -> None:
     """Delete the file when the stack stops."""
     (data_dir / _NAME).unlink(missing_ok=True)
+
+
+def is_any(listen: str) -> bool:
+    """Return whether a server that listens at this address is reached at every one."""
+    return listen in {"0.0.0.0", "::"}  # noqa: S104 - only compared
+
+
+def reachable(listen: str) -> str:
+    """Return the address at which the network reaches a server that listens at this one."""
+    if not is_any(listen):
+        return listen
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # sends nothing
+        except OSError:
+            return socket.gethostname()
+        return str(probe.getsockname()[0])

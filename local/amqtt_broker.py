@@ -35,7 +35,6 @@ from amqtt.session import (
 from amqtt.utils import gen_client_id
 
 from local.broker import BRIDGE_LOGIN, DEVICE_PASSWORD, SERVICE_LOGIN, is_device_id, rights_of
-from local.children import HOST
 from local.passwords import OwnPasswords, matches
 
 _WILL = ("will_flag", "will_message", "will_qos", "will_retain", "will_topic")
@@ -214,8 +213,8 @@ def _is_command(topic: str) -> bool:
     return topic.endswith("/commands")
 
 
-async def _serve(port: int, own_passwords: Path) -> None:
-    listener = {"type": "tcp", "bind": f"{HOST}:{port}"}
+async def _serve(host: str, port: int, own_passwords: Path) -> None:
+    listener = {"type": "tcp", "bind": f"{host}:{port}"}
     broker = _Broker(
         {"listeners": {"default": listener}, "plugins": {}}, OwnPasswords(own_passwords)
     )
@@ -229,4 +228,4 @@ async def _serve(port: int, own_passwords: Path) -> None:
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
-    asyncio.run(_serve(int(sys.argv[1]), Path(sys.argv[2])))
+    asyncio.run(_serve(sys.argv[1], int(sys.argv[2]), Path(sys.argv[3])))

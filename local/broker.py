@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Self
 
-from local import CannotStart
+from local import CannotStart, addresses
 from local.children import HOST, find_program, free_port, make_directory, unprivileged_user
 from local.passwords import OwnPasswords, hashed
 from local.servers import Server
@@ -89,10 +89,12 @@ class Broker(Server):
         self,
         directory: Path,
         *,
+        listen: str = HOST,
         port: int = 0,
         engine: Engine = "auto",
     ) -> None:
-        self.host = HOST
+        self._listen = listen
+        self.host = HOST if addresses.is_any(listen) else listen
         self.port = port
         self._mosquitto = find_mosquitto()
         self.engine: Literal["mosquitto", "amqtt"] = (
@@ -105,6 +107,11 @@ class Broker(Server):
         self._passwords: dict[str, str] = {}
         self._probe_password = ""
         self._changing = threading.Lock()
+
+    @property
+    def address(self) -> str:
+        """Return the host that devices connect to: if it listens everywhere, the network's."""
+        return addresses.reachable(self._listen)
 
     @property
     def mqtt_version(self) -> str:
@@ -158,7 +165,7 @@ class Broker(Server):
     def _start_amqtt(self) -> None:
         self._child.start(
             [
-                *(sys.executable, "-m", "local.amqtt_broker", str(self.port)),
+                *(sys.executable, "-m", "local.amqtt_broker", self._listen, str(self.port)),
                 self._own_passwords_file.resolve(),
             ],
             port=self.port,
@@ -174,7 +181,7 @@ class Broker(Server):
         make_directory(self._home, owner=user)
         self._read_logins()
         self._write_logins()
-        configuration = _CONFIGURATION.format(host=self.host, port=self.port)
+        configuration = _CONFIGURATION.format(host=self._listen, port=self.port)
         (self._home / "mosquitto.conf").write_text(configuration)
         self._child.start(
             # Not as root: Mosquitto would change its user, which clears the parent-death signal.

@@ -22,7 +22,7 @@ from local.api import Api
 from local.broker import BRIDGE_LOGIN, SERVICE_LOGIN, Broker
 from local.cabinet.control import ControlServer
 from local.cabinet.fleet import Fleet
-from local.children import allow_descriptors
+from local.children import HOST, allow_descriptors
 from local.functions import FunctionFailed, FunctionPool
 from local.gateway import Exchange, Gateway
 from local.pgbouncer import PgBouncer
@@ -48,6 +48,7 @@ class Options:
     """The options of `python -m local up`."""
 
     http_port: int = 8080
+    mqtt_host: str = HOST
     mqtt_port: int = 1883
     cabinets: int = 12
     cells: int = 12
@@ -141,7 +142,11 @@ class Stack:
             self.servers["pooler"] = pooler
 
     def _start_broker(self) -> None:
-        self.broker = Broker(self.options.data_dir / "broker", port=self.options.mqtt_port)
+        self.broker = Broker(
+            self.options.data_dir / "broker",
+            listen=self.options.mqtt_host,
+            port=self.options.mqtt_port,
+        )
         self._parts.callback(self.broker.stop)
         self.servers["broker"] = self.broker.start()
 
@@ -271,7 +276,7 @@ class Stack:
             self.options.data_dir,
             {
                 "http_url": self.gateway.url,
-                "mqtt_host": self.broker.host,
+                "mqtt_host": self.broker.address,
                 "mqtt_port": self.broker.port,
                 "registry_id": config.settings().registry_id,
                 "database_url": self.database_url,

@@ -114,10 +114,7 @@ def run(args: argparse.Namespace) -> int:
         raise ToolError(f"--from and --to are for movements, not for {args.what}")
     if args.since and args.until and args.since >= args.until:
         raise ToolError("the period is empty: --from is not before --to")
-    try:
-        _write(args)
-    except BrokenPipeError:  # the reader, such as head, has what it wanted
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    _write(args)
     return 0
 
 

@@ -11,7 +11,7 @@ from typing import Any, TextIO
 from tools import ToolError, service
 from tools.fleet import upload
 from tools.fleet.file import FleetFile
-from tools.fleet.records import KINDS, Failure
+from tools.fleet.records import KINDS, Failure, Kind
 from tools.fleet.upload import RESULTS, Outcome, Result
 from tools.progress import counting
 from tools.service import Service
@@ -115,11 +115,15 @@ def _is_wanted(outcome: Outcome, *, asks: bool, screen: TextIO) -> bool | None:
 
 def _print_file(file: FleetFile, screen: TextIO) -> None:
     kinds = [item.kind for item in file.checked.items]
-    amounts = ", ".join(f"{kinds.count(kind):,} {kind}s" for kind in KINDS)
+    amounts = ", ".join(_amount(kinds.count(kind), kind) for kind in KINDS)
     failed = f", {len(file.checked.failures):,} with mistakes" if file.checked.failures else ""
     print(f"{file.path}: {file.description}: {amounts}{failed}", file=screen)
     if file.checked.ignored:
         print(f"not imported: {', '.join(file.checked.ignored)}", file=screen)
+
+
+def _amount(count: int, kind: Kind) -> str:
+    return f"{count:,} {kind}" if count == 1 else f"{count:,} {kind}s"
 
 
 def _print_counts(outcome: Outcome, screen: TextIO, names: Sequence[str]) -> None:

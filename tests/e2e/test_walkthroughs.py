@@ -130,10 +130,10 @@ def own_cabinet(
 ) -> Iterator[None]:
     """The cabinet in Python of docs/your-own-cabinet.md, with another id and other content."""
     [script] = [one.text for one in pages.blocks(OWN_CABINET_PAGE) if one.language == "python"]
-    script = re.sub(r'^DEVICE = ".*"$', f'DEVICE = "{cabinet_id}"', script, flags=re.MULTILINE)
     script = re.sub(r"^inside = .*$", f"inside = {inside!r}", script, flags=re.MULTILINE)
     command = [sys.executable, "-c", script]
-    with subprocess.Popen(command, env=shell.environment, stdout=subprocess.DEVNULL) as process:
+    settings = shell.environment | {"DEVICE": cabinet_id}
+    with subprocess.Popen(command, env=settings, stdout=subprocess.DEVNULL) as process:
         try:
             yield
         finally:

@@ -15,9 +15,12 @@ FOLLOWING = "tests/e2e/test_following_events.py"
 FLEET_TOOLS = "tests/e2e/test_fleet_tools.py"
 SIMULATION = "tests/simulation/test_simulation.py"
 WALKTHROUGHS = "tests/e2e/test_walkthroughs.py"
+FLEET_IN_AN_HOUR = "tests/e2e/test_fleet_in_an_hour.py"
 
 FOLLOWED = {
     ("README.md", "Run it"): WALKTHROUGHS,
+    ("docs/a-fleet-in-an-hour.md", "You make a cabinet"): FLEET_IN_AN_HOUR,
+    ("docs/a-fleet-in-an-hour.md", "You operate cabinets"): FLEET_IN_AN_HOUR,
     ("docs/adding-a-command.md", "Adding a command"): NEW_COMMAND,
     ("docs/api.md", "A shift with curl"): WALKTHROUGHS,
     ("docs/cabinet-credentials.md", "Logins for a fleet"): LOGINS,
@@ -51,6 +54,11 @@ NOT_RUN = {
     ("README.md", "make demo"): "run as `python -m local demo` by test_shift.py",
     ("README.md", "make run"): _STARTS,
     ("README.md", "make test"): "runs these tests",
+    (
+        "docs/a-fleet-in-an-hour.md",
+        "make conformance",
+    ): "run with one step by test_fleet_in_an_hour.py",
+    ("docs/a-fleet-in-an-hour.md", "make run"): _STARTS,
     ("docs/adding-a-migration.md", ".venv/bin/python -m pytest"): "runs these tests",
     ("docs/conformance.md", "make conformance"): "waits for a cabinet; run by e2e/conformance",
     ("docs/deploying.md", "cp terraform/terraform.tfvars.example"): _CLOUD,

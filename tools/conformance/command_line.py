@@ -1,14 +1,13 @@
 """`python -m tools conformance`: start a broker and the service, and test one cabinet."""
 
 import argparse
-import socket
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from local import CannotStart, signals
+from local import CannotStart, addresses, signals
 from local.api import Api
 from local.broker import DEVICE_PASSWORD, is_device_id
 from local.stack import API_KEYS, Options, Stack
@@ -168,9 +167,8 @@ def _steps(given: str) -> list[str]:
 
 
 def _instructions(proxy: Proxy, target: Target) -> str:
-    host = _address() if proxy.host in ("0.0.0.0", "::") else proxy.host  # noqa: S104 - only compared
     rows = {
-        "host": host,
+        "host": addresses.reachable(proxy.host),
         "port": f"{proxy.port}, without TLS",
         "user name": target.device_id,
         "password": DEVICE_PASSWORD,
@@ -180,13 +178,3 @@ def _instructions(proxy: Proxy, target: Target) -> str:
     }
     lines = [f"  {name:<14} {value}" for name, value in rows.items()]
     return "\n".join(["Configure the cabinet, and start it:", *lines])
-
-
-def _address() -> str:
-    """Return the address at which the network reaches this computer."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect(("192.0.2.1", 9))  # sends nothing
-        except OSError:
-            return socket.gethostname()
-        return str(probe.getsockname()[0])

@@ -67,7 +67,9 @@ def named(header: str) -> str | None:
 
 def suggestion(name: str, known: Iterable[str]) -> str:
     """Return ` (did you mean X?)` for the nearest known name; empty if none is near."""
-    near = difflib.get_close_matches(re.sub(r"[\s\-]+", "_", name.lower()), [*known], 1, 0.6)
+    spelled, names = re.sub(r"[\s\-]+", "_", name.lower()), [*known]
+    near = difflib.get_close_matches(spelled, names, 1, 0.6)
+    near += [one for one in names if spelled.startswith(one)]  # latitude: lat
     return f" (did you mean {near[0]}?)" if near else ""
 
 

@@ -7,16 +7,18 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from local.broker import is_device_id
 from tools import ToolError
+from tools.fleet import columns
+from tools.fleet import text as fleet_text
 from tools.service import Service
 
 _PAGE = 200
 _SHOWN = 5
-_ENCODINGS = ("utf-8-sig", "cp1251")
 
 
 class Device(NamedTuple):
@@ -69,10 +71,17 @@ def cabinets(service: Service) -> Iterator[dict[str, Any]]:
 
 
 def read_list(file: Path) -> list[Device]:
-    """Return the devices in a CSV or JSON file. Raises ToolError, with the row."""
-    text = _text(file)
+    """Return the devices in a CSV, JSON or JSON Lines file. Raises ToolError, with the row."""
+    text = fleet_text.read(file).content
     rows = _json_rows(text, file) if text.lstrip()[:1] in "[{" else _csv_rows(text, file)
-    return [_device(row, f"{file}, row {number}") for number, row in rows]
+    found: dict[str, tuple[int, Device]] = {}
+    for number, row in rows:
+        device = _device(row, f"{file}, row {number}")
+        if device.device_id in found:
+            first, _ = found[device.device_id]
+            raise ToolError(f"{file}, row {number}: {device.device_id!r} is on row {first}, too")
+        found[device.device_id] = (number, device)
+    return [device for _, device in found.values()]
 
 
 def shown(device_ids: Iterable[str]) -> str:
@@ -82,31 +91,27 @@ def shown(device_ids: Iterable[str]) -> str:
     return ", ".join(ids[:_SHOWN]) + more
 
 
-def _text(file: Path) -> str:
-    try:
-        data = file.read_bytes()
-    except OSError as error:
-        raise ToolError(f"{file} cannot be read: {error.strerror}") from None
-    for encoding in _ENCODINGS:
-        try:
-            return data.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-    raise ToolError(f"{file} is neither UTF-8 nor Windows-1251")
-
-
 def _json_rows(text: str, file: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    try:
-        found = json.loads(text)
-    except ValueError as error:
-        raise ToolError(f"{file} is not JSON: {error}") from None
-    rows = found
+    rows = found = _parsed(text, file)
     if isinstance(found, dict):
         rows = found.get("cabinets") or _of_a_map(found)
     if not isinstance(rows, list):
         raise ToolError(f'{file}: a list of cabinets is expected, or an object with "cabinets"')
     for number, row in enumerate(rows, start=1):
-        yield number, row if isinstance(row, dict) else {"device_id": row}
+        if not isinstance(row, dict):
+            yield number, {"device_id": row}
+        elif not row.get("accumulator_id"):
+            yield number, row
+
+
+def _parsed(text: str, file: Path) -> Any:
+    """Return a JSON document, or the list of the documents in JSON Lines. Raises ToolError."""
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        with suppress(ValueError):
+            return [json.loads(line) for line in text.splitlines() if line.strip()]
+        raise ToolError(f"{file} is not JSON: {error}") from None
 
 
 def _of_a_map(found: Mapping[str, Any]) -> list[dict[str, Any]] | None:
@@ -120,11 +125,11 @@ def _csv_rows(text: str, file: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
     header = text.partition("\n")[0]
     delimiter = max(",;\t", key=header.count)
     reader = csv.DictReader(io.StringIO(text), delimiter=delimiter, skipinitialspace=True)
-    columns = [name.strip() for name in reader.fieldnames or ()]
-    if not {"device_id", "cabinet_id"} & {*columns}:
-        found = ", ".join(columns) or "none"
+    names = [columns.named(name) or name.strip() for name in reader.fieldnames or ()]
+    if not {"device_id", "cabinet_id"} & {*names}:
+        found = ", ".join(names) or "none"
         raise ToolError(f"{file} has no column device_id or cabinet_id; its columns: {found}")
-    reader.fieldnames = columns
+    reader.fieldnames = names
     for row in reader:
         if any(row.values()) and not row.get("accumulator_id"):
             yield reader.line_num, row

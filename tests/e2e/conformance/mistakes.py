@@ -401,7 +401,7 @@ def refuses_unknown_fields(device: FaultyDevice) -> None:
     device.hear = validate
 
 
-@mistake("unknown-cell", "has the result opened", "unknown")
+@mistake("unknown-cell", "is answered with opened", "unknown")
 def opens_cells_that_it_does_not_have(device: FaultyDevice) -> None:
     def confirm(message: Message) -> None:
         for cell in message.get("cells", []):

@@ -2,6 +2,7 @@
 
 import os
 import socket
+import sys
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ sys.stdin.read()
 """
 DEVICE = ("C-001", DEVICE_PASSWORD)
 EVENTS = "$devices/C-001/events"
+EVERYWHERE = "0.0.0.0"  # noqa: S104 - a broker of a test
 needs_mosquitto = needs("mosquitto")
 both_engines = pytest.mark.parametrize(
     "engine", ["amqtt", pytest.param("mosquitto", marks=needs_mosquitto)]
@@ -80,6 +82,18 @@ def test_a_device_can_be_added_before_the_broker_starts(directory: Path, engine:
     broker.add_device(DEVICE[0])
     with broker, Client(broker, DEVICE):
         pass
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere only 127.0.0.1 is a loopback")
+@both_engines
+@pytest.mark.parametrize("listen", ["127.0.0.1", EVERYWHERE])
+def test_other_hosts_reach_the_broker_only_if_it_listens_for_them(
+    directory: Path, engine: Engine, listen: str
+) -> None:
+    with Broker(directory, listen=listen, engine=engine) as broker, socket.socket() as probe:
+        is_reached = probe.connect_ex(("127.0.0.2", broker.port)) == 0
+        assert is_reached == (listen == EVERYWHERE)
+        assert broker.host == "127.0.0.1"  # where the service connects
 
 
 # --- Devices' own passwords ---------------------------------------------------

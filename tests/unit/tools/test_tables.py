@@ -164,7 +164,7 @@ def test_a_row_with_a_mistake_does_not_stop_the_others() -> None:
             "cabinet_id,lat,lon,cells\n",
             "line 1: unknown column 'cells' (did you mean cells_total?)",
         ),
-        ("cabinet_id,latitude\n", "line 1: unknown column 'latitude'"),
+        ("cabinet_id,latitude\n", "line 1: unknown column 'latitude' (did you mean lat?)"),
         ("cabinet_id,lat,LAT\n", "line 1: the column lat is there twice"),
         ("sep=;\n\n шкаф;lat\n", "line 3: unknown column 'шкаф'; known: cabinet_id, "),
         ("", "the file has no header line"),

@@ -49,9 +49,15 @@ def _one_client(seen: Seen) -> Verdict:
             is_open = earlier.closed is None or earlier.closed.number > later.opened.number
             names = (earlier.connect.client_id, later.connect.client_id)
             if is_open and (names[0] != names[1] or not names[0]):
-                line = f"two connections at the same time, as {names[0]!r} and {names[1]!r}"
+                line = f"two connections at the same time, {_names(*names)}"
                 return broken(line, (earlier.opened, later.opened))
     return held(f"one connection at a time, {len(accepted)} in all", accepted[0].opened)
+
+
+def _names(earlier: str, later: str) -> str:
+    if earlier or later:
+        return f"with the client ids {earlier!r} and {later!r}"
+    return "both without a client id"
 
 
 def _clean_session(seen: Seen) -> Verdict:

@@ -38,7 +38,7 @@ def _once(seen: Seen) -> Verdict:
     moved = [
         one
         for one in seen.of_type("cell_event")
-        if again[0].entry.number < one.entry.number < checks[0].entry.number
+        if again[0].entry.number < one.entry.number < told[0].entry.number
         and set(one.cells) & set(again[0].cells)
     ]
     doors = told[0].doors()
@@ -142,11 +142,11 @@ def _unknown_cell(seen: Seen) -> Verdict:
     answers = seen.answers(one.id)
     if not answers:
         return _silence(seen, one, f"the unlock of cell {cell}, which the cabinet does not have")
-    word = answers[0].results().get(cell)
+    word = answers[0].results().get(cell, "nothing")
     refused = answers[0].document.get("status") == "rejected"
     if word == "unknown_cell" or refused:
         return held("the unlock of a cell that is not there fails", answers[0].entry)
-    line = f"the unlock of cell {cell}, which the cabinet does not have, has the result {word}"
+    line = f"the unlock of cell {cell}, which the cabinet does not have, is answered with {word}"
     return broken(f"{line}, not unknown_cell", (one.entry, answers[0].entry))
 
 

@@ -20,11 +20,14 @@ def written(directory: Path, content: bytes | str) -> Path:
         "cabinet_id,device_id,address\nC-1,D-1,Tverskaya 1\nC-2,,\n",
         "device_id;cabinet_id;address\r\nD-1;C-1;Tverskaya 1\r\n;C-2;\r\n;;\r\n",
         "\ufeffcabinet_id\tdevice_id\taddress\nC-1\tD-1\tTverskaya 1\nC-2\t\t\n",
+        "Cabinet ID,Device-ID,ADDRESS\nC-1,D-1,Tverskaya 1\nC-2,,\n",
+        "cabinet_id,device_id,address\nC-1,D-1,Tverskaya 1\nC-2,,\n".encode("utf-16"),
+        '{"device_id": "D-1", "cabinet_id": "C-1", "address": "Tverskaya 1"}\n"C-2"',
         '[{"cabinet_id": "C-1", "device_id": "D-1", "address": "Tverskaya  1"}, "C-2"]',
         '{"cabinets": [{"device_id": "D-1", "cabinet_id": "C-1", "address": "Tverskaya 1"},"C-2"]}',
     ],
 )
-def test_devices_are_read_from_csv_and_json(tmp_path: Path, content: str) -> None:
+def test_devices_are_read_from_csv_and_json(tmp_path: Path, content: bytes | str) -> None:
     first, second = read_list(written(tmp_path, content))
     assert first == Device("D-1", "C-1", "Tverskaya 1")
     assert second.device_id == "C-2"
@@ -41,8 +44,10 @@ def test_a_map_from_cabinets_to_device_ids_is_a_list(tmp_path: Path) -> None:
 
 
 def test_accumulators_in_the_same_list_are_left_out(tmp_path: Path) -> None:
-    content = "cabinet_id,accumulator_id\nC-1,\n,A-1\n"
-    assert [one.device_id for one in read_list(written(tmp_path, content))] == ["C-1"]
+    table = "cabinet_id,accumulator_id\nC-1,\n,A-1\n"
+    lines = '{"cabinet_id": "C-1"}\n{"accumulator_id": "A-1"}\n'
+    for content in (table, lines):
+        assert [one.device_id for one in read_list(written(tmp_path, content))] == ["C-1"]
 
 
 @pytest.mark.parametrize(
@@ -55,7 +60,9 @@ def test_accumulators_in_the_same_list_are_left_out(tmp_path: Path) -> None:
         ('["D-1", null]', "row 2: '' cannot be a device's id"),
         ('{"devices": []}', 'an object with "cabinets"'),
         ("[1, ", "is not JSON"),
-        (b"\x98\x98", "neither UTF-8 nor Windows-1251"),
+        ("device_id;address\nD-1;x\nD-1;y\n", "row 3: 'D-1' is on row 2, too"),
+        (b"\0\0", "is not a text file"),
+        (b"PK\x03\x04", "is a spreadsheet"),
     ],
 )
 def test_a_bad_list_is_refused_with_the_row_and_the_value(

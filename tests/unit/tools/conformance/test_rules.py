@@ -117,6 +117,23 @@ def test_a_wrong_password_is_told_from_a_wrong_name() -> None:
 def test_two_clients_without_a_client_id_are_two_connections() -> None:
     story = Story().connect(1, client_id="").connect(2, client_id="")
     assert story.verdict("one-client").status == "broken"
+    assert "both without a client id" in story.verdict("one-client").line
+
+
+def test_an_event_behind_the_question_for_a_report_shows_that_a_door_opened_twice() -> None:
+    story = Story().connect().command("c-1", "unlock", cells=[1])
+    story.deliver("repeat-closed", {"v": 1, "command_id": "c-1", "kind": "unlock", "cells": [1]})
+    story.deliver("repeat-check", {"v": 1, "command_id": "c-2", "kind": "report_state"})
+    story.say("cell_event", cell=CELLS[0])
+    story.say("state_report", command_id="c-2", cells=CELLS)
+    assert "opened cell 1 a second time" in story.verdict("once").line
+
+
+def test_an_unlock_of_an_unknown_cell_may_not_be_answered_without_that_cell() -> None:
+    story = Story().connect()
+    story.deliver("unknown-cell", {"v": 1, "command_id": "c-1", "kind": "unlock", "cells": [3]})
+    story.say("command_result", command_id="c-1", status="done", cells=[])
+    assert "is answered with nothing, not unknown_cell" in story.verdict("unknown-cell").line
 
 
 def test_a_connection_after_the_end_of_the_last_is_the_same_client() -> None:
