@@ -115,7 +115,8 @@ class Deliverer:
             for row in webhooks.claim(tx, self._lease, overlap_hours=signing.OVERLAP_HOURS):
                 try:
                     self._start_or_skip(tx, row)
-                except ValueError:  # an event that this release cannot show stops no other webhook
+                # An event that this release cannot show stops no other webhook.
+                except (LookupError, ValueError):
                     log.error("events cannot be delivered", webhook_id=row["webhook_id"])
 
     def _start_or_skip(self, tx: Tx, row: Row) -> None:
@@ -242,7 +243,11 @@ class _Delivery:
     def _send(self, message: Message) -> Outcome:
         headers = signing.headers(self._secrets, message.message_id, int(time.time()), message.body)
         headers["Content-Type"] = cloud_events.CONTENT_TYPE
-        return self._sender.send(self._url, message.body, headers)
+        try:
+            return self._sender.send(self._url, message.body, headers)
+        except Exception:  # noqa: BLE001 - else it is made again at once, and for ever
+            log.error("attempt failed", webhook_id=self._webhook_id)
+            return Outcome(None, "internal")
 
 
 def _load(tx: Tx, row: Row) -> tuple[list[Message], int]:

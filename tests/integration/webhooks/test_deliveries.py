@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from local.timer import timer_event
-from shared import db
+from shared import config, db
 from shared.errors import DatabaseUnavailable
 from shared.services import deliveries
-from shared.services.deliveries import Summary
+from shared.services.deliveries import Deliverer, Summary
+from shared.webhooks.outcome import Outcome
 from tests.integration.webhooks.delivering import (
     deliver,
     deliverer,
@@ -140,6 +141,23 @@ def test_an_event_that_cannot_be_shown_stops_no_other_webhook(
         assert deliver() == Summary(delivered=1, failed=0)
         assert unlucky.received == []
     assert subjects(receiver, made["secret"]) == ["A-1"]
+
+
+def test_an_attempt_that_breaks_is_a_failure_and_followed_by_a_pause(service: Service) -> None:
+    class Broken:
+        def send(self, *_: Any) -> Outcome:
+            raise OverflowError("a mistake in this release")
+
+        def close(self) -> None:
+            pass
+
+    with Receiver() as receiver:
+        subscribe(service, receiver)
+        make_events(service, "A-1")
+        done = Deliverer(config.settings(), Broken, idle_seconds=0.3).run(5)
+    db.close()
+    assert done == Summary(delivered=0, failed=1)
+    assert (state(service)["last_error"], state(service)["consecutive_failures"]) == ("internal", 1)
 
 
 # --- Giving up --------------------------------------------------------------------------------
