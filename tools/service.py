@@ -19,7 +19,7 @@ from urllib3.util import Retry
 
 from shared import config
 from shared.callers import Scope
-from tools import ToolError
+from tools import ToolError, printable
 
 DEFAULT_URL = "http://127.0.0.1:8080"
 PAUSES = (0.5, 1, 2, 4, 8, 16, 16)
@@ -282,4 +282,4 @@ def _shown(body: Any) -> str:
         text = f"{body['code']}: {said}"
     else:
         text = repr(body)
-    return " ".join(text.split())[:_BODY_SHOWN]
+    return printable(" ".join(text.split()))[:_BODY_SHOWN]

@@ -112,7 +112,11 @@ class Deliverer:
     def _start_due(self) -> None:
         with db.statements() as tx:
             events.sequence(tx)
-            for row in webhooks.claim(tx, self._lease, overlap_hours=signing.OVERLAP_HOURS):
+            # One that was resumed during an attempt waits for the attempt's end.
+            busy = self._running.keys()
+            for row in webhooks.claim(
+                tx, self._lease, busy=busy, overlap_hours=signing.OVERLAP_HOURS
+            ):
                 try:
                     self._start_or_skip(tx, row)
                 # An event that this release cannot show stops no other webhook.

@@ -308,6 +308,22 @@ def test_a_webhook_that_is_paused_during_a_batch_is_stopped(
     assert state(service)["status"] == "paused"
 
 
+def test_a_webhook_that_is_resumed_during_an_attempt_is_not_delivered_to_by_two_threads(
+    service: Service,
+) -> None:
+    with Receiver(answers.hang) as receiver:
+        made = subscribe(service, receiver)
+        make_events(service, *NAMES[:3])
+        thread = Thread(target=deliver, kwargs={"timeout": 2})
+        thread.start()
+        wait_until(lambda: receiver.received)
+        receiver.answer = status(200)
+        service.patch(f"/v1/webhooks/{made['webhook_id']}", {"status": "active"})
+        thread.join()
+        assert list(dict.fromkeys(subjects(receiver, made["secret"]))) == NAMES[:3]
+    assert (state(service)["last_error"], state(service)["consecutive_failures"]) == (None, 0)
+
+
 def test_an_invocation_ends_in_time_although_more_is_to_be_delivered(
     service: Service, receiver: Receiver
 ) -> None:
