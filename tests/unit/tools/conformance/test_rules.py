@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from tools.conformance import report
 from tools.conformance.rules import Verdict
 from tools.conformance.rules.messages import faults
 from tools.conformance.rules.table import RULES, as_markdown, judge
+from tools.conformance.run import Result
 from tools.conformance.transcript import (
     Closed,
     Connect,
@@ -95,6 +97,15 @@ def one_message(**fields: Any) -> Iterator[Story]:
 def test_nothing_is_checked_without_a_cabinet() -> None:
     verdicts = judge(Seen([], TARGET))
     assert {verdict.status for _, verdict in verdicts} == {"not_checked"}
+
+
+def test_half_a_character_in_a_message_does_not_cost_the_report(tmp_path: Path) -> None:
+    with one_message(cells=[{**CELLS[0], "door": "\ud800"}]) as story:
+        entries = story.transcript.entries
+    now = datetime.now(UTC)
+    result = Result(TARGET, now, now, "", judge(Seen(entries, TARGET)), entries)
+    page, _ = report.write(result, tmp_path)
+    assert "\\ud800" in page.read_text(encoding="utf-8")
 
 
 def test_every_rule_leads_to_a_place_in_the_protocol() -> None:
