@@ -72,7 +72,10 @@ def read_list(file: Path) -> list[Device]:
     """Return the devices in a CSV or JSON file. Raises ToolError, with the row."""
     text = _text(file)
     rows = _json_rows(text, file) if text.lstrip()[:1] in "[{" else _csv_rows(text, file)
-    return [_device(row, f"{file}, row {number}") for number, row in rows]
+    try:
+        return [_device(row, f"{file}, row {number}") for number, row in rows]
+    except csv.Error as error:
+        raise ToolError(f"{file} is not CSV: {error}") from None
 
 
 def shown(device_ids: Iterable[str]) -> str:
@@ -98,7 +101,7 @@ def _text(file: Path) -> str:
 def _json_rows(text: str, file: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
     try:
         found = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ToolError(f"{file} is not JSON: {error}") from None
     rows = found
     if isinstance(found, dict):
@@ -138,5 +141,6 @@ def _device(row: Mapping[str, Any], where: str) -> Device:
             f"{where}: {device_id!r} cannot be a device's id: use at most 64 letters, digits, dots,"
             " hyphens and underscores; not service or bridge"
         )
-    address = re.sub(r"\s+", " ", str(row.get("address") or "")).strip()
+    given = str(row.get("address") or "").encode(errors="replace").decode()  # no half characters
+    address = re.sub(r"\s+", " ", given).strip()
     return Device(device_id, cabinet_id, address)

@@ -55,6 +55,8 @@ def test_accumulators_in_the_same_list_are_left_out(tmp_path: Path) -> None:
         ('["D-1", null]', "row 2: '' cannot be a device's id"),
         ('{"devices": []}', 'an object with "cabinets"'),
         ("[1, ", "is not JSON"),
+        ("[" * 100_000, "is not JSON"),
+        ("device_id\n" + "x" * 200_000, "is not CSV: field larger than field limit"),
         (b"\x98\x98", "neither UTF-8 nor Windows-1251"),
     ],
 )
@@ -63,6 +65,11 @@ def test_a_bad_list_is_refused_with_the_row_and_the_value(
 ) -> None:
     with pytest.raises(ToolError, match=message):
         read_list(written(tmp_path, content))
+
+
+def test_half_a_character_in_an_address_does_not_cost_the_hand_over(tmp_path: Path) -> None:
+    content = r'[{"device_id": "D-1", "address": "Tverskaya \ud800"}]'
+    assert read_list(written(tmp_path, content)) == [Device("D-1", "", "Tverskaya ?")]
 
 
 def test_a_missing_list_is_named(tmp_path: Path) -> None:

@@ -188,6 +188,7 @@ def test_the_hours_of_a_wrong_clock_are_in_the_verdict() -> None:
         (b'\xef\xbb\xbf{"v": 1}', "BOM"),
         (b'{"v": 1', "not JSON"),
         (b'{"v": NaN}', "NaN is not a JSON number"),
+        (rb'{"v": "\ud83d"}', "half a character: '\\ud83d'"),
         (b'{"v": 1, "v": 1}', "there twice"),
         (b"[1]", "not an object"),
         (b"\xff{}", "not UTF-8"),
