@@ -188,7 +188,7 @@ class Service:
             raise ToolError(f"{self.url} redirects to {target}; give that address as --url")
         try:
             body = response.json() if response.content else None
-        except ValueError:
+        except (ValueError, RecursionError):
             body = response.text
         code = body.get("code") if isinstance(body, dict) else None
         if response.status_code in _RETRIED or code == "request_in_progress":

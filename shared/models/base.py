@@ -77,6 +77,8 @@ def _with_fields(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 MAX_FIELD_ERRORS = 20
+MAX_FIELD_SHOWN = 100
+"""Characters of a field's name that are shown: unknown ones are as long as the sender likes."""
 
 
 def field_errors(error: ValidationError) -> list[dict[str, str]]:
@@ -84,7 +86,7 @@ def field_errors(error: ValidationError) -> list[dict[str, str]]:
     details = error.errors(include_url=False, include_input=False, include_context=False)
     return [
         {
-            "field": ".".join(str(part) for part in fault["loc"]) or "body",
+            "field": ".".join(str(part) for part in fault["loc"])[:MAX_FIELD_SHOWN] or "body",
             "message": fault["msg"].removeprefix("Value error, "),
         }
         for fault in details[:MAX_FIELD_ERRORS]

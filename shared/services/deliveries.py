@@ -100,7 +100,8 @@ class Deliverer:
         next_look = 0.0
         while time.monotonic() < min(end, idle_end) or (self._running and time.monotonic() < end):
             if time.monotonic() >= next_look:
-                self._start_due()
+                if self._start_due():
+                    idle_end = time.monotonic() + self._idle_seconds
                 next_look = time.monotonic() + WAIT_SECONDS
             attempts = list(self._next_attempts(WAIT_SECONDS))
             if attempts:
@@ -109,7 +110,9 @@ class Deliverer:
             if any(attempt.outcome is None for attempt in attempts):
                 next_look = 0.0
 
-    def _start_due(self) -> None:
+    def _start_due(self) -> bool:
+        """Start what is due; return whether a webhook passes over more than one look covers."""
+        has_more = False
         with db.statements() as tx:
             events.sequence(tx)
             # One that was resumed during an attempt waits for the attempt's end.
@@ -118,18 +121,20 @@ class Deliverer:
                 tx, self._lease, busy=busy, overlap_hours=signing.OVERLAP_HOURS
             ):
                 try:
-                    self._start_or_skip(tx, row)
+                    has_more |= self._start_or_skip(tx, row)
                 # An event that this release cannot show stops no other webhook.
                 except (LookupError, ValueError):
                     log.error("events cannot be delivered", webhook_id=row["webhook_id"])
+        return has_more
 
-    def _start_or_skip(self, tx: Tx, row: Row) -> None:
+    def _start_or_skip(self, tx: Tx, row: Row) -> bool:
         messages, end = _load(tx, row)
         if messages:
             self._start(row, messages)
-        else:
-            webhooks.skip(tx, self._lease, row["webhook_id"], end)
-            webhooks.release(tx, self._lease, [row["webhook_id"]])
+            return False
+        webhooks.skip(tx, self._lease, row["webhook_id"], end)
+        webhooks.release(tx, self._lease, [row["webhook_id"]])
+        return bool(end - row["position"] >= events.MOST_AT_ONCE)
 
     def _start(self, row: Row, messages: list[Message]) -> None:
         webhook_id = row["webhook_id"]

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 
 from local.broker import is_device_id
 from tools import ToolError
+from tools.exports import pages
 from tools.service import Service
 
-_PAGE = 200
 _SHOWN = 5
 _ENCODINGS = ("utf-8-sig", "cp1251")
 
@@ -57,15 +57,10 @@ def selected(args: argparse.Namespace, service: Service | None) -> list[Device]:
     return devices
 
 
-def cabinets(service: Service) -> Iterator[dict[str, Any]]:
+def cabinets(service: Service) -> Iterator[Mapping[str, Any]]:
     """Return all cabinets of the service. Raises ToolError."""
-    cursor = None
-    while True:
-        page = service.get("/v1/cabinets", {"limit": _PAGE, "cursor": cursor})
-        yield from page["cabinets"]
-        cursor = page["next_cursor"]
-        if cursor is None:
-            return
+    for page in pages(service, "cabinets"):
+        yield from page
 
 
 def read_list(file: Path) -> list[Device]:

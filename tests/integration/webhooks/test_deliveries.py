@@ -10,7 +10,7 @@ from local.timer import timer_event
 from shared import config, db
 from shared.errors import DatabaseUnavailable
 from shared.services import deliveries
-from shared.services.deliveries import Deliverer, Summary
+from shared.services.deliveries import WAIT_SECONDS, Deliverer, Summary
 from shared.webhooks.outcome import Outcome
 from tests.integration.webhooks.delivering import (
     deliver,
@@ -86,6 +86,18 @@ def test_only_wanted_types_and_cabinets_are_sent(service: Service, receiver: Rec
     assert subjects(receiver, made["secret"], "cabinet.changed") == ["C-2"]
     assert len(receiver.received) == 1
     assert state(service)["oldest_undelivered_at"] is None
+
+
+def test_a_webhook_passes_over_many_events_that_it_does_not_want_in_one_invocation(
+    service: Service, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = subscribe(service, receiver, types=["cabinet.changed"])
+    make_events(service, *NAMES[:8])
+    service.connect("C-1")
+    monkeypatch.setattr("shared.repo.events.MOST_AT_ONCE", 4)  # of 17, at each look
+    deliverer(idle_seconds=1.5 * WAIT_SECONDS).run(20)
+    db.close()
+    assert subjects(receiver, made["secret"], "cabinet.changed") == ["C-1"]
 
 
 @pytest.mark.parametrize("code", [301, 400, 404, 429, 500])
