@@ -108,6 +108,16 @@ def test_half_a_character_in_a_message_does_not_cost_the_report(tmp_path: Path) 
     assert "\\ud800" in page.read_text(encoding="utf-8")
 
 
+def test_a_wait_ends_although_a_cabinet_never_stops_sending() -> None:
+    story = Story().connect()
+
+    def look(entries: list[Entry]) -> bool | None:
+        story.say_raw(b"{}")
+        return True if len(entries) > 100_000 else None
+
+    assert story.transcript.wait_for(look, 0.05) is None
+
+
 def test_every_rule_leads_to_a_place_in_the_protocol() -> None:
     assert [rule.id for rule in RULES if rule.anchor not in anchors(report.PROTOCOL)] == []
     assert len(RULE) == len(RULES)
