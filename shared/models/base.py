@@ -33,8 +33,8 @@ def _moment(value: object) -> datetime:
     form = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)"
     try:
         if isinstance(value, str) and re.fullmatch(form, value, re.ASCII):
-            return datetime.fromisoformat(value)
-    except ValueError:
+            return datetime.fromisoformat(value).astimezone(UTC)
+    except (ValueError, OverflowError):  # the latter: in UTC it is before year 1 or after 9999
         pass
     raise ValueError("must be a time with its zone, as 2026-11-22T12:00:00Z; in a URL, + is %2B")
 
