@@ -7,3 +7,11 @@ that is deployed imports them.
 
 class ToolError(Exception):
     """The tool cannot do what was asked; the message says why and what to do."""
+
+
+def printable(text: str) -> str:
+    """Return a text that a terminal only shows: what it would obey is escaped. Lines stay lines."""
+    return "".join(
+        char if char.isprintable() or char == "\n" else char.encode("unicode_escape").decode()
+        for char in text
+    )

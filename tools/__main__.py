@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import NamedTuple
 
 from local import signals
-from tools import ToolError
+from tools import ToolError, printable
 
 EXIT_USAGE = 2
 
@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("interrupted", file=sys.stderr)
         return signals.INTERRUPTED
     except ToolError as error:
-        print(f"tools: {error}", file=sys.stderr)
+        print(f"tools: {printable(str(error))}", file=sys.stderr)
         return EXIT_USAGE
 
 

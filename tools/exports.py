@@ -12,6 +12,8 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, TextIO
 
+from pydantic import BaseModel, ValidationError
+
 from tools import ToolError, service
 from tools.progress import counting
 from tools.service import Service
@@ -40,6 +42,11 @@ class _List:
     limit: int
     columns: Sequence[str]
     row: Callable[[Item], Item]
+
+
+class _Page(BaseModel):
+    items: list[dict[str, Any]]
+    next_cursor: str | None
 
 
 def _cabinet(item: Item) -> Item:
@@ -142,13 +149,15 @@ def pages(
     while True:
         body = client.get(wanted.path, query)
         try:
-            found, cursor = body[what], body["next_cursor"]
-        except (KeyError, TypeError):
+            page = _Page(items=body[what], next_cursor=body["next_cursor"])
+        except (KeyError, TypeError, ValidationError):
             raise ToolError(f"unexpected answer of GET {wanted.path}: no list of {what}") from None
-        yield found
-        if cursor is None:
+        yield page.items
+        if page.next_cursor is None:
             return
-        query["cursor"] = cursor
+        if page.next_cursor == query.get("cursor"):
+            raise ToolError(f"unexpected answer of GET {wanted.path}: the same page again")
+        query["cursor"] = page.next_cursor
 
 
 def _writer(
@@ -170,7 +179,10 @@ def _writer(
 
     def write(page: Sequence[Item]) -> None:
         for item in page:
-            row = wanted.row(item)
+            try:
+                row = wanted.row(item)
+            except (AttributeError, KeyError, TypeError):
+                raise ToolError(f"unexpected answer of GET {wanted.path}: {item!r:.200}") from None
             writer.writerow(_cell(row.get(name), args.excel) for name in wanted.columns)
 
     return write
@@ -193,7 +205,7 @@ def _opened(path: Path | None) -> Iterator[TextIO]:
     is_special = target.exists() and not target.is_file()  # a pipe, or /dev/stdout
     part = target if is_special else target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
-        with part.open("w", encoding="utf-8", newline="") as file:
+        with part.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
             yield file
         if not is_special:
             part.replace(target)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
-from tools import ToolError, service
+from tools import ToolError, printable, service
 from tools.fleet import upload
 from tools.fleet.file import FleetFile
 from tools.fleet.records import KINDS, Failure, Kind
@@ -145,7 +145,7 @@ def _print_failures(failures: Sequence[Failure], screen: TextIO) -> None:
         for fault in failure.faults
     ]
     for line in lines[:_SHOWN]:
-        print(line, file=screen)
+        print(printable(line), file=screen)
     if len(lines) > _SHOWN:
         print(f"… and {len(lines) - _SHOWN:,} more", file=screen)
     if lines:

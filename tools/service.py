@@ -19,7 +19,7 @@ from urllib3.util import Retry
 
 from shared import config
 from shared.callers import Scope
-from tools import ToolError
+from tools import ToolError, printable
 
 DEFAULT_URL = "http://127.0.0.1:8080"
 PAUSES = (0.5, 1, 2, 4, 8, 16, 16)
@@ -198,7 +198,7 @@ class Service:
             raise ToolError(f"{self.url} redirects to {target}; give that address as --url")
         try:
             body = response.json() if response.content else None
-        except ValueError:
+        except (ValueError, RecursionError):
             body = response.text
         code = body.get("code") if isinstance(body, dict) else None
         if response.status_code in _RETRIED or code == "request_in_progress":
@@ -292,4 +292,4 @@ def _shown(body: Any) -> str:
         text = f"{body['code']}: {said}"
     else:
         text = repr(body)
-    return " ".join(text.split())[:_BODY_SHOWN]
+    return printable(" ".join(text.split()))[:_BODY_SHOWN]

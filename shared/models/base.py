@@ -33,8 +33,8 @@ def _moment(value: object) -> datetime:
     form = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)"
     try:
         if isinstance(value, str) and re.fullmatch(form, value, re.ASCII):
-            return datetime.fromisoformat(value)
-    except ValueError:
+            return datetime.fromisoformat(value).astimezone(UTC)
+    except (ValueError, OverflowError):  # the latter: in UTC it is before year 1 or after 9999
         pass
     raise ValueError("must be a time with its zone, as 2026-11-22T12:00:00Z; in a URL, + is %2B")
 
@@ -77,6 +77,8 @@ def _with_fields(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 MAX_FIELD_ERRORS = 20
+MAX_FIELD_SHOWN = 100
+"""Characters of a field's name that are shown: unknown ones are as long as the sender likes."""
 
 
 def field_errors(error: ValidationError) -> list[dict[str, str]]:
@@ -84,7 +86,7 @@ def field_errors(error: ValidationError) -> list[dict[str, str]]:
     details = error.errors(include_url=False, include_input=False, include_context=False)
     return [
         {
-            "field": ".".join(str(part) for part in fault["loc"]) or "body",
+            "field": ".".join(str(part) for part in fault["loc"])[:MAX_FIELD_SHOWN] or "body",
             "message": fault["msg"].removeprefix("Value error, "),
         }
         for fault in details[:MAX_FIELD_ERRORS]

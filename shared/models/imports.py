@@ -19,6 +19,10 @@ from shared.models.base import Model, Request, field_errors
 from shared.models.cabinets import CabinetRequest
 
 MAX_ITEMS = 1000
+MAX_ITEM_ERRORS = 5
+"""Invalid fields of an item that are listed: a response may have 2.5 MB."""
+MAX_ID_SHOWN = 100
+"""Characters of an item's id that are shown."""
 
 T = TypeVar("T", bound=BaseModel)
 
@@ -27,7 +31,7 @@ class Item(NamedTuple, Generic[T]):
     """An item of an import: its request, or what is wrong with it."""
 
     given_id: str | None
-    """Its id as it was sent; None if that is not a text."""
+    """The beginning of its id as it was sent; None if that is not a text."""
     request: T | None
     errors: list[dict[str, str]]
 
@@ -49,11 +53,11 @@ class OneByOne:
 
     def _item(self, value: Any, validate: ValidatorFunctionWrapHandler) -> Item[Any]:
         given = value.get(self._id_field) if isinstance(value, dict) else None
-        given_id = given if isinstance(given, str) else None
+        given_id = given[:MAX_ID_SHOWN] if isinstance(given, str) else None
         try:
             return Item(given_id, validate(value), [])
         except ValidationError as error:
-            return Item(given_id, None, field_errors(error))
+            return Item(given_id, None, field_errors(error)[:MAX_ITEM_ERRORS])
 
 
 _NO_ITEMS: dict[str, Any] = {
@@ -106,7 +110,9 @@ class ImportResult(Model):
     """What became of one item."""
 
     kind: Literal["cabinet", "accumulator"]
-    id: str | None = Field(description="As it was sent; null if that was not a text")
+    id: str | None = Field(
+        description=f"As it was sent, up to {MAX_ID_SHOWN} characters; null if that was not a text"
+    )
     result: ImportOutcome
     code: str | None = Field(
         None,
@@ -115,7 +121,8 @@ class ImportResult(Model):
     )
     detail: str | None = Field(None, description="Of a failed item: what is wrong, for people")
     errors: list[InvalidField] = Field(
-        default_factory=list, description="Of an invalid item: each invalid field"
+        default_factory=list,
+        description=f"Of an invalid item: each invalid field, up to {MAX_ITEM_ERRORS}",
     )
 
 

@@ -7,6 +7,8 @@ from shared.db import Row, Tx
 
 MOST_AT_ONCE = 10_000
 """Events that one pass gives positions to, and positions that one page looks at."""
+MAX_PAGE_BYTES = 1_000_000
+"""Of the resources in a page: the platform limits a response to 2.5 MB, all escapes included."""
 
 
 def sequence(tx: Tx) -> int | None:
@@ -32,7 +34,8 @@ def after(tx: Tx, position: int, *, limit: int, conditions: Mapping[str, Any]) -
     """Return the events after a position that meet the conditions, in order, then one last row.
 
     The last row has no type. Its `position` and `event_id` are where the page ends: at the last
-    event returned if there are `limit`, else at the end of the feed or MOST_AT_ONCE further on.
+    event returned if there are `limit`, or fewer because of MAX_PAGE_BYTES, else at the end of the
+    feed or MOST_AT_ONCE further on.
     `check_id`, in each row: the check of the given position; None if that is not kept any more.
     """
     sql = """
@@ -43,7 +46,7 @@ def after(tx: Tx, position: int, *, limit: int, conditions: Mapping[str, Any]) -
                         WHEN f.position = 0 OR EXISTS (SELECT FROM events e WHERE e.position = 1)
                         THEN f.feed_id END AS check_id
               FROM feed f),
-        page AS (
+        found AS (
             SELECT e.*
               FROM span
               JOIN events e ON e.position > %(position)s AND e.position <= span.final
@@ -53,8 +56,18 @@ def after(tx: Tx, position: int, *, limit: int, conditions: Mapping[str, Any]) -
                        AND e.resource ->> 'from_cabinet_id' = ANY (%(cabinet_ids)s))
              ORDER BY e.position
              LIMIT %(limit)s),
+        sized AS (
+            SELECT position, sum(octet_length(resource::text)) OVER (ORDER BY position) AS bytes
+              FROM found),
+        page AS (
+            SELECT f.*
+              FROM found f
+              JOIN sized s USING (position)
+             WHERE s.bytes <= %(bytes)s OR f.position = (SELECT min(position) FROM found)),
         finish AS (
-            SELECT CASE WHEN count(page.position) = %(limit)s THEN max(page.position)
+            SELECT CASE WHEN count(page.position) = %(limit)s
+                          OR count(page.position) < (SELECT count(*) FROM found)
+                        THEN max(page.position)
                         ELSE max(span.final) END AS position
               FROM span LEFT JOIN page ON true)
         SELECT page.*, span.check_id FROM page CROSS JOIN span
@@ -64,7 +77,8 @@ def after(tx: Tx, position: int, *, limit: int, conditions: Mapping[str, Any]) -
          CROSS JOIN span
           LEFT JOIN events e ON e.position = finish.position
          ORDER BY position, type NULLS LAST"""
-    return tx.all(sql, {"position": position, "limit": limit, "most": MOST_AT_ONCE, **conditions})
+    bounds = {"limit": limit, "most": MOST_AT_ONCE, "bytes": MAX_PAGE_BYTES}
+    return tx.all(sql, {"position": position, **bounds, **conditions})
 
 
 def oldest(tx: Tx) -> int | None:

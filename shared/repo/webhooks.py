@@ -119,15 +119,18 @@ def any_active(tx: Tx) -> bool:
     return bool(tx.one(sql)["found"])
 
 
-def claim(tx: Tx, lease: UUID, *, overlap_hours: int) -> list[Row]:
-    """Lease the webhooks that are due and that nobody delivers to; return them."""
+def claim(tx: Tx, lease: UUID, *, busy: Collection[UUID], overlap_hours: int) -> list[Row]:
+    """Lease the webhooks that are due and that nobody delivers to; return them.
+
+    `busy`: to which the caller still sends under a lease that was ended.
+    """
     sql = """
         UPDATE webhooks w
            SET lease = %(lease)s, leased_until = now() + make_interval(secs => %(seconds)s)
          WHERE w.webhook_id = ANY (ARRAY (
                    SELECT c.webhook_id FROM webhooks c
                     WHERE c.status = 'active' AND c.next_attempt_at <= now()
-                      AND c.leased_until <= now()
+                      AND c.leased_until <= now() AND c.webhook_id <> ALL (%(busy)s::uuid[])
                       AND EXISTS (SELECT FROM events e WHERE e.position > c.position)
                     ORDER BY c.webhook_id
                       FOR UPDATE SKIP LOCKED))
@@ -136,7 +139,12 @@ def claim(tx: Tx, lease: UUID, *, overlap_hours: int) -> list[Row]:
                                        false) AS is_rotating,
                   coalesce(extract(epoch FROM now() - w.failing_since), 0)::float8
                       AS failing_seconds"""
-    params = {"lease": lease, "seconds": LEASE_SECONDS, "overlap": overlap_hours}
+    params = {
+        "lease": lease,
+        "busy": [*busy],
+        "seconds": LEASE_SECONDS,
+        "overlap": overlap_hours,
+    }
     return tx.all(sql, params)
 
 

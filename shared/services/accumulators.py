@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from shared import cursor, holds, log, states
 from shared.db import Row, Tx
@@ -23,7 +23,7 @@ from shared.models.accumulators import (
     MovementPage,
     MovementQuery,
 )
-from shared.models.base import Page
+from shared.models.base import Page, Time
 from shared.models.places import InCell, location_of, place_of
 from shared.repo import accumulators, cabinets, cells, returns
 from shared.repo.accumulators import Move, location_in
@@ -73,7 +73,7 @@ def movements(tx: Tx, accumulator_id: str, page: Page) -> MovementPage:
 
 def all_movements(tx: Tx, query: MovementQuery) -> MovementPage:
     """Return a page of the movements of all accumulators that match, oldest first."""
-    after_at, after_id = cursor.decode(query.cursor, AwareDatetime, MovementId)
+    after_at, after_id = cursor.decode(query.cursor, Time, MovementId)
     rows = accumulators.all_movements(
         tx, {**query.model_dump(), "after_at": after_at, "after_id": after_id}
     )

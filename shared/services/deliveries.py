@@ -100,7 +100,8 @@ class Deliverer:
         next_look = 0.0
         while time.monotonic() < min(end, idle_end) or (self._running and time.monotonic() < end):
             if time.monotonic() >= next_look:
-                self._start_due()
+                if self._start_due():
+                    idle_end = time.monotonic() + self._idle_seconds
                 next_look = time.monotonic() + WAIT_SECONDS
             attempts = list(self._next_attempts(WAIT_SECONDS))
             if attempts:
@@ -109,23 +110,31 @@ class Deliverer:
             if any(attempt.outcome is None for attempt in attempts):
                 next_look = 0.0
 
-    def _start_due(self) -> None:
+    def _start_due(self) -> bool:
+        """Start what is due; return whether a webhook passes over more than one look covers."""
+        has_more = False
         with db.statements() as tx:
             events.sequence(tx)
-            for row in webhooks.claim(tx, self._lease, overlap_hours=signing.OVERLAP_HOURS):
+            # One that was resumed during an attempt waits for the attempt's end.
+            busy = self._running.keys()
+            for row in webhooks.claim(
+                tx, self._lease, busy=busy, overlap_hours=signing.OVERLAP_HOURS
+            ):
                 try:
-                    self._start_or_skip(tx, row)
+                    has_more |= self._start_or_skip(tx, row)
                 except (ValueError, LookupError, TypeError):
                     # An event that this release cannot show stops no other webhook.
                     log.error("events cannot be delivered", webhook_id=row["webhook_id"])
+        return has_more
 
-    def _start_or_skip(self, tx: Tx, row: Row) -> None:
+    def _start_or_skip(self, tx: Tx, row: Row) -> bool:
         messages, end = _load(tx, row)
         if messages:
             self._start(row, messages)
-        else:
-            webhooks.skip(tx, self._lease, row["webhook_id"], end)
-            webhooks.release(tx, self._lease, [row["webhook_id"]])
+            return False
+        webhooks.skip(tx, self._lease, row["webhook_id"], end)
+        webhooks.release(tx, self._lease, [row["webhook_id"]])
+        return bool(end - row["position"] >= events.MOST_AT_ONCE)
 
     def _start(self, row: Row, messages: list[Message]) -> None:
         webhook_id = row["webhook_id"]
@@ -243,7 +252,11 @@ class _Delivery:
     def _send(self, message: Message) -> Outcome:
         headers = signing.headers(self._secrets, message.message_id, int(time.time()), message.body)
         headers["Content-Type"] = cloud_events.CONTENT_TYPE
-        return self._sender.send(self._url, message.body, headers)
+        try:
+            return self._sender.send(self._url, message.body, headers)
+        except Exception:  # noqa: BLE001 - else it is made again at once, and for ever
+            log.error("attempt failed", webhook_id=self._webhook_id)
+            return Outcome(None, "internal")
 
 
 def _load(tx: Tx, row: Row) -> tuple[list[Message], int]:

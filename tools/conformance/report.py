@@ -41,7 +41,8 @@ def write(result: Result, directory: Path) -> tuple[Path, Path]:
     """Write report.html and report.json; return their paths. Raises ToolError."""
     try:
         paths = directory / "report.html", directory / "report.json"
-        paths[0].write_text(as_html(result, directory), encoding="utf-8")
+        page = as_html(result, directory)  # half a character may be in what a cabinet said
+        paths[0].write_text(page, encoding="utf-8", errors="backslashreplace")
         paths[1].write_text(json.dumps(as_json(result), indent=2) + "\n", encoding="utf-8")
     except OSError as error:
         raise ToolError(f"cannot write to --report {directory}: {error.strerror}") from None

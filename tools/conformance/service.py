@@ -4,6 +4,7 @@ import json
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import Any, Self
+from urllib.parse import quote
 from uuid import uuid4
 
 from paho.mqtt.client import Client
@@ -64,7 +65,9 @@ class Service:
         for accumulator_id in accumulator_ids:
             self._call("POST", "/v1/accumulators", {"accumulator_id": accumulator_id})
             change = {"status": "in_service", "reason": _REASON}
-            self._call("PATCH", f"/v1/accumulators/{accumulator_id}", change)
+            # A cabinet can report anything for an id.
+            name = quote(accumulator_id, safe="", errors="replace")
+            self._call("PATCH", f"/v1/accumulators/{name}", change)
 
     def book(self) -> str | None:
         """Book an accumulator, or an empty cell if there is none; return the booking's id."""

@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 
 from local.broker import is_device_id
 from tools import ToolError
+from tools.exports import pages
 from tools.fleet import columns
 from tools.fleet import text as fleet_text
 from tools.service import Service
 
-_PAGE = 200
 _SHOWN = 5
 
 
@@ -59,15 +59,10 @@ def selected(args: argparse.Namespace, service: Service | None) -> list[Device]:
     return devices
 
 
-def cabinets(service: Service) -> Iterator[dict[str, Any]]:
+def cabinets(service: Service) -> Iterator[Mapping[str, Any]]:
     """Return all cabinets of the service. Raises ToolError."""
-    cursor = None
-    while True:
-        page = service.get("/v1/cabinets", {"limit": _PAGE, "cursor": cursor})
-        yield from page["cabinets"]
-        cursor = page["next_cursor"]
-        if cursor is None:
-            return
+    for page in pages(service, "cabinets"):
+        yield from page
 
 
 def read_list(file: Path) -> list[Device]:
@@ -75,12 +70,17 @@ def read_list(file: Path) -> list[Device]:
     text = fleet_text.read(file).content
     rows = _json_rows(text, file) if text.lstrip()[:1] in "[{" else _csv_rows(text, file)
     found: dict[str, tuple[int, Device]] = {}
-    for number, row in rows:
-        device = _device(row, f"{file}, row {number}")
-        if device.device_id in found:
-            first, _ = found[device.device_id]
-            raise ToolError(f"{file}, row {number}: {device.device_id!r} is on row {first}, too")
-        found[device.device_id] = (number, device)
+    try:
+        for number, row in rows:
+            device = _device(row, f"{file}, row {number}")
+            if device.device_id in found:
+                first, _ = found[device.device_id]
+                raise ToolError(
+                    f"{file}, row {number}: {device.device_id!r} is on row {first}, too"
+                )
+            found[device.device_id] = (number, device)
+    except csv.Error as error:
+        raise ToolError(f"{file} is not CSV: {error}") from None
     return [device for _, device in found.values()]
 
 
@@ -108,8 +108,8 @@ def _parsed(text: str, file: Path) -> Any:
     """Return a JSON document, or the list of the documents in JSON Lines. Raises ToolError."""
     try:
         return json.loads(text)
-    except ValueError as error:
-        with suppress(ValueError):
+    except (ValueError, RecursionError) as error:
+        with suppress(ValueError, RecursionError):
             return [json.loads(line) for line in text.splitlines() if line.strip()]
         raise ToolError(f"{file} is not JSON: {error}") from None
 
@@ -143,5 +143,6 @@ def _device(row: Mapping[str, Any], where: str) -> Device:
             f"{where}: {device_id!r} cannot be a device's id: use at most 64 letters, digits, dots,"
             " hyphens and underscores; not service or bridge"
         )
-    address = re.sub(r"\s+", " ", str(row.get("address") or "")).strip()
+    given = str(row.get("address") or "").encode(errors="replace").decode()  # no half characters
+    address = re.sub(r"\s+", " ", given).strip()
     return Device(device_id, cabinet_id, address)

@@ -51,7 +51,7 @@ class Handover:
             raise ToolError(f"{file} cannot be read: {error}") from None
         try:
             return cls(file, connection, map(_login, _rows(file, text)))
-        except (KeyError, TypeError, ValueError):
+        except (csv.Error, KeyError, RecursionError, TypeError, ValueError):
             raise ToolError(
                 f"{file} exists and is not a hand-over: name another file, or replace it with"
                 " --force"

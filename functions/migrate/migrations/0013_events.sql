@@ -92,7 +92,11 @@ END $$;
 CREATE FUNCTION add_movement_event() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM add_event('accumulator.moved', NEW.accumulator_id,
-                      coalesce(NEW.to_cabinet_id, NEW.from_cabinet_id), to_jsonb(NEW));
+                      coalesce(NEW.to_cabinet_id, NEW.from_cabinet_id), to_jsonb(NEW),
+                      -- Registered nowhere, by the message of the cabinet that it is in next.
+                      CASE WHEN NEW.cause = 'registered' AND NEW.to_cabinet_id IS NULL THEN
+                          (SELECT c.device_id FROM accumulators a JOIN cabinets c USING (cabinet_id)
+                            WHERE a.accumulator_id = NEW.accumulator_id) END);
     RETURN NULL;
 END $$;
 CREATE CONSTRAINT TRIGGER event_of_movement AFTER INSERT ON movements

@@ -48,7 +48,7 @@ def messages(change: Callable[[Message], object]) -> Callable[[bytes], list[byte
     def changed(payload: bytes) -> list[bytes]:
         message = json.loads(payload)
         change(message)
-        return [json.dumps(message, ensure_ascii=False).encode()]
+        return [json.dumps(message, ensure_ascii=False).encode(errors="backslashreplace")]
 
     return changed
 
@@ -249,6 +249,13 @@ def counts_cells_from_0(device: FaultyDevice) -> None:
 def writes_ids_in_lower_case(device: FaultyDevice) -> None:
     device.change = cells(
         lambda cell: cell.update(accumulator_id=(cell["accumulator_id"] or "").lower() or None)
+    )
+
+
+@mistake("ids", 'accumulator_id is "A 1/?', "connect", "booking")
+def accumulator_ids_are_no_path_of_a_url(device: FaultyDevice) -> None:
+    device.change = cells(
+        lambda cell: cell.update(accumulator_id=cell["accumulator_id"] and "A 1/?<b>#")
     )
 
 

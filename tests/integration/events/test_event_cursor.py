@@ -92,6 +92,17 @@ def test_a_page_looks_at_a_limited_number_of_events(
     assert follower.cursor == end
 
 
+@pytest.mark.parametrize("most", [1, 1_500])
+def test_a_page_of_large_resources_ends_before_the_limit(
+    service: Service, follower: Follower, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    make_events(service, 5)
+    everything = follower.page()["events"]
+    monkeypatch.setattr(events_repo, "MAX_PAGE_BYTES", most)
+    assert 1 <= len(follower.page()["events"]) < len(everything)
+    assert follower.read() == everything
+
+
 def test_the_same_cursor_gives_the_same_events_again(service: Service, follower: Follower) -> None:
     make_events(service, 3)
     assert follower.page() == follower.page()

@@ -299,6 +299,17 @@ def test_an_event_names_the_key_the_device_or_the_poll(
     }
 
 
+def test_an_unknown_accumulator_is_registered_by_the_device_that_reports_it(
+    service: Service, follower: Follower
+) -> None:
+    hardware = service.connect("C-1")
+    hardware.cells[1].accumulator = Accumulator("NEW-1", 50)
+    follower.read()
+    service.report()
+    causes = {e["caused_by"] for e in follower.read(types="accumulator.moved")}
+    assert causes == {"C-1"}
+
+
 def test_a_caller_whose_name_has_other_characters_is_named_without_them(
     service: Service, follower: Follower
 ) -> None:

@@ -106,6 +106,22 @@ def test_a_limit_is_from_1_to_the_largest_page(service: Service, route: Route) -
         assert service.call(route.method, f"{path_of(route)}?limit={value}").status == 200
 
 
+@pytest.mark.parametrize("value", ["0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59"])
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("/v1/movements", "since"),
+        ("/v1/movements", "until"),
+        ("/v1/commands", "since"),
+        ("/v1/contractors", "held_since_before"),
+    ],
+)
+def test_a_time_that_utc_does_not_have_is_named(
+    service: Service, path: str, name: str, value: str
+) -> None:
+    assert fields(service.call("GET", f"{path}?{name}={quote(value)}")) == [name]
+
+
 @each_query
 def test_a_forged_cursor_is_refused(service: Service, route: Route) -> None:
     forged = [
@@ -118,6 +134,8 @@ def test_a_forged_cursor_is_refused(service: Service, route: Route) -> None:
         "WyJcdWQ4MDAiXQ",  # ["\ud800"]
         "WyInO2Ryb3AgdGFibGU7LS0iXQ",  # ["';drop table;--"]
         "Wzk5OTk5OTk5OTk5OTk5OTk5OTk5OTk5OTk5OTldIA",  # [99999999999999999999999999999]
+        "WyI5OTk5LTEyLTMxVDIzOjU5OjU5LTIzOjU5IiwgMV0",  # ["9999-12-31T23:59:59-23:59", 1]
+        "WyIwMDAxLTAxLTAxVDAwOjAwOjAwKzIzOjU5IiwgMV0",  # ["0001-01-01T00:00:00+23:59", 1]
     ]
     for cursor in forged:
         response = service.call(route.method, f"{path_of(route)}?cursor={cursor}")

@@ -93,6 +93,18 @@ def test_a_thousand_items_are_imported_at_once(service: Service) -> None:
     assert import_items(service, *items)["counts"]["unchanged"] == 1000
 
 
+@pytest.mark.parametrize(
+    "item",
+    [{"cabinet_id": "x" * 2400}, {f"unknown_{n:050}": 0 for n in range(25)}],
+    ids=["long ids", "unknown fields"],
+)
+def test_the_results_of_a_thousand_bad_items_are_not_too_large_for_a_response(
+    service: Service, item: dict[str, Any]
+) -> None:
+    response = service.call("POST", "/v1/imports", {"cabinets": [item] * 1000}, key="operator")
+    assert (response.status, response.body["counts"]["failed"]) == (200, 1000)
+
+
 def test_a_dry_run_has_the_same_results_and_changes_nothing(service: Service) -> None:
     service.add_cabinet("C-1", charges=[90])
     before = contents(service)

@@ -42,6 +42,8 @@ class FakeService:
     executed: int = 0
     """How many imports were executed, and not replayed."""
     replies: dict[str, bytes] = field(default_factory=dict)
+    lists: dict[str, bytes] = field(default_factory=dict)
+    """Bodies of GET, by path."""
     url: str = ""
 
     def answer_me(self, authorization: str) -> Reply:
@@ -90,9 +92,11 @@ def serving(fake: FakeService) -> Iterator[FakeService]:
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
-            known = self.path == "/v1/me"
+            path = self.path.partition("?")[0]
+            if path in fake.lists:
+                return self._send(Reply(200, fake.lists[path]))
             authorization = self.headers.get("Authorization", "")
-            self._send(fake.answer_me(authorization) if known else Reply(404))
+            return self._send(fake.answer_me(authorization) if path == "/v1/me" else Reply(404))
 
         def do_POST(self) -> None:
             raw = self.rfile.read(int(self.headers["Content-Length"]))

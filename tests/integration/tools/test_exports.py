@@ -13,6 +13,7 @@ import pytest
 
 from local.gateway import Gateway
 from tests.integration.tools.conftest import Run
+from tests.integration.tools.fake_service import FakeService
 from tests.support.command_line import environment
 from tests.support.processes import ROOT
 from tests.support.service import DOCUMENT, KEYS, Service
@@ -56,6 +57,24 @@ def test_cabinets_are_written_with_their_stock(
     }
     assert (row["accumulators"], row["available"], row["free_cells"]) == ("2", "1", "4")
     assert (row["online"], row["status_reason"]) == ("true", "")
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b'{"cabinets": 5, "next_cursor": null}', "no list of cabinets"),
+        (b'{"cabinets": [5], "next_cursor": null}', "no list of cabinets"),
+        (b'{"cabinets": [{"a": 1}], "next_cursor": null}', "{'a': 1}"),
+        (b'{"cabinets": [], "next_cursor": "x"}', "the same page again"),
+        (b"[" * 100_000, "no list of cabinets"),
+    ],
+)
+def test_an_answer_that_is_no_page_ends_in_one_line(
+    fake: FakeService, run: Run, body: bytes, message: str
+) -> None:
+    fake.lists["/v1/cabinets"] = body
+    with pytest.raises(ToolError, match=f"unexpected answer of GET /v1/cabinets: {message}"):
+        run(exports, "cabinets")
 
 
 @pytest.mark.parametrize("excel", [[], ["--excel"]], ids=["plain", "for Excel"])

@@ -53,6 +53,23 @@ def imported(fake: FakeService) -> list[Any]:
     return [body for _, body in fake.requests if not body["dry_run"]]
 
 
+def test_what_a_terminal_would_obey_is_escaped(
+    fake: FakeService, run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "fleet.json"
+    path.write_text('{"accumulators": [{"accumulator_id": "A-1", "\\u001b[31mcharge": 1}]}')
+    assert run(imports, path, "--dry-run") == 1
+    assert "\x1b" not in (shown := capsys.readouterr().out)
+    assert "\\x1b[31mcharge: unknown field" in shown
+
+
+def test_what_the_service_says_is_escaped(fake: FakeService, run: Run, tmp_path: Path) -> None:
+    fake.planned = [Reply(400, json.dumps({"code": "\x1b[2J"}).encode())]
+    with pytest.raises(ToolError) as refused:
+        run(imports, accumulators(tmp_path / "a.csv", 1), "--yes")
+    assert "\\x1b[2J" in str(refused.value)
+
+
 def test_the_example_is_imported_after_a_dry_run_that_is_shown(
     fake: FakeService, run: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:

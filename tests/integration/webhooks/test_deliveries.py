@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from local.timer import timer_event
-from shared import db
+from shared import config, db
 from shared.errors import DatabaseUnavailable
 from shared.services import deliveries
-from shared.services.deliveries import Summary
+from shared.services.deliveries import WAIT_SECONDS, Deliverer, Summary
+from shared.webhooks.outcome import Outcome
 from tests.integration.webhooks.delivering import (
     deliver,
     deliverer,
@@ -87,6 +88,18 @@ def test_only_wanted_types_and_cabinets_are_sent(service: Service, receiver: Rec
     assert state(service)["oldest_undelivered_at"] is None
 
 
+def test_a_webhook_passes_over_many_events_that_it_does_not_want_in_one_invocation(
+    service: Service, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = subscribe(service, receiver, types=["cabinet.changed"])
+    make_events(service, *NAMES[:8])
+    service.connect("C-1")
+    monkeypatch.setattr("shared.repo.events.MOST_AT_ONCE", 4)  # of 17, at each look
+    deliverer(idle_seconds=1.5 * WAIT_SECONDS).run(20)
+    db.close()
+    assert subjects(receiver, made["secret"], "cabinet.changed") == ["C-1"]
+
+
 @pytest.mark.parametrize("code", [301, 400, 404, 429, 500])
 def test_a_failed_event_is_sent_again_before_those_after_it(
     service: Service, receiver: Receiver, code: int
@@ -140,6 +153,23 @@ def test_an_event_that_cannot_be_shown_stops_no_other_webhook(
         assert deliver() == Summary(delivered=1, failed=0)
         assert unlucky.received == []
     assert subjects(receiver, made["secret"]) == ["A-1"]
+
+
+def test_an_attempt_that_breaks_is_a_failure_and_followed_by_a_pause(service: Service) -> None:
+    class Broken:
+        def send(self, *_: Any) -> Outcome:
+            raise OverflowError("a mistake in this release")
+
+        def close(self) -> None:
+            pass
+
+    with Receiver() as receiver:
+        subscribe(service, receiver)
+        make_events(service, "A-1")
+        done = Deliverer(config.settings(), Broken, idle_seconds=0.3).run(5)
+    db.close()
+    assert done == Summary(delivered=0, failed=1)
+    assert (state(service)["last_error"], state(service)["consecutive_failures"]) == ("internal", 1)
 
 
 # --- Giving up --------------------------------------------------------------------------------
@@ -288,6 +318,22 @@ def test_a_webhook_that_is_paused_during_a_batch_is_stopped(
     deliver()
     assert len(receiver.received) < len(NAMES)
     assert state(service)["status"] == "paused"
+
+
+def test_a_webhook_that_is_resumed_during_an_attempt_is_not_delivered_to_by_two_threads(
+    service: Service,
+) -> None:
+    with Receiver(answers.hang) as receiver:
+        made = subscribe(service, receiver)
+        make_events(service, *NAMES[:3])
+        thread = Thread(target=deliver, kwargs={"timeout": 2})
+        thread.start()
+        wait_until(lambda: receiver.received)
+        receiver.answer = status(200)
+        service.patch(f"/v1/webhooks/{made['webhook_id']}", {"status": "active"})
+        thread.join()
+        assert list(dict.fromkeys(subjects(receiver, made["secret"]))) == NAMES[:3]
+    assert (state(service)["last_error"], state(service)["consecutive_failures"]) == (None, 0)
 
 
 def test_an_invocation_ends_in_time_although_more_is_to_be_delivered(

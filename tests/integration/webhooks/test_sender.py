@@ -57,7 +57,10 @@ def test_a_receiver_asks_for_a_pause_until_a_date(receiver: Receiver) -> None:
     assert 90 < asked <= 100
 
 
-@pytest.mark.parametrize("text", ["soon", "-5", "1e9", "", "²", "Wed, 99 Foo 2026"])
+_FAR_AWAY = "Mon, 01 Jan 99999999999999999999 00:00:00 GMT"
+
+
+@pytest.mark.parametrize("text", ["soon", "-5", "1e9", "", "²", "Wed, 99 Foo 2026", _FAR_AWAY])
 def test_a_pause_that_cannot_be_read_is_ignored(receiver: Receiver, text: str) -> None:
     receiver.answer = status(503)
     answer = status(503, retry_after=text.encode().decode("latin-1"))

@@ -51,6 +51,10 @@ def _json_fault(payload: bytes) -> str | None:
         return f"there is {found} before or after the JSON object"
     try:
         document = json.loads(inner, parse_constant=_refuse, object_pairs_hook=_unique)
+        json.dumps(document, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        half = ascii(error.object[error.start])
+        return f"a text has half a character: {half} without its other half"
     except ValueError as error:
         return f"the payload is not JSON: {error}"
     except RecursionError:

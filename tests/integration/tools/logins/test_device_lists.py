@@ -63,6 +63,8 @@ def test_accumulators_in_the_same_list_are_left_out(tmp_path: Path) -> None:
         ("device_id;address\nD-1;x\nD-1;y\n", "row 3: 'D-1' is on row 2, too"),
         (b"\0\0", "is not a text file"),
         (b"PK\x03\x04", "is a spreadsheet"),
+        ("[" * 100_000, "is not JSON"),
+        ("device_id\n" + "x" * 200_000, "is not CSV: field larger than field limit"),
     ],
 )
 def test_a_bad_list_is_refused_with_the_row_and_the_value(
@@ -70,6 +72,11 @@ def test_a_bad_list_is_refused_with_the_row_and_the_value(
 ) -> None:
     with pytest.raises(ToolError, match=message):
         read_list(written(tmp_path, content))
+
+
+def test_half_a_character_in_an_address_does_not_cost_the_hand_over(tmp_path: Path) -> None:
+    content = r'[{"device_id": "D-1", "address": "Tverskaya \ud800"}]'
+    assert read_list(written(tmp_path, content)) == [Device("D-1", "", "Tverskaya ?")]
 
 
 def test_a_missing_list_is_named(tmp_path: Path) -> None:

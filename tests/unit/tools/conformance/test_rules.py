@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from tools.conformance import report
 from tools.conformance.rules import Verdict
 from tools.conformance.rules.messages import faults
 from tools.conformance.rules.table import RULES, as_markdown, judge
+from tools.conformance.run import Result
 from tools.conformance.transcript import (
     Closed,
     Connect,
@@ -95,6 +97,25 @@ def one_message(**fields: Any) -> Iterator[Story]:
 def test_nothing_is_checked_without_a_cabinet() -> None:
     verdicts = judge(Seen([], TARGET))
     assert {verdict.status for _, verdict in verdicts} == {"not_checked"}
+
+
+def test_half_a_character_in_a_message_does_not_cost_the_report(tmp_path: Path) -> None:
+    with one_message(cells=[{**CELLS[0], "door": "\ud800"}]) as story:
+        entries = story.transcript.entries
+    now = datetime.now(UTC)
+    result = Result(TARGET, now, now, "", judge(Seen(entries, TARGET)), entries)
+    page, _ = report.write(result, tmp_path)
+    assert "\\ud800" in page.read_text(encoding="utf-8")
+
+
+def test_a_wait_ends_although_a_cabinet_never_stops_sending() -> None:
+    story = Story().connect()
+
+    def look(entries: list[Entry]) -> bool | None:
+        story.say_raw(b"{}")
+        return True if len(entries) > 100_000 else None
+
+    assert story.transcript.wait_for(look, 0.05) is None
 
 
 def test_every_rule_leads_to_a_place_in_the_protocol() -> None:
@@ -194,6 +215,7 @@ def test_the_hours_of_a_wrong_clock_are_in_the_verdict() -> None:
         (b'\xef\xbb\xbf{"v": 1}', "BOM"),
         (b'{"v": 1', "not JSON"),
         (b'{"v": NaN}', "NaN is not a JSON number"),
+        (rb'{"v": "\ud83d"}', "half a character: '\\ud83d'"),
         (b'{"v": 1, "v": 1}', "there twice"),
         (b"[1]", "not an object"),
         (b"\xff{}", "not UTF-8"),
