@@ -19,7 +19,7 @@ from tests.support.processes import ROOT
 from tests.support.programs import needs
 from tests.support.shell import shell_in
 
-DEPLOYED = ("functions", "shared", "bridge", "local", "docs")
+COPIED = ("functions", "shared", "bridge", "local", "docs", "examples")
 PAGE = (ROOT / "docs" / "adding-a-command.md").read_text()
 
 
@@ -42,7 +42,7 @@ KIND = BODY["kind"]
 def project() -> Iterator[Path]:
     """A copy of the project with the page's new file and regenerated documents."""
     with fast_directory() as copy:
-        for name in DEPLOYED:
+        for name in COPIED:
             shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
         file = find_on_page(r"Here, `(shared/commands/\w+\.py)`")
         (copy / file).write_text(find_on_page(r"```python\n(.*?)```"))
