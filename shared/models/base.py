@@ -24,7 +24,7 @@ Reason = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^\x00]+$
 Text = Annotated[str, Field(max_length=500, pattern=r"^[^\x00]*$")]
 
 
-Time = Annotated[datetime, AfterValidator(lambda time: time.astimezone(UTC))]
+Time = Annotated[AwareDatetime, AfterValidator(lambda time: time.astimezone(UTC))]
 """A time, shown in UTC."""
 
 

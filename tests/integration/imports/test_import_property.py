@@ -77,7 +77,7 @@ def run(service: Service, body: dict[str, Any], *, dry_run: bool = False) -> Any
 
 
 @settings(
-    max_examples=60,
+    max_examples=25,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(st.lists(CABINET_ITEMS, max_size=8), st.lists(ACCUMULATOR_ITEMS, min_size=1, max_size=8))
