@@ -20,14 +20,17 @@ def links_from(route: api.Route, answer: Any, routes: Collection[api.Route]) -> 
 
 
 def links_to(routes: Collection[api.Route]) -> Schema:
-    """Return a link to each route that takes an id; field and parameter have the same name."""
+    """Return a link to each route that takes an id; field and parameter have the same name.
+
+    No POST makes an anomaly, so nothing links to the routes that take its id.
+    """
     return {
         route.operation_id: {
             "operationId": route.operation_id,
             "parameters": {_id_of(route): f"$response.body#/{_id_of(route)}"},
         }
         for route in routes
-        if _id_of(route)
+        if _id_of(route) not in {None, "anomaly_id"}
     }
 
 

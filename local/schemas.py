@@ -66,6 +66,8 @@ def in_openapi(schema: Any) -> Any:
         found["items"] = {"anyOf": found.pop("prefixItems")}
     if found.get("default", ...) is None:
         del found["default"]
+    if "$ref" in found and len(found) > 1:  # OpenAPI 3.0 ignores what is beside a reference
+        found["allOf"] = [{"$ref": found.pop("$ref")}]
     return _nullable(_bounded(found))
 
 
