@@ -79,7 +79,7 @@ class Stack:
     def __enter__(self) -> Self:
         try:
             self._start()
-        except BaseException:
+        except BaseException:  # interrupted, too: some parts run already
             self._parts.close()
             raise
         return self

@@ -126,14 +126,14 @@ def test_programs_that_follow_miss_nothing_whatever_is_killed(cloud: Cloud, tmp_
                 kill(cloud, part, [*readers.values()], rng)
         end = position_of(cloud.api("read").get("/v1/events")["cursor"])
         for reader in readers.values():
-            wait_until(lambda: reader.position >= end, seconds=SECONDS_TO_RECOVER)  # noqa: B023
+            wait_until(lambda: reader.position >= end, seconds=SECONDS_TO_RECOVER)  # noqa: B023 - called at once
     positions = {
         str(event_id): position
         for event_id, position in cloud.sql("SELECT event_id, position FROM events")
     }
     for name, reader in readers.items():
         received, doubled = check(reader, positions, end)
-        print(f"{name}: {received} received, {doubled} doubled")  # noqa: T201
+        print(f"{name}: {received} received, {doubled} doubled")  # noqa: T201 - figures for -s
 
 
 def kill(cloud: Cloud, part: str, readers: list[Reader], rng: random.Random) -> None:
@@ -142,11 +142,11 @@ def kill(cloud: Cloud, part: str, readers: list[Reader], rng: random.Random) -> 
     killed_at = datetime.now(UTC)
     for reader in readers * KILLS:
         before = len(reader.printed())
-        wait_until(lambda: len(reader.printed()) > before, seconds=SECONDS_TO_RECOVER)  # noqa: B023
+        wait_until(lambda: len(reader.printed()) > before, seconds=SECONDS_TO_RECOVER)  # noqa: B023 - called at once
         reader.kill()
         reader.start()
     for reader in readers:
-        wait_until(lambda: reader.has_event_after(killed_at), seconds=SECONDS_TO_RECOVER)  # noqa: B023
+        wait_until(lambda: reader.has_event_after(killed_at), seconds=SECONDS_TO_RECOVER)  # noqa: B023 - called at once
 
 
 def check(reader: Reader, positions: dict[str, int], end: int) -> tuple[int, int]:

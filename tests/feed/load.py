@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 import psycopg2
 import psycopg2.extensions
 
+from tests.support.waiting import wait_until
+
 Key = tuple[str, int]
 """A cabinet and the number that its event says."""
 
@@ -26,6 +28,7 @@ _COUNT = """
          ORDER BY cabinet_id FOR UPDATE)
     UPDATE cabinets c SET address = (coalesce(address, '0')::integer + 1)::text
       FROM locked WHERE c.cabinet_id = locked.cabinet_id RETURNING c.cabinet_id, c.address"""
+_SECONDS_TO_WRITE = 3600  # a million events, on a busy machine
 # Runs the triggers that write events, as COMMIT does: what follows is a slow commit.
 _WRITE_EVENTS = "SET CONSTRAINTS ALL IMMEDIATE"
 
@@ -93,22 +96,21 @@ def _write(url: str, plan: Plan, number: int, written: Written) -> None:
             keys: list[Key] = []
             for cabinet_ids in [[one] for one in chosen] if pause else [chosen]:
                 keys += _count(cursor, cabinet_ids)
-                time.sleep(pause)
+                time.sleep(pause)  # a slow transaction
             if pause:
                 cursor.execute(_WRITE_EVENTS)
-                time.sleep(pause)
+                time.sleep(pause)  # the same, with its events written
             _end(connection, keys, written, commit=rng.random() >= plan.rolled_back)
 
 
 def _hang(url: str, plan: Plan, written: Written) -> None:
     """Write an event, and commit much later than others that began later."""
     with _connected(url) as connection, connection.cursor() as cursor:
-        while len(written.commits) < plan.events // 3:
-            time.sleep(0.01)
+        wait_until(lambda: len(written.commits) >= plan.events // 3, seconds=_SECONDS_TO_WRITE)
         keys = _count(cursor, [HANGING])
         cursor.execute(_WRITE_EVENTS)
         began = time.monotonic()
-        time.sleep(plan.hang_seconds)
+        time.sleep(plan.hang_seconds)  # it hangs
         written.hang = (began, time.monotonic())
         _end(connection, keys, written, commit=True)
 

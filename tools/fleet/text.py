@@ -63,4 +63,4 @@ def _decoded(data: bytes, codec: str, name: str) -> Text | None:
 
 
 def _russian_letters(text: Text) -> int:
-    return sum("А" <= letter <= "я" or letter in "Ёё" for letter in text.content)  # noqa: RUF001
+    return sum("А" <= letter <= "я" or letter in "Ёё" for letter in text.content)  # noqa: RUF001 - Cyrillic

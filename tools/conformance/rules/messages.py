@@ -20,6 +20,7 @@ _RESULTS = frozenset(["opened", "locked", *_FAILURES])
 _REASONS = frozenset(["busy", "maintenance", "updating", "alarm", "unknown_command", "invalid"])
 _NOTHING_SENT = unchecked("the cabinet has published nothing")
 _SHORT = 200
+_LISTED = 5
 
 
 class Fault(NamedTuple):
@@ -232,7 +233,7 @@ def _all_cells(seen: Seen) -> Verdict:
 
 
 def _listed(numbers: list[int]) -> str:
-    return ", ".join(map(str, numbers[:5])) + (", …" if len(numbers) > 5 else "")  # noqa: PLR2004
+    return ", ".join(map(str, numbers[:_LISTED])) + (", …" if len(numbers) > _LISTED else "")
 
 
 _READ = "what-is-understood"
