@@ -30,7 +30,7 @@ from benchmarks.database import Database, settings
 from local.cabinet.cells import Cell
 from local.cabinet.hardware import Accumulator, Hardware
 from local.functions import FunctionPool, Handler
-from local.gateway import Gateway
+from local.gateway import Gateway, Routes
 from local.timer import timer_event
 from shared import monitoring, mqtt
 
@@ -108,8 +108,8 @@ class Service:
         """The last ten events."""
         handlers = {name: self._measured(name) for name in FUNCTIONS}
         self._pool = FunctionPool(handlers, token={"access_token": "of the benchmark"})
-        document = json.loads(_DOCUMENT.read_text())
-        self._client = Client(Gateway(document, self._pool, port=0).app)
+        routes = Routes(json.loads(_DOCUMENT.read_text()))
+        self._client = Client(Gateway(routes, self._pool, port=0).app)
 
     def call(self, method: str, path: str, body: Any = None, *, status: int = 200) -> Any:
         """Send a request with the operator's key; return the body. Raises if the status differs."""

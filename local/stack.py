@@ -24,7 +24,7 @@ from local.cabinet.control import ControlServer
 from local.cabinet.fleet import Fleet
 from local.children import HOST, allow_descriptors
 from local.functions import FunctionFailed, FunctionPool
-from local.gateway import Exchange, Gateway
+from local.gateway import Exchange, Gateway, Routes
 from local.pgbouncer import PgBouncer
 from local.postgres import Postgres
 from local.servers import Server, Servers
@@ -186,7 +186,7 @@ class Stack:
         if not DOCUMENT.exists():
             raise CannotStart(f"{DOCUMENT} is missing: run make documents")
         self.gateway = Gateway(
-            json.loads(DOCUMENT.read_text()),
+            Routes(json.loads(DOCUMENT.read_text())),
             self.pool,
             port=self.options.http_port,
             observers=(self._add_login, self._print_request),

@@ -5,5 +5,6 @@ other integrations than functions, and the cache of the authorizer's results.
 """
 
 from local.gateway.gateway import Exchange, Gateway
+from local.gateway.operations import Routes
 
-__all__ = ["Exchange", "Gateway"]
+__all__ = ["Exchange", "Gateway", "Routes"]

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from pydantic import ValidationError
-from werkzeug.exceptions import NotFound, RequestEntityTooLarge
-from werkzeug.routing import Map, Rule
+from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.wrappers import Request, Response
 
 from local import CannotStart
@@ -18,7 +17,7 @@ from local.children import HOST
 from local.docs_page import DocsPage
 from local.functions import FunctionFailed, FunctionPool, FunctionTimedOut
 from local.gateway.errors import GatewayError
-from local.gateway.operations import ANY_METHOD, operations, rule
+from local.gateway.operations import Routes
 from local.gateway.payload import SIZE_LIMIT, AuthorizerResult, Call, response_of
 from local.gateway.server import Server
 from shared import log
@@ -50,23 +49,20 @@ class Gateway:
 
     def __init__(
         self,
-        document: dict[str, Any],
+        routes: Routes,
         pool: FunctionPool,
         *,
         port: int,
         observers: Sequence[Callable[[Exchange], None]] = (),
         execution_timeout: float = 60.0,
     ) -> None:
-        """Serve `document` on `port` (0: a free one) after start(), or through `app` without it.
+        """Serve `routes` on `port` (0: a free one) after start(), or through `app` without it.
 
         Observers are called when the function has returned, before the response is sent.
-        `execution_timeout` is in seconds. Raises CannotStart if the document cannot be served.
+        `execution_timeout` is in seconds.
         """
-        self._operations = {(o.method, o.resource): o for o in operations(document)}
-        resources = {resource for _, resource in self._operations}
-        rules = [Rule(rule(resource), endpoint=resource) for resource in sorted(resources)]
-        self._routes = Map(rules, merge_slashes=False).bind(HOST)
-        self._docs = DocsPage(document)
+        self._routes = routes
+        self._docs = DocsPage(routes.document)
         self._pool = pool
         self._port = port
         self._observers = observers
@@ -142,14 +138,11 @@ class Gateway:
         return response
 
     def _match(self, request: Request, request_id: str) -> "Call | None":
-        try:
-            resource, parameters = self._routes.match(request.path.rstrip("/") or "/")
-        except NotFound:
+        found = self._routes.match(request.method, request.path)
+        if found is None:
             return None
-        operation = self._operations.get(
-            (request.method, resource), self._operations.get((ANY_METHOD, resource))
-        )
-        return Call(request, operation, dict(parameters), request_id) if operation else None
+        operation, parameters = found
+        return Call(request, operation, parameters, request_id)
 
     def _perform(self, call: "Call | None") -> Response:
         if call is None:

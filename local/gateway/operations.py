@@ -5,7 +5,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from werkzeug.exceptions import NotFound
+from werkzeug.routing import Map, Rule
+
 from local import CannotStart
+from local.children import HOST
 
 ANY_METHOD = "x-yc-apigateway-any-method"
 """The key of the operation that serves the methods which a path does not describe."""
@@ -24,6 +28,29 @@ class Operation:
     parameters: tuple[tuple[str, str], ...]
     """A declared parameter: its location (path, query, header, cookie) and its name."""
     context: dict[str, Any]
+
+
+class Routes:
+    """The operations of a document, by method and path."""
+
+    def __init__(self, document: dict[str, Any]) -> None:
+        """Raises CannotStart if the document has an operation that cannot be served."""
+        self.document = document
+        self._operations = {(o.method, o.resource): o for o in operations(document)}
+        resources = {resource for _, resource in self._operations}
+        rules = [Rule(_rule(resource), endpoint=resource) for resource in sorted(resources)]
+        self._paths = Map(rules, merge_slashes=False).bind(HOST)
+
+    def match(self, method: str, path: str) -> tuple[Operation, dict[str, str]] | None:
+        """Return the operation and the path's parameters; None if there is no such operation."""
+        try:
+            resource, parameters = self._paths.match(path.rstrip("/") or "/")
+        except NotFound:
+            return None
+        operation = self._operations.get((method, resource)) or self._operations.get(
+            (ANY_METHOD, resource)
+        )
+        return (operation, dict(parameters)) if operation else None
 
 
 def operations(document: dict[str, Any]) -> Iterator[Operation]:
@@ -83,7 +110,7 @@ def _resolve(document: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
     return _resolve(document, target)
 
 
-def rule(resource: str) -> str:
+def _rule(resource: str) -> str:
     """Return a path in Werkzeug's notation; `{name+}` matches the rest of the path."""
     greedy = re.sub(r"\{(\w+)\+\}", r"<path:\1>", resource)
     return re.sub(r"\{(\w+)\}", r"<\1>", greedy)

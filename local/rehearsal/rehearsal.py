@@ -21,7 +21,7 @@ from local.cabinet.fleet import Fleet
 from local.children import free_port
 from local.demo import Shift, StepFailed
 from local.functions import FunctionFailed, FunctionTimedOut
-from local.gateway import Gateway
+from local.gateway import Gateway, Routes
 from local.postgres import Postgres
 from local.rehearsal import Fault, database, topics, wiring
 from local.rehearsal.broker import Machine
@@ -160,7 +160,7 @@ class Rehearsal:
             text = text.replace(f'"{function.id}"', f'"${{function_ids.{function.name}}}"')
         seconds = float(gateway["execution_timeout"])
         self._gateway = Gateway(
-            json.loads(text), self._functions.pool, port=0, execution_timeout=seconds
+            Routes(json.loads(text)), self._functions.pool, port=0, execution_timeout=seconds
         )
         self._parts.callback(self._gateway.stop)
         self._gateway.start()

@@ -6,13 +6,13 @@ import pytest
 
 from local.gateway import Gateway
 from tests.campaign.raw_client import RawClient
-from tests.support.service import DOCUMENT, Service
+from tests.support.service import ROUTES, Service
 
 
 @pytest.fixture
 def client(service: Service) -> Iterator[RawClient]:
     """A client of a gateway, which must still work at the end of the test."""
-    gateway = Gateway(DOCUMENT, service.pool, port=0)
+    gateway = Gateway(ROUTES, service.pool, port=0)
     gateway.start()
     client = RawClient(gateway)
     yield client

@@ -21,7 +21,7 @@ from local.cabinet.fleet import Fleet
 from local.cabinet.hardware import Firmware
 from local.children import HOST
 from local.functions import FunctionFailed, FunctionPool, FunctionTimedOut
-from local.gateway import Gateway
+from local.gateway import Gateway, Routes
 from shared import log
 
 FUNCTIONS = (
@@ -88,9 +88,8 @@ def serve_functions(port: int) -> None:
 def serve_gateway(port: int, functions: int) -> None:
     """Serve the API with the local cloud's gateway."""
     pool = FunctionPool({name: partial(invoke, functions, name) for name in FUNCTIONS})
-    Gateway(
-        json.loads(DOCUMENT.read_text()), pool, port=port, execution_timeout=TIMEOUT_SECONDS
-    ).start()
+    routes = Routes(json.loads(DOCUMENT.read_text()))
+    Gateway(routes, pool, port=port, execution_timeout=TIMEOUT_SECONDS).start()
     Event().wait()
 
 

@@ -29,7 +29,7 @@ from tests.simulation.search import (
 from tests.simulation.transitions import Change, Coverage
 from tests.support import command_line, pages
 
-SECONDS = float(os.environ.get("SIMULATION_SECONDS", "8"))  # noqa: TID251 - a setting of the tests
+SECONDS = float(os.environ.get("SIMULATION_SECONDS", "4"))  # noqa: TID251 - a setting of the tests
 FIRST = os.environ.get("SIMULATION_SEED")  # noqa: TID251 - a setting of the tests
 COUNT = int(os.environ.get("SIMULATION_SEEDS", "0"))  # noqa: TID251 - a setting of the tests
 """How many seeds to run; 0: as many as fit into SECONDS."""

@@ -23,7 +23,7 @@ from werkzeug.test import Client
 from local.cabinet.cells import Cell
 from local.cabinet.hardware import Accumulator, Hardware
 from local.functions import FunctionPool
-from local.gateway import Gateway
+from local.gateway import Gateway, Routes
 from local.timer import timer_event
 from shared import config
 from shared.errors import QueueUnavailable
@@ -35,6 +35,7 @@ from tests.support.processes import ROOT
 Message = dict[str, Any]
 KEYS = {"operator": "key-of-operator", "backend": "key-of-backend", "read": "key-of-read"}
 DOCUMENT = json.loads((ROOT / "docs" / "openapi.json").read_text())
+ROUTES = Routes(DOCUMENT)
 
 
 @dataclass
@@ -85,7 +86,7 @@ class Service:
         """Messages of cabinets that were sent while `hold_messages` and not delivered yet."""
         self.hold_messages = False
         self.lose_commands = False
-        self._client = Client(Gateway(DOCUMENT, pool, port=0).app)
+        self._client = Client(Gateway(ROUTES, pool, port=0).app)
         queue.arrive = self._arrive
 
     # --- HTTP ---------------------------------------------------------------------------------

@@ -205,7 +205,7 @@ def _alarms(given: Any) -> Value:
 def _percent(given: Any) -> Value:
     """Return a percentage, rounded down."""
     number = _numeric(given)
-    is_percent = number is not None and 0 <= number <= 100  # noqa: PLR2004
+    is_percent = number is not None and 0 <= number <= 100  # noqa: PLR2004 - percent
     return Value(math.floor(number)) if number is not None and is_percent else UNKNOWN
 
 
@@ -223,7 +223,7 @@ def _accumulator_id(given: Any) -> Value:
 
 def _temperature(given: Any) -> Value:
     is_number = isinstance(given, int | float) and not isinstance(given, bool)
-    return Value(float(given)) if is_number and -60 <= given <= 150 else UNKNOWN  # noqa: PLR2004
+    return Value(float(given)) if is_number and -60 <= given <= 150 else UNKNOWN  # noqa: PLR2004 - Celsius
 
 
 def _boolean(given: Any) -> Value:

@@ -14,7 +14,7 @@ import pytest
 
 from local import CannotStart
 from local.functions import FunctionPool
-from local.gateway import Gateway
+from local.gateway import Gateway, Routes
 from tests.support.waiting import slowdown
 
 SECONDS = 20.0
@@ -60,7 +60,7 @@ def booking() -> Iterator[Booking]:
 @pytest.fixture
 def gateway(booking: Booking) -> Iterator[Gateway]:
     pool = FunctionPool({"booking": booking.handler})
-    gateway = Gateway(document(), pool, port=0)
+    gateway = Gateway(Routes(document()), pool, port=0)
     gateway.start()
     yield gateway
     gateway.stop()
@@ -177,7 +177,7 @@ def test_a_hanging_function_delays_only_its_own_request(booking: Booking, connec
 
     booking.release.clear()
     pool = FunctionPool({"booking": handler})
-    gateway = Gateway(document(), pool, port=0, execution_timeout=2)
+    gateway = Gateway(Routes(document()), pool, port=0, execution_timeout=2)
     gateway.start()
     hanging = connect(gateway)
     with ThreadPoolExecutor(1) as clients:
@@ -235,7 +235,7 @@ def test_a_stopped_gateway_releases_its_port(gateway: Gateway) -> None:
 
 
 def test_a_port_in_use_is_named_with_the_option_to_change_it(gateway: Gateway) -> None:
-    second = Gateway(document(), FunctionPool({}), port=port(gateway))
+    second = Gateway(Routes(document()), FunctionPool({}), port=port(gateway))
     with pytest.raises(CannotStart) as caught:
         second.start()
     message = str(caught.value)

@@ -19,7 +19,7 @@ from tests.integration.tools.conftest import Run
 from tests.integration.tools.fake_service import FakeService
 from tests.support.command_line import environment
 from tests.support.processes import ROOT
-from tests.support.service import DOCUMENT, KEYS, Service
+from tests.support.service import KEYS, ROUTES, Service
 from tests.support.waiting import wait_until
 from tools import ToolError, events
 from tools.service import Service as Client
@@ -32,7 +32,7 @@ FOREIGN = cursor.encode(7, "00000000-0000-4000-8000-000000000000")
 @pytest.fixture
 def feed(service: Service, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
     """The service at a URL that the environment names."""
-    gateway = Gateway(DOCUMENT, service.pool, port=0)
+    gateway = Gateway(ROUTES, service.pool, port=0)
     gateway.start()
     monkeypatch.setenv("SCOOTER_ACCUMULATOR_URL", gateway.url)
     monkeypatch.setenv("SCOOTER_ACCUMULATOR_KEY", KEYS["read"])
@@ -198,7 +198,7 @@ def test_the_tool_waits_for_the_service_longer_than_one_request_is_tried(
 ) -> None:
     register(service, "A-1")
     port = free_port()
-    gateway = Gateway(DOCUMENT, service.pool, port=port)
+    gateway = Gateway(ROUTES, service.pool, port=port)
     said: list[str] = []
 
     def start_at_last(line: str) -> None:

@@ -16,7 +16,7 @@ from tests.integration.tools.conftest import Run
 from tests.integration.tools.fake_service import FakeService
 from tests.support.command_line import environment
 from tests.support.processes import ROOT
-from tests.support.service import DOCUMENT, KEYS, Service
+from tests.support.service import KEYS, ROUTES, Service
 from tests.unit.tools.fleet_files import bodies
 from tools import ToolError, exports
 
@@ -27,7 +27,7 @@ def fleet(service: Service, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service
     service.add_cabinet(charges=[98, 40])
     service.patch("/v1/cabinets/C-1", {"address": "Москва, Тверская улица, 1"})
     service.post("/v1/accumulators", {"accumulator_id": "B-1", "contractor_id": "T-1"})
-    gateway = Gateway(DOCUMENT, service.pool, port=0)
+    gateway = Gateway(ROUTES, service.pool, port=0)
     gateway.start()
     monkeypatch.setenv("SCOOTER_ACCUMULATOR_URL", gateway.url)
     monkeypatch.setenv("SCOOTER_ACCUMULATOR_KEY", KEYS["read"])

@@ -12,7 +12,7 @@ from werkzeug.test import Client
 
 from local import documents, openapi
 from local.functions import FunctionPool
-from local.gateway import Gateway
+from local.gateway import Gateway, Routes
 from local.gateway.operations import ANY_METHOD
 from local.schemas import in_openapi
 from shared import api, errors
@@ -322,7 +322,7 @@ def test_the_gateways_own_responses_are_documented(
 ) -> None:
     functions = Functions(allowed=allowed)
     pool = FunctionPool({"authorizer": functions.authorizer, "cabinets": functions.cabinets})
-    client = Client(Gateway(DOCUMENT, pool, port=0).app)
+    client = Client(Gateway(Routes(DOCUMENT), pool, port=0).app)
     response = client.open("/v1/cabinets", method=method, headers=headers, data=body)
     pool.close()
     assert response.status_code == status

@@ -8,7 +8,7 @@ import pytest
 from werkzeug.test import Client
 
 from local.functions import FunctionPool
-from local.gateway import Gateway
+from local.gateway import Gateway, Routes
 from tests.unit.local.gateway.small_gateway import Functions, document
 
 
@@ -28,13 +28,13 @@ def pool(functions: Functions) -> Iterator[FunctionPool]:
 @pytest.fixture
 def client(pool: FunctionPool) -> Client:
     """A client of the gateway."""
-    return Client(Gateway(document(), pool, port=0).app)
+    return Client(Gateway(Routes(document()), pool, port=0).app)
 
 
 @pytest.fixture
 def impatient_client(pool: FunctionPool) -> Client:
     """A client of a gateway whose functions time out after 0.05 s."""
-    return Client(Gateway(document(), pool, port=0, execution_timeout=0.05).app)
+    return Client(Gateway(Routes(document()), pool, port=0, execution_timeout=0.05).app)
 
 
 @pytest.fixture

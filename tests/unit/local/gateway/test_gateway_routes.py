@@ -9,7 +9,7 @@ from werkzeug.test import Client, create_environ
 
 from local import CannotStart
 from local.functions import FunctionPool
-from local.gateway import Exchange, Gateway
+from local.gateway import Exchange, Gateway, Routes
 from tests.unit.local.gateway.small_gateway import (
     CELL,
     INTEGRATION,
@@ -27,7 +27,7 @@ def exchanges() -> list[Exchange]:
 
 @pytest.fixture
 def client(pool: FunctionPool, exchanges: list[Exchange]) -> Client:
-    return Client(Gateway(document(), pool, port=0, observers=[exchanges.append]).app)
+    return Client(Gateway(Routes(document()), pool, port=0, observers=[exchanges.append]).app)
 
 
 # --- Routes ---------------------------------------------------------------------------------------
@@ -107,7 +107,7 @@ def test_an_unsupported_integration_is_refused(change: dict[str, str]) -> None:
     wrong = document()
     wrong["paths"]["/v1/health"]["get"]["x-yc-apigateway-integration"] = INTEGRATION | change
     with pytest.raises(CannotStart, match="GET /v1/health"):
-        Gateway(wrong, FunctionPool({}), port=0)
+        Routes(wrong)
 
 
 # --- Observers ------------------------------------------------------------------------------------
@@ -132,7 +132,9 @@ def test_an_observer_receives_refused_requests(client: Client, exchanges: list[E
 
 def test_an_observer_is_called_before_the_response_is_sent(pool: FunctionPool) -> None:
     order: list[str] = []
-    gateway = Gateway(document(), pool, port=0, observers=[lambda _: order.append("observed")])
+    gateway = Gateway(
+        Routes(document()), pool, port=0, observers=[lambda _: order.append("observed")]
+    )
 
     def start_response(*_: Any) -> Callable[[bytes], object]:
         order.append("responded")
@@ -146,7 +148,7 @@ def test_an_exception_in_an_observer_is_500(pool: FunctionPool) -> None:
     def observe(exchange: Exchange) -> None:
         raise LookupError
 
-    gateway = Gateway(document(), pool, port=0, observers=[observe])
+    gateway = Gateway(Routes(document()), pool, port=0, observers=[observe])
     assert_problem(Client(gateway.app).get("/v1/health"), 500, "internal")
 
 
