@@ -1,0 +1,116 @@
+// @ts-check
+/** Follows the events of the service while the page is visible, and passes them to the screens. */
+import { get, Problem } from "./api.js";
+import { session } from "./session.js";
+import { Signal } from "./signal.js";
+
+const PERIOD_MS = 2_000;
+const LONGEST_PAUSE_MS = 15_000;
+const PAGE = 1_000;
+
+/**
+ * @typedef {object} FeedEvent
+ * @property {string} type
+ * @property {string} subject
+ * @property {string | null} cabinet_id
+ * @property {string} at
+ * @property {any} resource
+ */
+
+/**
+ * @typedef {object} Connection
+ * @property {"connecting" | "live" | "lost"} state
+ * @property {number | null} lostAt when the last answer came; the viewer's clock
+ * @property {Problem | null} problem
+ */
+
+/** @type {Signal<Connection>} */
+export const connection = new Signal({ state: "connecting", lostAt: null, problem: null });
+
+/** Events in their order; null: some may be missing, so everything must be read again.
+ * @type {Signal<FeedEvent[] | null>} */
+export const events = new Signal(/** @type {FeedEvent[] | null} */ ([]));
+
+/** @type {string | null} */
+let cursor = null;
+let lastAnswer = Date.now();
+let failures = 0;
+/** @type {ReturnType<typeof setTimeout> | undefined} */
+let timer;
+let isRunning = false;
+
+/** Begin to follow. Call it once. */
+export function follow() {
+  document.addEventListener("visibilitychange", () => schedule(0));
+  window.addEventListener("online", () => schedule(0));
+  session.listen(({ key }) => {
+    cursor = null;
+    failures = 0;
+    connection.set({ state: "connecting", lostAt: null, problem: null });
+    schedule(key ? 0 : null);
+  });
+  schedule(0);
+}
+
+/** @param {number | null} pause in milliseconds; null: not until called again */
+function schedule(pause) {
+  clearTimeout(timer);
+  if (pause !== null && session.value.key && document.visibilityState === "visible") {
+    timer = setTimeout(read, pause);
+  }
+}
+
+async function read() {
+  if (isRunning) {
+    return;
+  }
+  isRunning = true;
+  const { key } = session.value;
+  let pause = PERIOD_MS;
+  try {
+    const page = await get("/v1/events", { after: cursor, limit: PAGE });
+    if (session.value.key === key) {
+      pause = receive(page);
+    }
+  } catch (error) {
+    pause = fail(/** @type {Problem} */ (error));
+  } finally {
+    isRunning = false;
+    schedule(pause);
+  }
+}
+
+/**
+ * @param {{events: FeedEvent[], cursor: string}} page
+ * @returns {number} the pause until the next request
+ */
+function receive(page) {
+  const isFirst = cursor === null;
+  const wasLost = connection.value.state === "lost";
+  cursor = page.cursor;
+  lastAnswer = Date.now();
+  failures = 0;
+  if (connection.value.state !== "live") {
+    connection.set({ state: "live", lostAt: null, problem: null });
+  }
+  if (isFirst || wasLost) {
+    events.set(null);
+  } else if (page.events.length > 0) {
+    events.set(page.events);
+  }
+  return page.events.length === PAGE ? 0 : PERIOD_MS;
+}
+
+/**
+ * @param {Problem} problem
+ * @returns {number}
+ */
+function fail(problem) {
+  if (problem.code === "cursor_expired") {
+    cursor = null; // Events are missing: begin with now, and read everything again.
+    return 0;
+  }
+  failures += 1;
+  connection.set({ state: "lost", lostAt: lastAnswer, problem });
+  return Math.min(PERIOD_MS * failures, LONGEST_PAUSE_MS);
+}
