@@ -5,7 +5,7 @@ STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
 TERRAFORM_CHECK ?= ../shared/terraform/check
-.PHONY: help setup run demo test test-pgbouncer check format documents clean package secrets terraform-check topology rehearse lint-contract generated-clients schemathesis simulate fuzz chaos soak bench conformance release deploy smoke-test migrate destroy
+.PHONY: help setup console run demo test test-pgbouncer check format documents clean package secrets terraform-check topology rehearse lint-contract generated-clients schemathesis simulate fuzz chaos soak bench conformance release deploy smoke-test migrate destroy
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,7 +21,11 @@ $(STAMP): requirements.txt requirements-dev.txt
 demo: $(STAMP) ## Play a technician's shift against a local cloud and check each step
 	@$(BIN)/python -m local demo $(ARGS)
 
+console: $(STAMP) ## Fetch the console's third-party files into console/vendor, with npm
+	@$(BIN)/python -m console.fetch
+
 run: $(STAMP) ## Run the local cloud at http://127.0.0.1:8080 until Ctrl-C; options: make run ARGS="--cabinets 3"
+	@$(BIN)/python -m console.fetch --optional
 	@$(BIN)/python -m local up $(ARGS)
 
 test: $(STAMP) ## Run all tests; one folder: .venv/bin/python -m pytest tests/unit
@@ -41,8 +45,9 @@ format: $(STAMP) ## Format the code and fix what ruff can fix
 documents: $(STAMP) ## Regenerate docs/openapi.json, docs/asyncapi.json and the generated sections of pages
 	$(BIN)/python -m local documents
 
-package: $(STAMP) ## Build dist/: one zip for each function, one for the bridge
+package: $(STAMP) ## Build dist/: one zip for each function, one for the bridge, the console's files
 	@$(BIN)/python terraform/package.py
+	@$(BIN)/python -m console.build
 
 secrets: ## Create the deployment's secrets and the broker's CA, unless they exist
 	@$(PYTHON) terraform/secret_files.py

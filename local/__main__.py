@@ -154,11 +154,14 @@ def _up(args: argparse.Namespace) -> int:
 
 
 def _summary(stack: "Stack") -> str:
+    from console import fetch
     from local.stack import API_KEYS
 
     url, broker = stack.gateway.url, stack.broker
     rows = {
-        "API": f"{url}/v1  (try it: {url}/docs)",
+        "console": f"{url}/" if fetch.is_complete() else "its files are missing: run make console",
+        "API": f"{url}/v1",
+        "docs": f"{url}/docs  (try each request)",
         "keys": ", ".join(API_KEYS.values()),
         "broker": f"{broker.address}:{broker.port} ({broker.engine}); a device logs in with its id"
         f" and password {DEVICE_PASSWORD}",

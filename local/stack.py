@@ -17,12 +17,15 @@ from typing import Any, Self
 
 from bridge import settings as bridge_settings
 from bridge.bridge import Bridge
+from console.build import InvalidTilesUrl
 from local import CannotStart, addresses
 from local.api import Api
 from local.broker import BRIDGE_LOGIN, SERVICE_LOGIN, Broker
 from local.cabinet.control import ControlServer
 from local.cabinet.fleet import Fleet
 from local.children import HOST, allow_descriptors
+from local.console_page import ConsolePage
+from local.docs_page import DocsPage
 from local.functions import FunctionFailed, FunctionPool
 from local.gateway import Exchange, Gateway, Routes
 from local.pgbouncer import PgBouncer
@@ -94,6 +97,7 @@ class Stack:
     def _start(self) -> None:
         settings = config.read(config.Settings, os.environ)  # noqa: TID251 - before anything runs
         bridge_settings.read()
+        self._console = _console_page()
         self._open_log(settings.log_level)
         allow_descriptors()
         self._start_database()
@@ -185,10 +189,12 @@ class Stack:
     def _start_gateway(self) -> None:
         if not DOCUMENT.exists():
             raise CannotStart(f"{DOCUMENT} is missing: run make documents")
+        routes = Routes(json.loads(DOCUMENT.read_text()))
         self.gateway = Gateway(
-            Routes(json.loads(DOCUMENT.read_text())),
+            routes,
             self.pool,
             port=self.options.http_port,
+            pages=[self._console, DocsPage(routes.document)],
             observers=(self._add_login, self._print_request),
             execution_timeout=EXECUTION_TIMEOUT_SECONDS,
         )
@@ -296,3 +302,12 @@ class Stack:
             if time.monotonic() > deadline:
                 raise CannotStart(f"{failure} after {seconds:g} s: see {self.log_file}")
             time.sleep(0.005)
+
+
+def _console_page() -> ConsolePage:
+    """Return the console's page with the tiles of CONSOLE_TILES_URL. Raises CannotStart."""
+    tiles_url = os.environ.get("CONSOLE_TILES_URL", "")  # noqa: TID251 - not a function's setting
+    try:
+        return ConsolePage(tiles_url=tiles_url, local_keys=[*API_KEYS.values()])
+    except InvalidTilesUrl as error:
+        raise CannotStart(f"CONSOLE_TILES_URL: {error}") from None

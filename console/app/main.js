@@ -5,7 +5,7 @@ import { App } from "./app.js";
 import { follow } from "./feed.js";
 import { html } from "./html.js";
 
-const place = document.getElementById("console");
+const place = document.getElementById("app");
 if (place) {
   render(html`<${App} />`, place);
   follow();

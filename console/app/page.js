@@ -6,12 +6,12 @@
  * @returns {string}
  */
 function setting(name) {
-  const found = document.querySelector(`meta[name="console-${name}"]`);
+  const found = document.querySelector(`meta[name="${name}"]`);
   return found?.getAttribute("content") ?? "";
 }
 
 /** URL of the map's tiles, with {z}, {x} and {y}; empty: none. */
-export const tiles = setting("tiles");
+export const tiles = setting("tiles-url");
 
 /** Keys that anybody may use, because the service runs on this machine; else empty. */
 export const localKeys = setting("local-keys").split(" ").filter(Boolean);

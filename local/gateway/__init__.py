@@ -4,7 +4,7 @@ Left out, because the document uses none of it: the request validator, CORS, rat
 other integrations than functions, and the cache of the authorizer's results.
 """
 
-from local.gateway.gateway import Exchange, Gateway
+from local.gateway.gateway import Exchange, Gateway, Page
 from local.gateway.operations import Routes
 
-__all__ = ["Exchange", "Gateway", "Routes"]
+__all__ = ["Exchange", "Gateway", "Page", "Routes"]

@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from uuid import uuid4
 
 from pydantic import ValidationError
@@ -14,7 +14,6 @@ from werkzeug.wrappers import Request, Response
 
 from local import CannotStart
 from local.children import HOST
-from local.docs_page import DocsPage
 from local.functions import FunctionFailed, FunctionPool, FunctionTimedOut
 from local.gateway.errors import GatewayError
 from local.gateway.operations import Routes
@@ -44,25 +43,34 @@ class Exchange:
     response_body: bytes
 
 
-class Gateway:
-    """Serves HTTP requests with the functions that an OpenAPI document names."""
+class Page(Protocol):
+    """Responds to GET and HEAD itself, before any function."""
 
-    def __init__(
+    def answer(self, path: str) -> Response | None:
+        """Return the response to a GET of `path`; None if there is none."""
+
+
+class Gateway:
+    """Serves HTTP requests with the functions that an OpenAPI document names, and pages."""
+
+    def __init__(  # noqa: PLR0913 - each is a part of the gateway
         self,
         routes: Routes,
         pool: FunctionPool,
         *,
         port: int,
+        pages: Sequence[Page] = (),
         observers: Sequence[Callable[[Exchange], None]] = (),
         execution_timeout: float = 60.0,
     ) -> None:
         """Serve `routes` on `port` (0: a free one) after start(), or through `app` without it.
 
+        `pages` take precedence over functions, in their order.
         Observers are called when the function has returned, before the response is sent.
         `execution_timeout` is in seconds.
         """
         self._routes = routes
-        self._docs = DocsPage(routes.document)
+        self._pages = pages
         self._pool = pool
         self._port = port
         self._observers = observers
@@ -101,10 +109,9 @@ class Gateway:
     def app(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         """Handle one request (WSGI)."""
         request = _Request(environ)
-        page = self._docs.answer(request.path) if request.method in {"GET", "HEAD"} else None
         request_id = str(uuid4())
         try:
-            response = page or self._serve(request, request_id)
+            response = self._page(request) or self._serve(request, request_id)
         except Exception:  # noqa: BLE001 - the client gets a response in any case
             log.error("the gateway failed", request_id=request_id, path=request.path)
             response = GatewayError("internal").response(request_id)
@@ -112,6 +119,12 @@ class Gateway:
         # A function's response to HEAD has no body, so its length is not that of the GET.
         response.automatically_set_content_length = request.method != "HEAD"
         return response(environ, start_response)
+
+    def _page(self, request: Request) -> Response | None:
+        if request.method not in {"GET", "HEAD"}:
+            return None
+        answers = (page.answer(request.path) for page in self._pages)
+        return next((answer for answer in answers if answer), None)
 
     def _serve(self, request: Request, request_id: str) -> Response:
         started = time.perf_counter()

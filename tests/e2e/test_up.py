@@ -46,7 +46,17 @@ def test_up_prints_a_table_and_then_ready(stack: LocalCloud) -> None:
     lines = stack.stdout.splitlines()
     ready = lines.index(f"ready: {stack.url}")
     names = [line.split()[0] for line in lines[:ready]]
-    assert names == ["API", "keys", "broker", "database", "cabinets", "log", "example"]
+    assert names == [
+        "console",
+        "API",
+        "docs",
+        "keys",
+        "broker",
+        "database",
+        "cabinets",
+        "log",
+        "example",
+    ]
 
 
 def test_the_example_in_the_table_works_unchanged(stack: LocalCloud) -> None:

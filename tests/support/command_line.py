@@ -16,6 +16,7 @@ SHORT_WAITS = {"UNLOCK_WAIT_SECONDS": "1.5", "BRIDGE_RETRY_MAX_SECONDS": "0.3"}
 """Settings of a local cloud for tests; a test may use others."""
 
 _SETTINGS = {name.upper() for name in Settings.model_fields | BridgeSettings.model_fields}
+_SETTINGS |= {"CONSOLE_TILES_URL"}
 
 
 def up(data_dir: Path, *options: str) -> list[str]:

@@ -8,6 +8,7 @@ import pytest
 from werkzeug.test import Client, create_environ
 
 from local import CannotStart
+from local.docs_page import DocsPage
 from local.functions import FunctionPool
 from local.gateway import Exchange, Gateway, Routes
 from tests.unit.local.gateway.small_gateway import (
@@ -27,7 +28,9 @@ def exchanges() -> list[Exchange]:
 
 @pytest.fixture
 def client(pool: FunctionPool, exchanges: list[Exchange]) -> Client:
-    return Client(Gateway(Routes(document()), pool, port=0, observers=[exchanges.append]).app)
+    routes = Routes(document())
+    pages = [DocsPage(routes.document)]
+    return Client(Gateway(routes, pool, port=0, pages=pages, observers=[exchanges.append]).app)
 
 
 # --- Routes ---------------------------------------------------------------------------------------
