@@ -48,6 +48,7 @@ export function get(path, query = {}) {
  * @throws {Problem}
  */
 export function change(method, path, body, idempotencyKey) {
+  /** @type {Record<string, string>} */
   const headers = idempotencyKey ? { "Idempotency-Key": idempotencyKey } : {};
   return send(method, path, body, headers, CHANGE_TIMEOUT_MS);
 }

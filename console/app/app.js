@@ -55,7 +55,7 @@ export function App() {
 
   useEffect(() => {
     const heading = main.current?.querySelector("h1");
-    document.title = `${heading?.textContent?.replace("⧉", "").trim() ?? ""} · ${t("product")}`;
+    document.title = `${heading?.textContent?.trim() ?? ""} · ${t("product")}`;
     heading?.focus({ preventScroll: true });
     window.scrollTo(0, 0);
   }, [place, key === ""]);

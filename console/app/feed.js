@@ -24,11 +24,11 @@ const PAGE = 1_000;
  * @property {Problem | null} problem
  */
 
-/** @type {Signal<Connection>} */
-export const connection = new Signal({ state: "connecting", lostAt: null, problem: null });
+/** @type {Connection} */
+const CONNECTING = { state: "connecting", lostAt: null, problem: null };
+export const connection = new Signal(CONNECTING);
 
-/** Events in their order; null: some may be missing, so everything must be read again.
- * @type {Signal<FeedEvent[] | null>} */
+/** Events in their order; null: some may be missing, so everything must be read again. */
 export const events = new Signal(/** @type {FeedEvent[] | null} */ ([]));
 
 /** @type {string | null} */
@@ -46,7 +46,7 @@ export function follow() {
   session.listen(({ key }) => {
     cursor = null;
     failures = 0;
-    connection.set({ state: "connecting", lostAt: null, problem: null });
+    connection.set(CONNECTING);
     schedule(key ? 0 : null);
   });
   schedule(0);

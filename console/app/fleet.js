@@ -67,7 +67,9 @@ function stateOf(row) {
 function rowsOf(columns) {
   const names = Object.keys(columns);
   return columns.cabinet_id.map((_, index) => {
-    const row = /** @type {any} */ (Object.fromEntries(names.map((name) => [name, columns[name][index]])));
+    const row = /** @type {Omit<CabinetRow, "state">} */ (
+      /** @type {unknown} */ (Object.fromEntries(names.map((name) => [name, columns[name][index]])))
+    );
     return { ...row, state: stateOf(row) };
   });
 }

@@ -36,7 +36,7 @@ const TONES = /** @type {Record<string, string>} */ ({
   pending: "info", published: "info", rejected: "bad", not_published: "bad", no_answer: "bad",
   not_executed: "warn", unresolved: "bad", in_service: "good", quarantined: "warn", missing: "bad", retired: "quiet",
   held: "info", opened: "good", inserted: "good", released: "quiet", jammed: "bad",
-  ready: "good", short: "warn", full: "info", offline: "off", alarm: "bad", inactive: "quiet",
+  online: "good", ready: "good", short: "warn", full: "info", offline: "off", alarm: "bad", inactive: "quiet",
   ok: "good", faulty: "bad", disabled: "warn", open: "warn", closed: "quiet",
 });
 

@@ -16,12 +16,12 @@ const SHOWN = 20;
  * @param {{query: Record<string, string>, concerns: (event: any) => boolean}} properties
  */
 export function Commands({ query, concerns }) {
-  const isCommand = (/** @type {any} */ event) => event.type.startsWith("command.") && concerns(event);
+  const isCommand = (event) => event.type.startsWith("command.") && concerns(event);
   const found = useResource(() => get("/v1/commands", { ...query, limit: SHOWN }), Object.values(query), isCommand);
   return html`<${Loaded} resource=${found}>${({ commands }) =>
     commands.length === 0
       ? html`<p class="quiet">${t("no_commands")}</p>`
-      : html`<ul class="rows">${commands.map((/** @type {any} */ command) => html`<${CommandRow} key=${command.command_id} command=${command} />`)}</ul>`}<//>`;
+      : html`<ul class="rows">${commands.map((command) => html`<${CommandRow} key=${command.command_id} command=${command} />`)}</ul>`}<//>`;
 }
 
 /** @param {{command: any}} properties */
@@ -39,7 +39,7 @@ export function CommandRow({ command }) {
  */
 export function outcomeOf(command) {
   const cells = command.cells.length > 0
-    ? command.cells.map((/** @type {any} */ cell) => `${cell.cell_number}: ${word("result", cell.result)}`).join(", ")
+    ? command.cells.map((cell) => `${cell.cell_number}: ${word("result", cell.result)}`).join(", ")
     : (command.payload.cells ?? []).length > 0 ? t("cells_list", { cells: command.payload.cells.join(", ") }) : "";
   const parts = [
     cells,
@@ -56,17 +56,17 @@ export function outcomeOf(command) {
  * @param {{query: Record<string, string>, concerns: (event: any) => boolean}} properties
  */
 export function Bookings({ query, concerns }) {
-  const isBooking = (/** @type {any} */ event) => event.type.startsWith("booking.") && concerns(event);
+  const isBooking = (event) => event.type.startsWith("booking.") && concerns(event);
   const found = useResource(() => get("/v1/bookings", { ...query, limit: SHOWN }), Object.values(query), isBooking);
   return html`<${Loaded} resource=${found}>${({ bookings }) =>
     bookings.length === 0
       ? html`<p class="quiet">${t("no_bookings")}</p>`
-      : html`<ul class="rows">${bookings.map((/** @type {any} */ booking) => html`<${BookingRow} key=${booking.booking_id} booking=${booking} />`)}</ul>`}<//>`;
+      : html`<ul class="rows">${bookings.map((booking) => html`<${BookingRow} key=${booking.booking_id} booking=${booking} />`)}</ul>`}<//>`;
 }
 
 /** @param {{booking: any}} properties */
 function BookingRow({ booking }) {
-  const cells = booking.cells.map((/** @type {any} */ cell) => cell.cell_number).join(", ");
+  const cells = booking.cells.map((cell) => cell.cell_number).join(", ");
   return html`<li>
     <${Time} at=${booking.created_at} />
     <${Name} kind="booking" id=${booking.booking_id} label=${word("booking", booking.kind)} />
@@ -112,13 +112,13 @@ function Evidence({ movement }) {
  * @param {{query: Record<string, string>, concerns: (event: any) => boolean}} properties
  */
 export function Anomalies({ query, concerns }) {
-  const isAnomaly = (/** @type {any} */ event) => event.type === "anomaly.raised" && concerns(event);
+  const isAnomaly = (event) => event.type === "anomaly.raised" && concerns(event);
   const found = useResource(() => get("/v1/anomalies", { ...query, limit: SHOWN }), Object.values(query), isAnomaly);
   return html`<${Loaded} resource=${found}>${({ anomalies }) =>
     anomalies.length === 0
       ? html`<p class="quiet">${t("no_anomalies")}</p>`
       : html`<ul class="rows">${anomalies.map(
-          (/** @type {any} */ anomaly) => html`<li key=${anomaly.anomaly_id}>
+          (anomaly) => html`<li key=${anomaly.anomaly_id}>
             <${Time} at=${anomaly.at} />
             <strong>${word("anomaly", anomaly.reason)}</strong>
             ${anomaly.count > 1 && html`<span>× ${anomaly.count}</span>`}

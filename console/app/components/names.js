@@ -32,7 +32,9 @@ export function Copy({ text }) {
       say(t("not_copied"));
     }
   };
-  return html`<button type="button" class="copy" onClick=${copy} aria-label=${t("copy", { text })} title=${t("copy", { text })}>⧉</button>`;
+  return html`<button type="button" class="copy" onClick=${copy} aria-label=${t("copy", { text })} title=${t("copy", { text })}>
+    <svg viewBox="0 0 16 16" aria-hidden="true"><rect x="5" y="5" width="9" height="9" rx="1.5" /><path d="M11 3V2.5A1 1 0 0 0 10 1.5H3A1.5 1.5 0 0 0 1.5 3v7a1 1 0 0 0 1 1H3" /></svg>
+  </button>`;
 }
 
 /** The beginning of a UUID; any other id as it is.

@@ -16,7 +16,7 @@ export function sentenceOf(problem) {
   if (problem.status === 0 || !problem.body.title) {
     return problem.status === 0 ? t("problem.not_reached") : t("problem.strange", { status: problem.status });
   }
-  const fields = (problem.body.errors ?? []).map((/** @type {any} */ e) => `${e.field}: ${e.message}`);
+  const fields = (problem.body.errors ?? []).map((e) => `${e.field}: ${e.message}`);
   return [problem.body.detail ?? problem.body.title, ...fields].join(" ");
 }
 

@@ -28,7 +28,7 @@ export function Timeline({ entries, hasMore = false, more, empty }) {
         return html`${heading}
           <li key=${entry.key} class=${entry.tone ?? ""}>
             <${Time} at=${entry.at} />
-            <div>${entry.what}${entry.detail && html`<div class="quiet">${entry.detail}</div>`}</div>
+            <div><div class="what">${entry.what}</div>${entry.detail && html`<div class="quiet">${entry.detail}</div>`}</div>
           </li>`;
       })}
     </ol>

@@ -24,7 +24,7 @@ const REFRESH_MS = 15_000;
 /** @param {{id: string}} properties */
 export function Accumulator({ id: given }) {
   const id = given.toUpperCase();
-  const isOfThis = (/** @type {any} */ resource) => resource.accumulator_id === id;
+  const isOfThis = (resource) => resource.accumulator_id === id;
   const accumulator = useResource(
     () => get(path`/v1/accumulators/${id}`),
     [id],
@@ -34,9 +34,9 @@ export function Accumulator({ id: given }) {
   const { resource: movements, more, canGrow } = useMovements(path`/v1/accumulators/${id}/movements`, {}, isOfThis);
   return html`
     <h1 tabindex="-1">${t("accumulator")} ${id} <${Copy} text=${id} /></h1>
-    <${Loaded} resource=${accumulator} missing=${t("no_accumulator", { id })}>${(/** @type {any} */ data) => html`
+    <${Loaded} resource=${accumulator} missing=${t("no_accumulator", { id })}>${(data) => html`
       <${Heading} accumulator=${data} reload=${accumulator.reload} />
-      <${Loaded} resource=${movements}>${(/** @type {any} */ ledger) => html`
+      <${Loaded} resource=${movements}>${(ledger) => html`
         <${ChargeChart} accumulator=${data} movements=${ledger.movements} />
         <div class="columns">
           <section>
@@ -45,7 +45,7 @@ export function Accumulator({ id: given }) {
           </section>
           <section>
             <h2>${t("anomalies")}</h2>
-            <${Anomalies} query=${{ accumulator_id: id }} concerns=${(/** @type {any} */ event) => isOfThis(event.resource)} />
+            <${Anomalies} query=${{ accumulator_id: id }} concerns=${(event) => isOfThis(event.resource)} />
           </section>
         </div>`}<//>`}<//>
   `;
@@ -108,7 +108,7 @@ function actions(accumulator, reload) {
       explanation,
       fields: [reason],
       confirm: label,
-      run: (/** @type {any} */ values) => patch({ status, reason: values.reason }),
+      run: (values) => patch({ status, reason: values.reason }),
     }),
   });
   return [
@@ -131,7 +131,7 @@ function actions(accumulator, reload) {
           reason,
         ],
         confirm: t("correct"),
-        run: (/** @type {any} */ values) => patch(correctionOf(values)),
+        run: (values) => patch(correctionOf(values)),
       }),
     },
     status(t("quarantine"), "quarantined", t("quarantine_explanation")),

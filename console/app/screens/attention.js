@@ -32,7 +32,7 @@ export function Attention() {
       <${Kinds} counts=${counts} kind=${kind} setKind=${setKind} />
       ${items.length === 0
         ? html`<p class="notice good" role="status">${t("nothing_needs_a_person")}</p>`
-        : html`<ul class="rows tasks">${items.map((/** @type {any} */ item) => html`<${Item} key=${keyOf(item)} item=${item} reload=${found.reload} />`)}</ul>`}
+        : html`<ul class="rows tasks">${items.map((item) => html`<${Item} key=${keyOf(item)} item=${item} reload=${found.reload} />`)}</ul>`}
       ${items.length === LIMIT && html`<p class="quiet">${t("first_n", { n: LIMIT })}</p>`}`}<//>
   `;
 }
@@ -60,7 +60,7 @@ function Item({ item, reload }) {
       explanation: item.detail,
       fields: [{ name: "note", label: t("note"), hint: t("note_hint") }],
       confirm: t("acknowledge"),
-      run: async (/** @type {any} */ values, /** @type {string} */ key) => {
+      run: async (values, /** @type {string} */ key) => {
         await change("POST", path`/v1/anomalies/${item.anomaly_id}/acknowledge`, { note: values.note }, key);
         reload();
         return t("done");

@@ -22,11 +22,11 @@ export function Booking({ id }) {
   );
   return html`
     <h1 tabindex="-1">${t("booking")} <code>${id}</code> <${Copy} text=${id} /></h1>
-    <${Loaded} resource=${booking} missing=${t("no_booking", { id })}>${(/** @type {any} */ data) => html`
+    <${Loaded} resource=${booking} missing=${t("no_booking", { id })}>${(data) => html`
       <${Details} booking=${data} reload=${booking.reload} />
       <section>
         <h2>${t("commands")}</h2>
-        <${Commands} query=${{ booking_id: id }} concerns=${(/** @type {any} */ event) => event.resource.booking_id === id} />
+        <${Commands} query=${{ booking_id: id }} concerns=${(event) => event.resource.booking_id === id} />
       </section>`}<//>
   `;
 }
@@ -62,7 +62,7 @@ function Details({ booking, reload }) {
     <h2>${t("cells")}</h2>
     <ul class="rows">
       ${booking.cells.map(
-        (/** @type {any} */ cell) => html`<li key=${`${cell.cell_number} ${cell.accumulator_id}`}>
+        (cell) => html`<li key=${`${cell.cell_number} ${cell.accumulator_id}`}>
           <span>${t("cell_n", { n: cell.cell_number })}</span>
           <${Badge} group="cell_state" code=${cell.state} />
           ${cell.accumulator_id && html`<${Name} kind="accumulator" id=${cell.accumulator_id} /> <${Charge} percent=${cell.battery_charge} />`}

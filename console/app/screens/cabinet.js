@@ -26,11 +26,11 @@ const STALE_MS = 10 * 60_000;
 
 /** @param {{id: string}} properties */
 export function Cabinet({ id }) {
-  const concerns = (/** @type {any} */ event) => event.cabinet_id === id;
+  const concerns = (event) => event.cabinet_id === id;
   const cabinet = useResource(() => get(path`/v1/cabinets/${id}`), [id], concerns, REFRESH_MS);
   return html`
     <h1 tabindex="-1">${t("cabinet")} ${id} <${Copy} text=${id} /></h1>
-    <${Loaded} resource=${cabinet} missing=${t("no_cabinet", { id })}>${(/** @type {any} */ data) => html`
+    <${Loaded} resource=${cabinet} missing=${t("no_cabinet", { id })}>${(data) => html`
       <${Heading} cabinet=${data} />
       <${Cells} cabinet=${data} reload=${cabinet.reload} />
       <div class="columns">
@@ -70,14 +70,15 @@ function Heading({ cabinet }) {
  * @param {{cabinet: any}} properties
  */
 function Messages({ cabinet }) {
-  const reported = cabinet.cells.map((/** @type {any} */ cell) => cell.reported_at).filter(Boolean).sort().at(-1);
+  const reported = cabinet.cells.map((cell) => cell.reported_at).filter(Boolean).sort().at(-1);
+  const point = `${cabinet.coords.lat.toFixed(5)}, ${cabinet.coords.lon.toFixed(5)}`;
   return html`<dl class="facts">
     <div><dt>${t("device")}</dt><dd>${cabinet.device_id}</dd></div>
     <div><dt>${t("protocol")}</dt><dd>${cabinet.protocol}</dd></div>
     <div><dt>${t("firmware")}</dt><dd>${cabinet.firmware ?? "–"}</dd></div>
     <div><dt>${t("last_message")}</dt><dd><${Time} at=${cabinet.last_seen_at} /></dd></div>
     <div><dt>${t("last_report_of_a_cell")}</dt><dd><${Time} at=${reported} /></dd></div>
-    <div><dt>${t("place")}</dt><dd>${cabinet.coords.lat}, ${cabinet.coords.lon} <${Copy} text=${`${cabinet.coords.lat}, ${cabinet.coords.lon}`} /></dd></div>
+    <div><dt>${t("place")}</dt><dd>${point} <${Copy} text=${point} /></dd></div>
   </dl>`;
 }
 
@@ -93,7 +94,7 @@ function Cells({ cabinet, reload }) {
     }
     setSelected(next);
   };
-  const isStale = (/** @type {any} */ cell) => !cell.reported_at || now() - Date.parse(cell.reported_at) > STALE_MS;
+  const isStale = (cell) => !cell.reported_at || now() - Date.parse(cell.reported_at) > STALE_MS;
   const cells = [...selected].sort((a, b) => a - b);
   const done = () => {
     setSelected(new Set());

@@ -42,15 +42,15 @@ function CabinetTable({ cabinets, query }) {
   const columns = useMemo(() => columnsOf(point !== null), [near, t("cabinets")]);
   return html`
     <form class="filters" role="search" onSubmit=${(/** @type {Event} */ event) => event.preventDefault()}>
-      <label>${t("filter")} <input type="search" value=${words} onInput=${(/** @type {any} */ event) => setWords(event.target.value)} /></label>
+      <label>${t("filter")} <input type="search" value=${words} onInput=${(event) => setWords(event.target.value)} /></label>
       <label>${t("state")}
-        <select value=${state} onChange=${(/** @type {any} */ event) => setState(event.target.value)}>
+        <select value=${state} onChange=${(event) => setState(event.target.value)}>
           <option value="">${t("all")}</option>
           ${STATES.map((one) => html`<option value=${one}>${word("state", one)}</option>`)}
         </select>
       </label>
       <label>${t("near")} <input value=${near} placeholder="55.7558, 37.6173" inputmode="decimal" aria-invalid=${near !== "" && point === null}
-        onInput=${(/** @type {any} */ event) => setNear(event.target.value)} /></label>
+        onInput=${(event) => setNear(event.target.value)} /></label>
       ${near !== "" && point === null && html`<span class="notice bad" role="alert">${t("near_is_wrong")}</span>`}
       <span role="status">${t("n_of_m", { n: numberOf(rows.length), m: numberOf(cabinets.length) })}</span>
       <button type="button" onClick=${() => download("cabinets.csv", csvOf(CSV_COLUMNS, rows))}>${t("csv")}</button>
@@ -71,7 +71,7 @@ function columnsOf(isNear) {
   return [
     { name: "id", label: t("cabinet"), cell: (/** @type {CabinetRow} */ row) => html`<${Name} kind="cabinet" id=${row.cabinet_id} />`, sort: (/** @type {CabinetRow} */ row) => row.cabinet_id },
     ...(isNear
-      ? [{ name: "distance", label: t("distance"), isNumber: true, cell: (/** @type {any} */ row) => t("metres", { n: numberOf(Math.round(row.distance)) }), sort: (/** @type {any} */ row) => row.distance }]
+      ? [{ name: "distance", label: t("distance"), isNumber: true, cell: (row) => t("metres", { n: numberOf(Math.round(row.distance)) }), sort: (row) => row.distance }]
       : []),
     { name: "state", label: t("state"), cell: (/** @type {CabinetRow} */ row) => html`<${Badge} group="state" code=${row.state} />`, sort: (/** @type {CabinetRow} */ row) => STATES.indexOf(row.state) },
     number("ready", t("ready")),

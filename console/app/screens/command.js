@@ -19,7 +19,7 @@ export function Command({ id }) {
   );
   return html`
     <h1 tabindex="-1">${t("command")} <code>${id}</code> <${Copy} text=${id} /></h1>
-    <${Loaded} resource=${command} missing=${t("no_command", { id })}>${(/** @type {any} */ data) => html`<${Details} command=${data} />`}<//>
+    <${Loaded} resource=${command} missing=${t("no_command", { id })}>${(data) => html`<${Details} command=${data} />`}<//>
   `;
 }
 
@@ -47,7 +47,7 @@ function Details({ command }) {
     ${command.cells.length === 0
       ? html`<p class="quiet">${(command.payload.cells ?? []).length > 0 ? t("asked_for_cells", { cells: command.payload.cells.join(", ") }) : t("no_cells")}</p>`
       : html`<ul class="rows">${command.cells.map(
-          (/** @type {any} */ cell) => html`<li key=${cell.cell_number}>
+          (cell) => html`<li key=${cell.cell_number}>
             <span>${t("cell_n", { n: cell.cell_number })}</span>
             <${Badge} group="result" code=${cell.result} />
             ${cell.accumulator_id && html`<${Name} kind="accumulator" id=${cell.accumulator_id} /> <${Charge} percent=${cell.battery_charge} />`}

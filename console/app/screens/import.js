@@ -75,7 +75,7 @@ export function Import() {
     <p>${t("import_explanation")}</p>
     <label class="drop" onDrop=${drop} onDragOver=${(/** @type {Event} */ event) => event.preventDefault()}>
       <span>${t("choose_file")}</span>
-      <input type="file" accept=".csv,text/csv" disabled=${isSending} onChange=${(/** @type {any} */ event) => {
+      <input type="file" accept=".csv,text/csv" disabled=${isSending} onChange=${(event) => {
         choose(event.target.files[0]);
         event.target.value = "";
       }} />
@@ -102,10 +102,10 @@ async function importRows(rows, isDryRun, show) {
     const of = (/** @type {string} */ kind) => batch.filter((row) => row.kind === kind).map((row) => row.body);
     try {
       const answer = await change("POST", "/v1/imports", { cabinets: of("cabinet"), accumulators: of("accumulator"), dry_run: isDryRun });
-      answer.results.forEach((/** @type {any} */ result, /** @type {number} */ index) => {
+      answer.results.forEach((result, /** @type {number} */ index) => {
         outcome.counts[result.result] += 1;
         if (result.result === "failed") {
-          const fields = result.errors.map((/** @type {any} */ one) => `${one.field}: ${one.message}`);
+          const fields = result.errors.map((one) => `${one.field}: ${one.message}`);
           outcome.failures.push({ row: batch[index], message: fields.join("; ") || result.detail || result.code });
         }
       });

@@ -25,7 +25,7 @@ export function Overview() {
         </section>
         <section class="side" aria-label=${t("fleet")}>
           <${Counts} fleet=${data} />
-          <${Loaded} resource=${history}>${(/** @type {any} */ past) => html`<${LastDay} past=${past} />`}<//>
+          <${Loaded} resource=${history}>${(past) => html`<${LastDay} past=${past} />`}<//>
         </section>
       </div>`}<//>
   `;
@@ -65,19 +65,19 @@ function Counts({ fleet }) {
 /** @param {{past: any}} properties */
 function LastDay({ past }) {
   const { stock, unlocks, step_s: step } = past;
-  const seconds = (/** @type {any} */ point) => Date.parse(point.at) / 1_000;
+  const seconds = (point) => Date.parse(point.at) / 1_000;
   const latest = stock.at(-1);
-  const total = (/** @type {string} */ name) => unlocks.reduce((/** @type {number} */ sum, /** @type {any} */ one) => sum + one[name], 0);
+  const total = (/** @type {string} */ name) => unlocks.reduce((/** @type {number} */ sum, one) => sum + one[name], 0);
   const count = total("count");
-  const busiest = unlocks.reduce((/** @type {any} */ a, /** @type {any} */ b) => (b.p99_ms > (a?.p99_ms ?? -1) ? b : a), null);
+  const busiest = unlocks.reduce((a, b) => (b.p99_ms > (a?.p99_ms ?? -1) ? b : a), null);
   return html`
     <${Chart}
       title=${t("last_day")}
       times=${stock.map(seconds)}
       summary=${latest ? t("stock_summary", { ready: latest.ready, free: latest.free }) : t("no_history")}
       lines=${[
-        { label: t("ready"), color: "--ready", values: stock.map((/** @type {any} */ one) => one.ready) },
-        { label: t("free"), color: "--full", values: stock.map((/** @type {any} */ one) => one.free) },
+        { label: t("ready"), color: "--ready", values: stock.map((one) => one.ready) },
+        { label: t("free"), color: "--full", values: stock.map((one) => one.free) },
       ]}
     />
     <${Chart}
@@ -86,10 +86,10 @@ function LastDay({ past }) {
       rightUnit=" s"
       summary=${count ? t("unlocks_summary", { count, failed: total("failed"), slowest: millisecondsOf(busiest?.p99_ms) }) : t("no_unlocks")}
       lines=${[
-        { label: t("unlocks_per_minute"), color: "--full", values: unlocks.map((/** @type {any} */ one) => rounded((one.count * 60) / step)) },
-        { label: t("failed_per_minute"), color: "--alarm", values: unlocks.map((/** @type {any} */ one) => rounded((one.failed * 60) / step)) },
-        { label: t("answer_p50"), color: "--ready", isRight: true, values: unlocks.map((/** @type {any} */ one) => inSeconds(one.p50_ms)) },
-        { label: t("answer_p99"), color: "--short", isRight: true, values: unlocks.map((/** @type {any} */ one) => inSeconds(one.p99_ms)) },
+        { label: t("unlocks_per_minute"), color: "--full", values: unlocks.map((one) => rounded((one.count * 60) / step)) },
+        { label: t("failed_per_minute"), color: "--alarm", values: unlocks.map((one) => rounded((one.failed * 60) / step)) },
+        { label: t("answer_p50"), color: "--ready", isRight: true, values: unlocks.map((one) => inSeconds(one.p50_ms)) },
+        { label: t("answer_p99"), color: "--short", isRight: true, values: unlocks.map((one) => inSeconds(one.p99_ms)) },
       ]}
     />
   `;

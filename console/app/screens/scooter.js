@@ -13,7 +13,7 @@ import { t } from "../text.js";
 
 /** @param {{id: string}} properties */
 export function Scooter({ id }) {
-  const moved = (/** @type {any} */ movement) => touches(movement, "scooter_id", id);
+  const moved = (movement) => touches(movement, "scooter_id", id);
   const inside = useResource(
     () => get("/v1/accumulators", { scooter_id: id }),
     [id],
@@ -26,7 +26,7 @@ export function Scooter({ id }) {
       accumulators.length === 0
         ? html`<p class="quiet">${t("scooter_is_empty")}</p>`
         : html`<ul class="rows">${accumulators.map(
-            (/** @type {any} */ one) => html`<li key=${one.accumulator_id}><${Name} kind="accumulator" id=${one.accumulator_id} /> <${Charge} percent=${one.battery_charge} /></li>`,
+            (one) => html`<li key=${one.accumulator_id}><${Name} kind="accumulator" id=${one.accumulator_id} /> <${Charge} percent=${one.battery_charge} /></li>`,
           )}</ul>`}<//>
     <section>
       <h2>${t("history")}</h2>

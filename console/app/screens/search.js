@@ -24,7 +24,7 @@ export function SearchBox() {
     setText("");
     try {
       const { results } = ID.test(wanted) ? await get("/v1/search", { q: wanted }) : { results: [] };
-      const exact = results.filter((/** @type {any} */ one) => one.id.toLowerCase() === wanted.toLowerCase());
+      const exact = results.filter((one) => one.id.toLowerCase() === wanted.toLowerCase());
       const [only] = exact.length > 0 ? exact : results;
       const isOne = (exact.length || results.length) === 1;
       location.hash = isOne ? address(SCREENS[/** @type {keyof typeof SCREENS} */ (only.kind)], only.id) : address("search", null, { q: wanted });
@@ -34,7 +34,7 @@ export function SearchBox() {
   }
   return html`<form class="search" role="search" onSubmit=${search}>
     <input type="search" value=${text} aria-label=${t("search_label")} placeholder=${t("search_placeholder")} maxlength="64"
-      onInput=${(/** @type {any} */ event) => setText(event.target.value)} />
+      onInput=${(event) => setText(event.target.value)} />
     <button type="submit">${t("search")}</button>
   </form>`;
 }
@@ -53,7 +53,7 @@ export function Search({ query }) {
       results.length === 0
         ? html`<p class="notice" role="status">${t("search_found_nothing", { text: wanted })}</p>`
         : html`<ul class="rows">${results.map(
-            (/** @type {any} */ one) => html`<li key=${`${one.kind} ${one.id}`}><span>${word("kind", one.kind)}</span> <${Name} kind=${one.kind} id=${one.id} label=${one.id} /></li>`,
+            (one) => html`<li key=${`${one.kind} ${one.id}`}><span>${word("kind", one.kind)}</span> <${Name} kind=${one.kind} id=${one.id} label=${one.id} /></li>`,
           )}</ul>`}<//>
   `;
 }

@@ -15,8 +15,8 @@ const MOST_CARRIED = 200;
 
 /** @param {{id: string}} properties */
 export function Technician({ id }) {
-  const isOfThis = (/** @type {any} */ event) => event.type.startsWith("booking.") && event.resource.contractor_id === id;
-  const moved = (/** @type {any} */ movement) => touches(movement, "contractor_id", id);
+  const isOfThis = (event) => event.type.startsWith("booking.") && event.resource.contractor_id === id;
+  const moved = (movement) => touches(movement, "contractor_id", id);
   const carried = useResource(
     () => get("/v1/accumulators", { contractor_id: id, limit: MOST_CARRIED }),
     [id],
@@ -45,7 +45,7 @@ export function Technician({ id }) {
 
 /** @param {{accumulators: any[], movements: any[], id: string}} properties */
 function Carried({ accumulators, movements, id }) {
-  const since = (/** @type {any} */ one) =>
+  const since = (one) =>
     movements.find((movement) => movement.accumulator_id === one.accumulator_id && movement.to?.contractor_id === id)?.at;
   return html`
     <div class="figures"><${Figure} name=${t("accumulators")} value=${accumulators.length} /></div>
