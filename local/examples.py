@@ -71,9 +71,15 @@ _NEW_CABINET: Example = _CABINET | {
     "free_cells": 0,
     "faulty_cells": 0,
     "distance_m": None,
+    "firmware": None,
+    "booted_at": None,
+    "reported_at": None,
     "cells": [_NEW_CELL, _NEW_CELL | {"cell_number": 2}],
 }
 _CABINET_DETAILS: Example = _NEW_CABINET | {
+    "firmware": "1.4.2",
+    "booted_at": "2026-11-20T06:12:40Z",
+    "reported_at": _NOON,
     "online": True,
     "last_seen_at": _NOON,
     "accumulators": {"total": 1, "available": 1, "held": 0, "charges": [98]},
@@ -209,6 +215,15 @@ _ACKNOWLEDGED: Example = _ANOMALY | {
         "at": "2026-11-22T12:30:00Z",
         "note": "the technician had it",
     },
+}
+_ATTENTION: Example = {
+    "since": _NOON,
+    "cabinet_id": None,
+    "cell_number": None,
+    "accumulator_id": None,
+    "contractor_id": None,
+    "command_id": None,
+    "anomaly_id": None,
 }
 _CONTRACTOR: Example = {
     "contractor_id": "T-7",
@@ -354,6 +369,70 @@ RESPONSES: dict[str, Example] = {
             },
         ],
         "counts": {"created": 2, "updated": 0, "unchanged": 0, "failed": 1},
+    },
+    "get_overview 200": {
+        "cabinets": {
+            "cabinet_id": ["C-001", "C-002"],
+            "lat": [55.7558, 55.7601],
+            "lon": [37.6173, 37.6187],
+            "active": [True, True],
+            "online": [True, False],
+            "alarms": [0, 1],
+            "ready": [6, 0],
+            "free": [3, 0],
+            "faulty": [1, 0],
+            "accumulators": [8, 0],
+            "cells_total": [12, 2],
+            "last_seen_at": [None, _NOON],
+            "firmware": ["1.4.2", None],
+        },
+        "places": {"cabinet": 8, "contractor": 2, "scooter": 31, "unknown": 0},
+        "needs_a_person": 3,
+        "at": _NOON,
+    },
+    "list_attention 200": {
+        "items": [
+            _ATTENTION
+            | {"kind": "cabinet_alarm", "cabinet_id": "C-002", "detail": "fire, over_temperature"},
+            _ATTENTION
+            | {
+                "kind": "anomaly",
+                "cabinet_id": "C-001",
+                "accumulator_id": "A-0003",
+                "anomaly_id": 17,
+                "detail": "vanished: cell 3: A-0003",
+            },
+            _ATTENTION
+            | {
+                "kind": "cell_faulty",
+                "since": None,
+                "cabinet_id": "C-001",
+                "cell_number": 5,
+                "detail": "jammed",
+            },
+        ],
+        "counts": {
+            "cabinet_alarm": 1,
+            "cabinet_offline": 0,
+            "command_unresolved": 0,
+            "accumulator_missing": 0,
+            "anomaly": 1,
+            "held_too_long": 0,
+            "accumulator_quarantined": 0,
+            "cell_faulty": 1,
+            "cell_disabled": 0,
+        },
+    },
+    "get_history 200": {
+        "step_s": 300,
+        "stock": [{"at": _NOON, "ready": 6, "free": 3, "online": 1, "active": 2}],
+        "unlocks": [{"at": _NOON, "count": 3, "failed": 1, "p50_ms": 412.0, "p99_ms": 1903.5}],
+    },
+    "find_ids 200": {
+        "results": [
+            {"kind": "cabinet", "id": "C-001"},
+            {"kind": "accumulator", "id": "C-001.A-7"},
+        ]
     },
     "get_stats 200": {
         "cabinets": [

@@ -55,6 +55,13 @@ _PREFER = {
     "schema": {"type": "string"},
     "example": "respond-async",
 }
+_IF_NONE_MATCH = {
+    "name": "If-None-Match",
+    "in": "header",
+    "description": "The `ETag` of a response that the client has: 304 if it has not changed.",
+    "schema": {"type": "string"},
+    "example": 'W/"9f86d081884c7d659a2feaa0c55ad015"',
+}
 _HEADERS: Schema = {
     "X-Request-Id": {
         "description": "Identifies the request in the log.",
@@ -70,6 +77,11 @@ _HEADERS: Schema = {
         "description": "Where the command's outcome will be.",
         "required": True,
         "schema": {"type": "string", "format": "uri-reference"},
+    },
+    "ETag": {
+        "description": "Changes with the response, but not with its `at`.",
+        "required": True,
+        "schema": {"type": "string"},
     },
     "Preference-Applied": {
         "description": "The preferences that the response follows.",
@@ -132,7 +144,7 @@ def document() -> Schema:
                 name: schemas.in_openapi(schema) for name, schema in sorted(definitions.items())
             },
             "responses": {error.__name__: _problems([error]) for error in _common(routes)},
-            "parameters": {"Idempotency-Key": _IDEMPOTENCY_KEY, "Prefer": _PREFER},
+            "parameters": {one["name"]: one for one in (_IDEMPOTENCY_KEY, _IF_NONE_MATCH, _PREFER)},
             "headers": _HEADERS,
             "links": links_to(routes),
             "securitySchemes": {"api_key": _API_KEY},
@@ -240,6 +252,8 @@ def _parameters(route: api.Route) -> Iterator[Schema]:
             yield {"name": name, "in": where, "required": required, **separate, "schema": schema}
     if route.method == "POST":
         yield {"$ref": "#/components/parameters/Idempotency-Key"}
+    if route.etag:
+        yield {"$ref": "#/components/parameters/If-None-Match"}
     if route.takes_preferences:
         yield {"$ref": "#/components/parameters/Prefer"}
 
@@ -247,6 +261,11 @@ def _parameters(route: api.Route) -> Iterator[Schema]:
 def _responses(route: api.Route, by_name: Schema) -> Schema:
     response = by_name.get(f"{route.operation_id} response")
     found = {**_successes(route, response), **_failures(route)}
+    if route.etag:
+        found[HTTPStatus.NOT_MODIFIED] = {
+            "description": "The response has not changed since the client's.",
+            "headers": _headers("ETag"),
+        }
     if route.takes_preferences:
         found[HTTPStatus.ACCEPTED] = _accepted(route, by_name[f"{route.operation_id} accepted"])
     return {str(int(status)): found[status] for status in sorted(found)}
@@ -264,7 +283,7 @@ def _accepted(route: api.Route, command: Schema) -> Schema:
 
 def _successes(route: api.Route, response: Schema | None) -> dict[int, Schema]:
     kind, statuses = _response_type(route)
-    headers = _headers(*_replayed(route))
+    headers = _headers(*_replayed(route), *(["ETag"] if route.etag else []))
     if response is None:
         return {status: {"description": "Done.", "headers": headers} for status in statuses}
     links = links_from(route, kind, _routes())

@@ -49,6 +49,13 @@ class Settings(BaseModel):
         20, ge=0, le=600, description="Time over which cabinets spread their replies to a poll"
     )
     event_keep_days: int = Field(30, ge=1, le=3650, description="How long events can be read, days")
+    held_too_long_hours: int = Field(
+        24,
+        ge=1,
+        le=8760,
+        description="Time after which a person should ask why a contractor still has an "
+        "accumulator, hours",
+    )
     stop_alarms: str = Field(
         "smoke,fire,water",
         description="Alarms that stop bookings and unlocks of the cabinet, comma-separated",

@@ -1,6 +1,7 @@
-"""Cabinets and cells; imports; statistics and health of the service; the caller's key."""
+"""Cabinets and cells; imports; the fleet at a glance; statistics and health; the caller's key."""
 
 from shared import api, config, db, errors
+from shared.models.attention import Attention, AttentionQuery
 from shared.models.cabinets import (
     CabinetChange,
     CabinetDetails,
@@ -11,8 +12,10 @@ from shared.models.cabinets import (
     CellChange,
 )
 from shared.models.imports import Import, ImportRequest
+from shared.models.overview import History, HistoryQuery, Overview, OverviewQuery
+from shared.models.search import SearchQuery, SearchResults
 from shared.models.stats import ApiKey, Health, Stats
-from shared.services import cabinets, imports, stats
+from shared.services import attention, cabinets, imports, overview, search, stats
 from shared.values import CellInPath, Id
 
 handler = api.handler_of(__name__)
@@ -84,6 +87,43 @@ def change_cell(cabinet_id: Id, cell_number: CellInPath, request: CellChange) ->
     """Take a cell out of use, or put it back in use."""
     with db.transaction() as tx:
         return cabinets.change_cell(tx, cabinet_id, cell_number, request)
+
+
+@api.route("GET", "/v1/overview", scope="read", etag=True)
+def get_overview(query: OverviewQuery) -> Overview:
+    """Return the fleet at a glance: cabinets as columns, and where accumulators are."""
+    with db.statements() as tx:
+        return overview.describe(tx, query, config.settings())
+
+
+@api.route("GET", "/v1/attention", scope="read")
+def list_attention(query: AttentionQuery) -> Attention:
+    """List what needs a person, most urgent first.
+
+    By kind in the order of `counts`, then the oldest first. Counts are exact up to 1,000 of a
+    kind; of more than that, the oldest 1,000 are counted and listed.
+    """
+    with db.statements() as tx:
+        return attention.listing(tx, query, config.settings())
+
+
+@api.route("GET", "/v1/history", scope="read")
+def get_history(query: HistoryQuery) -> History:
+    """Return the stock and the unlocks of the last hours, for charts."""
+    with db.statements() as tx:
+        return overview.past(tx, query)
+
+
+@api.route("GET", "/v1/search", scope="read")
+def find_ids(query: SearchQuery) -> SearchResults:
+    """Find what has an id, or begins with it.
+
+    Anything that has exactly this id comes first: an accumulator in any case, a cabinet also by its
+    `device_id`, a contractor or a scooter that has an accumulator, a booking or a movement.
+    Cabinets and accumulators whose ids begin with it follow. At most 20 in all.
+    """
+    with db.statements() as tx:
+        return search.find(tx, query)
 
 
 @api.route("GET", "/v1/stats", scope="read")

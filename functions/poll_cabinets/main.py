@@ -1,4 +1,4 @@
-"""Every minute: ask all cabinets for a state report, write expiry, keep the feed, push metrics."""
+"""Every minute: ask all cabinets for a report, write expiry, keep the feed and the history."""
 
 from typing import Any
 
@@ -21,4 +21,5 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
             metrics = stats.metrics(tx, settings)
         token = context.token["access_token"]
         monitoring.write(metrics, folder_id=settings.monitoring_folder_id, token=token)
+    poll.sample(settings)
     return {"asked": asked, **done}

@@ -14,6 +14,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import from_json, to_json
 
 from shared import config, db, log
+from shared.api.etag import NOT_MODIFIED, etag_of, is_known
 from shared.api.prefer import Accepted, preferences_of
 from shared.api.problems import problem, status_of
 from shared.api.routes import Route, by_method, routes
@@ -99,7 +100,8 @@ def _call(route: Route, event: Event, context: Any, request_id: str) -> Response
     arguments = _arguments(route, event)
     key = _idempotency_key(route, event, caller)
     if key is None or caller is None:
-        return _run(route, arguments, caller)
+        response = _run(route, arguments, caller)
+        return _unless_known(event, response)
     with db.transaction() as tx:
         claim = idempotency.begin(tx, key, seconds=context.get_remaining_time_in_millis() / 1000)
     if isinstance(claim, StoredResponse):
@@ -132,7 +134,16 @@ def _run(route: Route, arguments: dict[str, Any], caller: Caller | None) -> Resp
         return Response(ACCEPTED, body, _headers(ACCEPTED) | _location(body))
     model, status = result if isinstance(result, tuple) else (result, route.status)
     # The 503 of the health check is a normal response, not a problem.
-    return Response(status, model.model_dump_json(by_alias=True), _headers(200))
+    headers = _headers(200) | ({"ETag": etag_of(model)} if route.etag else {})
+    return Response(status, model.model_dump_json(by_alias=True), headers)
+
+
+def _unless_known(event: Event, response: Response) -> Response:
+    """Return 304 if the client has the response already; only some routes' have an ETag."""
+    etag = response.headers.get("ETag")
+    if etag is None or not is_known(event, etag):
+        return response
+    return Response(NOT_MODIFIED, "", {"ETag": etag})
 
 
 def _replay(stored: StoredResponse) -> Response:

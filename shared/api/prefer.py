@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from shared.api.headers import header
 from shared.models.commands import Command
 
 MAX_LENGTH = 1000
@@ -41,7 +42,7 @@ class Accepted:
 def preferences_of(event: Mapping[str, Any]) -> Preferences:
     """Return the preferences of a request; of several values for one, the first counts."""
     found: dict[str, str] = {}
-    for preference in _PREFERENCE.findall(_header(event)[:MAX_LENGTH]):
+    for preference in _PREFERENCE.findall(header(event, "Prefer")[:MAX_LENGTH]):
         name, _, value = preference.partition(";")[0].partition("=")
         found.setdefault(name.strip().lower(), value.strip().strip('"'))
     wait = found.get("wait", "")
@@ -49,12 +50,3 @@ def preferences_of(event: Mapping[str, Any]) -> Preferences:
         respond_async="respond-async" in found,
         wait=int(wait) if _WAIT.fullmatch(wait) else None,
     )
-
-
-def _header(event: Mapping[str, Any]) -> str:
-    """Return the values of all headers Prefer, as one list."""
-    for name, values in (event.get("multiValueHeaders") or {}).items():
-        if name.lower() == "prefer":
-            return ", ".join(values)
-    headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
-    return str(headers.get("prefer", ""))

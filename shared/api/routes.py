@@ -33,6 +33,9 @@ class Route:
     shows_secret: bool = False
     """Whether a success shows a secret. It is then not stored for an Idempotency-Key: a repeated
     request runs again, with the same `caller.new_id`."""
+    etag: bool = False
+    """Whether responses have an ETag, and 304 answers If-None-Match. A response's field `at`, the
+    time of reading, does not count."""
 
     @property
     def module(self) -> str:
@@ -95,14 +98,15 @@ def route(  # noqa: PLR0913 - a route has that many properties
     status: int = 200,
     raises: tuple[type[ServiceError], ...] = (),
     shows_secret: bool = False,
+    etag: bool = False,
 ) -> Callable[[Endpoint], Endpoint]:
     """Declare an endpoint; `raises`: its errors, besides those that every route can have.
 
-    `shows_secret`: see Route.
+    `shows_secret`, `etag`: see Route.
     """
 
     def declare(endpoint: Endpoint) -> Endpoint:
-        _routes.append(Route(method, path, endpoint, scope, status, raises, shows_secret))
+        _routes.append(Route(method, path, endpoint, scope, status, raises, shows_secret, etag))
         return endpoint
 
     return declare

@@ -139,6 +139,7 @@ class MovementQuery(Request):
     accumulator_id: AccumulatorId | None = None
     cabinet_id: Id | None = Field(None, description="From or to a cell of this cabinet")
     contractor_id: Id | None = Field(None, description="From or to this contractor")
+    scooter_id: Id | None = Field(None, description="From or to this scooter")
     since: Moment | None = Field(None, description="At this time or later")
     until: Moment | None = Field(None, description="Before this time")
     limit: int = Field(200, ge=1, le=1000)

@@ -124,8 +124,11 @@ class Cell(Model):
 
 
 class CabinetDetails(Cabinet):
-    """A cabinet with its cells."""
+    """A cabinet with its board and its cells."""
 
+    firmware: str | None = Field(description="As the board last named it")
+    booted_at: Time | None = Field(description="When the board's last start was first heard of")
+    reported_at: Time | None = Field(description="When all cells were last reported")
     cells: list[Cell]
 
 

@@ -125,10 +125,11 @@ def register(tx: Tx, rows: Sequence[Mapping[str, Any]]) -> set[str]:
         registered AS (
             INSERT INTO accumulators
                    (accumulator_id, cabinet_id, cell_number, contractor_id, scooter_id,
-                    battery_charge, charge_at, state_of_health, status, is_unknown)
+                    battery_charge, charge_at, state_of_health, status, status_since, is_unknown)
             SELECT accumulator_id, cabinet_id, cell_number, contractor_id, scooter_id,
                    battery_charge, CASE WHEN battery_charge IS NOT NULL THEN now() END,
-                   state_of_health, coalesce(status, 'in_service'), coalesce(is_unknown, false)
+                   state_of_health, coalesce(status, 'in_service'), now(),
+                   coalesce(is_unknown, false)
               FROM given
              ORDER BY accumulator_id
             ON CONFLICT (accumulator_id) DO NOTHING
@@ -205,6 +206,8 @@ def save_readings(tx: Tx, rows: list[Row]) -> None:
         UPDATE accumulators a
            SET battery_charge = t.battery_charge, state_of_health = t.state_of_health,
                status = t.status, is_unknown = t.is_unknown,
+               status_since = CASE WHEN a.status IS DISTINCT FROM t.status THEN now()
+                                   ELSE a.status_since END,
                charge_at = CASE WHEN a.battery_charge IS DISTINCT FROM t.battery_charge THEN now()
                                 ELSE a.charge_at END
           FROM jsonb_to_recordset(%(rows)s::jsonb)
@@ -243,8 +246,8 @@ def movements(tx: Tx, accumulator_id: str, *, before: int | None, limit: int) ->
 def all_movements(tx: Tx, query: Mapping[str, Any]) -> list[Row]:
     """Return the movements that match, by time; one row more than `limit`.
 
-    `query`: accumulator_id, cabinet_id, contractor_id, since, until, after_at, after_id, limit;
-    None for no condition.
+    `query`: accumulator_id, cabinet_id, contractor_id, scooter_id, since, until, after_at,
+    after_id, limit; None for no condition.
     """
     sql = """
         SELECT * FROM movements
@@ -257,6 +260,8 @@ def all_movements(tx: Tx, query: Mapping[str, Any]) -> list[Row]:
                 OR %(cabinet_id)s IN (from_cabinet_id, to_cabinet_id))
            AND (%(contractor_id)s::text IS NULL
                 OR %(contractor_id)s IN (from_contractor_id, to_contractor_id))
+           AND (%(scooter_id)s::text IS NULL
+                OR %(scooter_id)s IN (from_scooter_id, to_scooter_id))
          ORDER BY at, movement_id
          LIMIT %(limit)s + 1"""
     return tx.all(sql, query)

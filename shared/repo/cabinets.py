@@ -140,6 +140,16 @@ def describe(tx: Tx, query: dict[str, Any]) -> list[Row]:
     return tx.all(sql, query)
 
 
+def board(tx: Tx, cabinet_id: str) -> Row:
+    """Return what is known of a cabinet's board, and when it last reported all cells."""
+    sql = """
+        SELECT firmware, reported_at, b.first_seen_at AS booted_at
+          FROM cabinets c
+          LEFT JOIN boots b USING (cabinet_id, boot_no)
+         WHERE cabinet_id = %(cabinet_id)s"""
+    return tx.one(sql, {"cabinet_id": cabinet_id})
+
+
 def update(tx: Tx, rows: list[Row]) -> None:
     """Save the fields of locked cabinets that people change, besides the device.
 
@@ -253,6 +263,8 @@ def save(tx: Tx, rows: list[Row]) -> None:
            SET last_seen_at = CASE WHEN t.heard THEN now() ELSE c.last_seen_at END,
                boot_no = t.boot_no, report_boot_no = t.report_boot_no, report_seq = t.report_seq,
                reported_at = CASE WHEN t.reported THEN now() ELSE c.reported_at END,
+               alarms_since = CASE WHEN t.alarms = '{}' THEN NULL WHEN c.alarms = '{}' THEN now()
+                                   ELSE c.alarms_since END,
                alarms = t.alarms, firmware = t.firmware, session = t.session,
                session_boot_no = t.session_boot_no, session_seq = t.session_seq,
                signed_off = t.signed_off,

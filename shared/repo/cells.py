@@ -34,6 +34,7 @@ def set_health(tx: Tx, cabinet_id: str, cells: Collection[int], health: str, rea
     sql = """
         UPDATE cells
            SET health = %(health)s,
+               health_since = CASE WHEN health = %(health)s THEN health_since ELSE now() END,
                health_reason = CASE WHEN %(health)s = 'ok' THEN NULL ELSE %(reason)s END
          WHERE cabinet_id = %(cabinet_id)s AND cell_number = ANY (%(cells)s)"""
     params = {"cabinet_id": cabinet_id, "cells": [*cells], "health": health, "reason": reason}
@@ -89,7 +90,9 @@ def save(tx: Tx, rows: list[Row]) -> None:
         UPDATE cells c
            SET door = t.door, content = t.content, reported_id = t.reported_id, fault = t.fault,
                health = t.health, health_reason = t.health_reason, boot_no = t.boot_no, seq = t.seq,
-               opened_by = t.opened_by, reported_at = now()
+               opened_by = t.opened_by, reported_at = now(),
+               health_since = CASE WHEN (c.health, c.fault IS NULL) = (t.health, t.fault IS NULL)
+                                   THEN c.health_since ELSE now() END
           FROM jsonb_to_recordset(%(rows)s::jsonb)
                AS t (cabinet_id text, cell_number smallint, door text, content text,
                      reported_id text, fault text, health text, health_reason text,

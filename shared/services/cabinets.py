@@ -80,7 +80,11 @@ def get(tx: Tx, cabinet_id: str, settings: Settings) -> CabinetDetails:
     if not rows:
         raise CabinetNotFound
     return CabinetDetails.model_validate(
-        {**_fields_of(rows[0]), "cells": cells.describe(tx, cabinet_id)}
+        {
+            **_fields_of(rows[0]),
+            **cabinets.board(tx, cabinet_id),
+            "cells": cells.describe(tx, cabinet_id),
+        }
     )
 
 

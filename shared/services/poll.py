@@ -10,7 +10,7 @@ from shared.config import Settings
 from shared.db import Tx
 from shared.errors import QueueUnavailable
 from shared.protocols import native_v1
-from shared.repo import anomalies, bookings, cabinets, cells, commands, idempotency
+from shared.repo import anomalies, bookings, cabinets, cells, commands, history, idempotency
 from shared.services import dispatch
 from shared.services.dispatch import Publisher, Sender
 
@@ -60,6 +60,23 @@ def sweep(settings: Settings) -> Sweep:
             bookings.expire_due(tx, [cabinet_id])
     unresolved = sum(_mark_unresolved(row["cabinet_id"], row["command_id"]) for row in unanswered)
     return Sweep(cabinets_with_expiry=len(due), unresolved=unresolved, given_up=given_up)
+
+
+def sample(settings: Settings) -> None:
+    """Store this minute's stock for GET /v1/history, unless another poll has. Never raises.
+
+    A history with a gap is better than a poll that ends early, or runs again.
+    """
+    try:
+        with db.statements() as tx:
+            history.add_sample(
+                tx,
+                min_charge=settings.min_issue_charge,
+                offline_after=settings.offline_after_seconds,
+            )
+            history.prune_samples(tx)
+    except Exception:  # noqa: BLE001 - see above
+        log.error("the stock was not sampled")
 
 
 def _mark_unresolved(cabinet_id: str, command_id: UUID) -> bool:

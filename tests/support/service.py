@@ -258,8 +258,9 @@ class Service:
     def advance_time(self, seconds: float) -> None:
         """Move every time in the database into the past."""
         for table, columns in {
-            "cabinets": ("last_seen_at", "reported_at"),
-            "cells": ("reported_at",),
+            "cabinets": ("last_seen_at", "reported_at", "alarms_since"),
+            "cells": ("reported_at", "health_since"),
+            "accumulators": ("status_since",),
             "bookings": ("created_at", "expires_at", "finished_at"),
             "commands": ("created_at", "deadline", "published_at", "finished_at"),
             "idempotency_keys": ("created_at", "claimed_until"),

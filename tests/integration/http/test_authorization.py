@@ -51,6 +51,10 @@ def test_each_route_has_the_documented_scope() -> None:
         "PATCH /v1/cabinets/{cabinet_id}/cells/{cell_number}": "operator",
         "POST /v1/cabinets/{cabinet_id}/commands": "backend",  # and the command's own scope
         "POST /v1/imports": "operator",
+        "GET /v1/overview": "read",
+        "GET /v1/attention": "read",
+        "GET /v1/history": "read",
+        "GET /v1/search": "read",
         "GET /v1/commands": "read",
         "GET /v1/commands/{command_id}": "read",
         "GET /v1/webhooks": "operator",
