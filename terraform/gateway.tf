@@ -23,12 +23,12 @@ locals {
 
 resource "yandex_api_gateway" "main" {
   name              = local.name
-  spec              = jsonencode(merge(local.document, local.cors))
+  spec              = jsonencode(merge(local.document, local.cors, { paths = merge(local.document.paths, local.console_routes) }))
   execution_timeout = tostring(2 * var.unlock_wait_seconds + 45) # longer than any function behind it
 
   log_options {
     log_group_id = yandex_logging_group.main.id
   }
 
-  depends_on = [yandex_function_iam_binding.invoker]
+  depends_on = [yandex_function_iam_binding.invoker, yandex_storage_bucket_grant.console]
 }

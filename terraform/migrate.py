@@ -30,12 +30,16 @@ class MigrationFailed(RuntimeError):
     """The function was not invoked, or a migration failed."""
 
 
+class NoToken(RuntimeError):
+    """There is no valid token for the cloud's APIs; the message says what to do."""
+
+
 def migrate(function_id: str, event: dict[str, Any]) -> dict[str, Any]:
-    """Invoke the function; return its response. Raises MigrationFailed."""
+    """Invoke the function; return its response. Raises MigrationFailed, NoToken."""
     request = urllib.request.Request(  # noqa: S310 - the URL of the cloud or from the environment
         f"{FUNCTIONS_URL}/{function_id}?integration=raw",
         data=json.dumps(event).encode(),
-        headers={"Authorization": f"Bearer {_token()}", "Content-Type": "application/json"},
+        headers={"Authorization": f"Bearer {token()}", "Content-Type": "application/json"},
     )
     deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
@@ -55,26 +59,27 @@ def migrate(function_id: str, event: dict[str, Any]) -> dict[str, Any]:
         return dict(json.loads(text))
 
 
-def _token() -> str:
-    token = os.environ.get("YC_TOKEN", "")
-    if token.startswith("t1."):
-        return token
-    if token:
-        body = json.dumps({"yandexPassportOauthToken": token}).encode()
+def token() -> str:
+    """Return an IAM token: of YC_TOKEN, or of the `yc` command. Raises NoToken."""
+    given = os.environ.get("YC_TOKEN", "")
+    if given.startswith("t1."):
+        return given
+    if given:
+        body = json.dumps({"yandexPassportOauthToken": given}).encode()
         request = urllib.request.Request(TOKENS_URL, data=body)  # noqa: S310 - as FUNCTIONS_URL
         try:
             with urllib.request.urlopen(request, timeout=30) as response:  # noqa: S310 - as above
                 return str(json.load(response)["iamToken"])
         except urllib.error.HTTPError as error:
-            raise MigrationFailed(
+            raise NoToken(
                 f"YC_TOKEN was rejected with HTTP status {error.code}; get a new token"
             ) from error
     try:
         command = ["yc", "iam", "create-token"]
         made = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603 - a constant command
     except (OSError, subprocess.CalledProcessError) as error:
-        raise MigrationFailed(
-            "no token to invoke the function with: set YC_TOKEN, or configure the yc command "
+        raise NoToken(
+            "no token for the cloud: set YC_TOKEN, or configure the yc command "
             f"({getattr(error, 'stderr', None) or error})"
         ) from error
     return made.stdout.strip()
@@ -99,7 +104,7 @@ def _main() -> None:
     given = parser.parse_args()
     try:
         done = migrate(given.function_id, {"break_lock": True} if given.break_lock else {})
-    except MigrationFailed as error:
+    except (MigrationFailed, NoToken) as error:
         sys.exit(f"migrations: {error}")
     applied = ", ".join(done.get("applied", [])) or "nothing new"
     print(f"migrations: {applied}; schema version: {done.get('version')}")

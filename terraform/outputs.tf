@@ -3,6 +3,16 @@ output "api_url" {
   value       = "https://${yandex_api_gateway.main.domain}"
 }
 
+output "console_url" {
+  description = "The operators' console; it asks for an API key."
+  value       = "https://${yandex_api_gateway.main.domain}/"
+}
+
+output "console_bucket" {
+  description = "Bucket with the console's files."
+  value       = yandex_storage_bucket.console.bucket
+}
+
 output "mqtt_broker" {
   description = "Host and port that cabinets connect to, by MQTT over TLS."
   value       = "${local.mqtt.host}:${local.mqtt.port}"
@@ -34,7 +44,8 @@ output "next_steps" {
     1. check the deployed API: make smoke-test
     2. ${local.iot_core ? "add cabinets to iot_core_devices and apply" : "give each cabinet a login: docs/cabinet-credentials.md"}
     3. register each cabinet: POST https://${yandex_api_gateway.main.domain}/v1/cabinets with the key in terraform/.secrets/operator_key
-    4. open the dashboard: https://monitoring.yandex.cloud/folders/${var.folder_id}/dashboards/${yandex_monitoring_dashboard.main.dashboard_id}
+    4. open the console: https://${yandex_api_gateway.main.domain}/ with the same key
+    5. open the dashboard: https://monitoring.yandex.cloud/folders/${var.folder_id}/dashboards/${yandex_monitoring_dashboard.main.dashboard_id}
     docs/deploying.md continues with the first unlock.
   TEXT
 }

@@ -7,6 +7,7 @@ The API key comes from API_KEY, or else from terraform/.secrets/operator_key.
 import argparse
 import json
 import os
+import re
 import ssl
 import sys
 import time
@@ -15,13 +16,21 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 KEY_FILE = Path(__file__).resolve().parent / ".secrets" / "operator_key"
 PATIENCE_SECONDS = 300.0
 """The VM of a new broker takes minutes to install."""
 
 Response = tuple[int, Any]
+
+
+class Page(NamedTuple):
+    """A file of the console, with the headers that browsers need."""
+
+    content_type: str
+    cache_control: str
+    text: str
 
 
 def checks(url: str, key: str) -> Iterator[tuple[str, Callable[[], bool]]]:
@@ -33,6 +42,8 @@ def checks(url: str, key: str) -> Iterator[tuple[str, Callable[[], bool]]]:
     yield "a wrong method: 405", lambda: _has_no_method(url, key)
     yield "HEAD is served like GET", lambda: _get(url, "/v1/cabinets", key, "HEAD") == (200, None)
     yield "the key can read cabinets", lambda: "cabinets" in _body(_get(url, "/v1/cabinets", key))
+    yield "the console's page is served, with its policy", lambda: _is_page(_fetch(url, "/"))
+    yield "the console's files are served, to be kept", lambda: _has_files(url)
     yield "the audit passes", lambda: bool(_body(_get(url, "/v1/stats", key))["audit"]["ok"])
 
 
@@ -42,6 +53,30 @@ def _is_healthy(response: Response) -> bool:
 
 def _has_no_method(url: str, key: str) -> bool:
     return _get(url, "/v1/cabinets", key, "PUT")[0] == HTTPStatus.METHOD_NOT_ALLOWED
+
+
+def _is_page(page: Page) -> bool:
+    return (page.content_type, page.cache_control) == ("text/html", "no-cache") and (
+        """http-equiv="Content-Security-Policy" content="default-src 'self'; """ in page.text
+    )
+
+
+def _has_files(url: str) -> bool:
+    """Check the page's entry point; only the local cloud's version, dev, is not kept."""
+    found = re.search(r'src="(/console/(\w+)/app/app\.js)"', _fetch(url, "/").text)
+    if found is None:
+        return False
+    file = _fetch(url, found[1])
+    kept = "no-cache" if found[2] == "dev" else "public, max-age=31536000, immutable"
+    return (file.content_type, file.cache_control) == ("text/javascript", kept)
+
+
+def _fetch(url: str, path: str) -> Page:
+    with urllib.request.urlopen(  # noqa: S310 - the given URL
+        url.rstrip("/") + path, timeout=30, context=ssl.create_default_context()
+    ) as response:
+        headers = response.headers
+        return Page(headers.get_content_type(), headers["Cache-Control"], response.read().decode())
 
 
 def _body(response: Response) -> dict[str, Any]:

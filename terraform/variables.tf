@@ -147,6 +147,28 @@ variable "apply_migrations" {
   default     = true
 }
 
+# --- Console ---------------------------------------------------------------------------------------
+
+variable "console_tiles_url" {
+  description = "Tiles of the console's map, such as https://tiles.example/{z}/{x}/{y}.png. Empty: a plain grid, and no request to another host."
+  type        = string
+  default     = ""
+
+  validation {
+    condition = var.console_tiles_url == "" || (
+      can(regex("^https://[a-z0-9.-]+(:[0-9]+)?/[A-Za-z0-9._~/{}?=&%@:+-]*$", var.console_tiles_url)) &&
+      alltrue([for part in ["{z}", "{x}", "{y}"] : strcontains(var.console_tiles_url, part)])
+    )
+    error_message = "console_tiles_url: use a URL such as https://tiles.example/{z}/{x}/{y}.png (https, one host, and {z}, {x} and {y}), or leave it empty."
+  }
+}
+
+variable "publish_console" {
+  description = "Upload the console's files during apply. False only for checks without a cloud."
+  type        = bool
+  default     = true
+}
+
 # --- Functions -------------------------------------------------------------------------------------
 
 variable "function_memory_mb" {

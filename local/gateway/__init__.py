@@ -1,7 +1,7 @@
 """The local API Gateway: serves the API's own OpenAPI document as the cloud's gateway does.
 
 Left out, because the document uses none of it: the request validator, CORS, rate limits, WebSocket,
-other integrations than functions, and the cache of the authorizer's results.
+integrations other than functions and a bucket's files, and the cache of the authorizer's results.
 """
 
 from local.gateway.gateway import Exchange, Gateway, Page

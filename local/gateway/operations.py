@@ -54,10 +54,13 @@ class Routes:
 
 
 def operations(document: dict[str, Any]) -> Iterator[Operation]:
-    """Return all operations that a function serves. Raises CannotStart if one is unsupported."""
+    """Return all operations that a function serves. Raises CannotStart if one is unsupported.
+
+    Those that a bucket serves are left out: they are for the gateway's pages.
+    """
     for resource, path_item in document["paths"].items():
         for method, described in path_item.items():
-            if isinstance(described, dict) and "x-yc-apigateway-integration" in described:
+            if _has_integration(described) and not _is_served_by_a_bucket(described):
                 try:
                     yield _operation(document, resource, method)
                 except (KeyError, ValueError) as error:
@@ -65,6 +68,14 @@ def operations(document: dict[str, Any]) -> Iterator[Operation]:
                         f"the OpenAPI document is wrong at {method.upper()} {resource}: {error!r};"
                         " run make documents"
                     ) from None
+
+
+def _has_integration(described: Any) -> bool:
+    return isinstance(described, dict) and "x-yc-apigateway-integration" in described
+
+
+def _is_served_by_a_bucket(described: dict[str, Any]) -> bool:
+    return bool(described["x-yc-apigateway-integration"].get("type") == "object_storage")
 
 
 def _operation(document: dict[str, Any], resource: str, method: str) -> Operation:

@@ -1,8 +1,8 @@
 """The cloud's APIs that the deployed code calls, served on this machine behind an HTTPS proxy.
 
-Functions, Lockbox, virtual machine metadata and Monitoring have their real host names, and
-certificates of a temporary CA, so that the deployed code runs unchanged. The topology's role
-bindings decide what an account may do.
+Functions, Lockbox, virtual machine metadata, Monitoring and Object Storage have their real host
+names, and certificates of a temporary CA, so that the deployed code runs unchanged. The topology's
+role bindings decide what an account may do.
 """
 
 import json
@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from local.children import HOST
 from local.functions import FunctionFailed, FunctionTimedOut
+from local.rehearsal.bucket import Objects, StoredObject
 from local.rehearsal.certificates import Authority
 from local.rehearsal.topology import READER, VIEWER, Topology
 
@@ -26,7 +27,8 @@ _FUNCTIONS = "functions.yandexcloud.net"
 _LOCKBOX = "lockbox.api.cloud.yandex.net"
 _PAYLOADS = "payload.lockbox.api.cloud.yandex.net"
 _MONITORING = "monitoring.api.cloud.yandex.net"
-HOSTS = (_FUNCTIONS, _LOCKBOX, _PAYLOADS, _MONITORING)
+_STORAGE = "storage.yandexcloud.net"
+HOSTS = (_FUNCTIONS, _LOCKBOX, _PAYLOADS, _MONITORING, _STORAGE)
 
 Invoke = Callable[[str, Any], Any]
 
@@ -59,6 +61,7 @@ class Cloud:
         self.refusals: list[str] = []
         self.metrics: list[dict[str, Any]] = []
         self.metadata: dict[str, str] = {}
+        self.objects: Objects = {}
         self.secrets = {name: [entries] if entries else [] for name, entries in secrets.items()}
         self.contexts = {host: authority.tls_context(host) for host in HOSTS}
         self._topology = topology
@@ -104,6 +107,21 @@ class Cloud:
             ":" if request.command == "POST" else "/"
         )
         return self._lockbox(account, secret_id, action, body)
+
+    def store(self, request: "_RequestHandler", host: str, content: bytes) -> str:
+        """Store an object; return an empty response body. Raises CloudError."""
+        _, bucket, key = urlsplit(request.path).path.split("/", 2)
+        account = request.headers.get("Authorization", "").removeprefix("Bearer t1.")
+        buckets = {one.values["bucket"] for one in self._topology.all("yandex_storage_bucket")}
+        if host != _STORAGE or bucket not in buckets:
+            raise CloudError(404, f"there is no bucket {bucket}")
+        if account != OPERATOR:
+            raise CloudError(403, f"{self._name(account)} may not write to {bucket}")
+        headers = request.headers
+        self.objects[bucket, key] = StoredObject(
+            content, headers.get("Content-Type", ""), headers.get("Cache-Control", "")
+        )
+        return ""
 
     def _read_metadata(self, path: str) -> str:
         if path == "service-accounts/default/token":
@@ -175,11 +193,15 @@ class _RequestHandler(BaseHTTPRequestHandler):
         self.close_connection = False  # a CONNECT with HTTP/1.0 has set it
 
     def do_GET(self) -> None:
-        self._serve(None)
+        self._serve(lambda host: self.server.cloud.respond(self, host, None))
 
     def do_POST(self) -> None:
-        text = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        self._serve(json.loads(text or b"{}"))
+        body = json.loads(self._body() or b"{}")
+        self._serve(lambda host: self.server.cloud.respond(self, host, body))
+
+    def do_PUT(self) -> None:
+        content = self._body()
+        self._serve(lambda host: self.server.cloud.store(self, host, content))
 
     def finish(self) -> None:
         super().finish()
@@ -189,11 +211,14 @@ class _RequestHandler(BaseHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
         """Log nothing."""
 
-    def _serve(self, body: Any) -> None:
+    def _body(self) -> bytes:
+        return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+
+    def _serve(self, respond: Callable[[str], Any]) -> None:
         host = self._host or urlsplit(self.path).hostname or ""
         headers = {}
         try:
-            status, answer = 200, self.server.cloud.respond(self, host, body)
+            status, answer = 200, respond(host)
         except CloudError as error:
             self.server.cloud.refusals.append(str(error))
             status, answer = error.status, {"errorMessage": str(error)}

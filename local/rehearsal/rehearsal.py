@@ -25,6 +25,7 @@ from local.gateway import Gateway, Routes
 from local.postgres import Postgres
 from local.rehearsal import Fault, database, topics, wiring
 from local.rehearsal.broker import Machine
+from local.rehearsal.bucket import BucketPages
 from local.rehearsal.certificates import Authority
 from local.rehearsal.cloud import OPERATOR, Cloud, token_of
 from local.rehearsal.functions_in_processes import FunctionProcesses
@@ -81,7 +82,9 @@ class Rehearsal:
             "Mosquitto runs with cloud-init's files; messages reach the readers of each topic."
         )
         self._start_service()
-        self._say("The schema is migrated, the gateway serves, the bridge is subscribed.")
+        self._say(
+            "The schema is migrated, the console is published, the gateway and the bridge run."
+        )
         self._start_cabinets()
         self._fire_timers()
         self._say("The timer's poll reaches the cabinets. Now the demo:")
@@ -154,16 +157,26 @@ class Rehearsal:
         self._run("terraform/migrate.py", self._output("function_ids")["migrate"])
         self._parts.callback(self._machine.stop_bridge)
         self._machine.start_bridge(self._cloud.environment)
+        self._publish_console()
         gateway = self._topology.one("yandex_api_gateway").values
         text = gateway["spec"]
         for function in self._topology.functions.values():
             text = text.replace(f'"{function.id}"', f'"${{function_ids.{function.name}}}"')
         seconds = float(gateway["execution_timeout"])
         self._gateway = Gateway(
-            Routes(json.loads(text)), self._functions.pool, port=0, execution_timeout=seconds
+            Routes(json.loads(text)),
+            self._functions.pool,
+            port=0,
+            pages=[BucketPages(self._topology, self._cloud.objects)],
+            execution_timeout=seconds,
         )
         self._parts.callback(self._gateway.stop)
         self._gateway.start()
+
+    def _publish_console(self) -> None:
+        built = str((self._topology.packages / "console").resolve())
+        options = ["--built", built, "--patience", "0"]
+        self._run("-m terraform.publish_console", self._output("console_bucket"), *options)
 
     def _start_cabinets(self) -> None:
         api = Api(self._gateway.url, API_KEYS["operator"])

@@ -54,7 +54,7 @@ class Topology:
         self.outputs = {
             name: output.get("value") for name, output in values.get("outputs", {}).items()
         }
-        self._packages = packages
+        self.packages = packages
 
     def all(self, kind: str) -> list[Resource]:
         """Return the resources of this type."""
@@ -106,6 +106,17 @@ class Topology:
             for one in self.all("yandex_lockbox_secret_iam_member")
         )
 
+    def may_read_bucket(self, account: str, bucket: str) -> bool:
+        """Return whether a service account may read a bucket's objects."""
+        return any(
+            one.values["bucket"] == bucket
+            and grant["id"] == account
+            and grant["type"] == "CanonicalUser"
+            and {"READ", "FULL_CONTROL"} & set(grant["permissions"])
+            for one in self.all("yandex_storage_bucket_grant")
+            for grant in one.values["grant"]
+        )
+
     def name_of(self, account: str) -> str:
         """Return the address of a service account's resource, for messages."""
         accounts = self.all("yandex_iam_service_account")
@@ -113,7 +124,7 @@ class Topology:
 
     def _function(self, resource: Resource) -> Function:
         values = resource.values
-        package = self._packages / Path(values["content"][0]["zip_filename"]).name
+        package = self.packages / Path(values["content"][0]["zip_filename"]).name
         return Function(
             name=package.stem,
             address=resource.address,

@@ -94,14 +94,25 @@ def _route_faults(topology: Topology) -> Iterator[str]:
             if method in item:
                 integration = item[method].get("x-yc-apigateway-integration", {})
                 caller = f"{gateway}: {method.upper()} {path}"
-                yield from _call_faults(
-                    topology, caller, integration.get("function_id"), integration
-                )
+                yield from _integration_faults(topology, caller, integration)
     schemes = topology.document.get("components", {}).get("securitySchemes", {})
     for name, scheme in schemes.items():
         if authorizer := scheme.get("x-yc-apigateway-authorizer"):
             caller = f"{gateway}: the authorizer of {name}"
             yield from _call_faults(topology, caller, authorizer.get("function_id"), authorizer)
+
+
+def _integration_faults(
+    topology: Topology, caller: str, integration: dict[str, Any]
+) -> Iterator[str]:
+    if integration.get("type") != "object_storage":
+        yield from _call_faults(topology, caller, integration.get("function_id"), integration)
+        return
+    bucket, account = integration.get("bucket") or "", integration.get("service_account_id") or ""
+    if bucket not in {one.values["bucket"] for one in topology.all("yandex_storage_bucket")}:
+        yield f"{caller} reads bucket {bucket}, which does not exist"
+    elif not topology.may_read_bucket(account, bucket):
+        yield f"{caller}: {topology.name_of(account) or 'nobody'} may not read bucket {bucket}"
 
 
 def _trigger_faults(topology: Topology) -> Iterator[str]:

@@ -5,6 +5,7 @@ variables {
   folder_id           = "b1gfolder"
   mqtt_backend        = "mosquitto"
   apply_migrations    = false
+  publish_console     = false
   deletion_protection = false
 }
 
@@ -73,6 +74,25 @@ run "defaults" {
   assert {
     condition     = !strcontains(yandex_api_gateway.main.spec, "x-yc-apigateway\":{\"cors")
     error_message = "CORS is configured although cors_origin is empty"
+  }
+}
+
+run "console" {
+  command = apply
+  variables {
+    console_tiles_url = "https://tiles.example/{z}/{x}/{y}.png"
+  }
+  assert {
+    condition     = [for route in ["/", "/console/{file+}"] : jsondecode(yandex_api_gateway.main.spec).paths[route].get["x-yc-apigateway-integration"].object] == ["index.html", "{file}"]
+    error_message = "the gateway does not serve the console's files"
+  }
+  assert {
+    condition     = one(yandex_storage_bucket_grant.console.grant).id == yandex_iam_service_account.console.id && toset(one(yandex_storage_bucket_grant.console.grant).permissions) == toset(["READ"])
+    error_message = "the gateway's account must be able to read the console's bucket, and nothing more"
+  }
+  assert {
+    condition     = one(yandex_storage_bucket.console.anonymous_access_flags) == { config_read = false, list = false, read = false }
+    error_message = "the console's bucket is public"
   }
 }
 

@@ -4,6 +4,7 @@ variables {
   cloud_id         = "b1gcloud"
   folder_id        = "b1gfolder"
   apply_migrations = false
+  publish_console  = false
   mqtt_backend     = "mosquitto"
 }
 
@@ -86,4 +87,28 @@ run "no_secret_for_logins_is_refused" {
     cabinet_login_secrets = 0
   }
   expect_failures = [var.cabinet_login_secrets]
+}
+
+run "tiles_without_https_are_refused" {
+  command = plan
+  variables {
+    console_tiles_url = "http://tiles.example/{z}/{x}/{y}.png"
+  }
+  expect_failures = [var.console_tiles_url]
+}
+
+run "tiles_without_a_coordinate_are_refused" {
+  command = plan
+  variables {
+    console_tiles_url = "https://tiles.example/{z}/{x}.png"
+  }
+  expect_failures = [var.console_tiles_url]
+}
+
+run "tiles_of_several_hosts_are_refused" {
+  command = plan
+  variables {
+    console_tiles_url = "https://{s}.tiles.example/{z}/{x}/{y}.png"
+  }
+  expect_failures = [var.console_tiles_url]
 }

@@ -107,6 +107,17 @@ def test_the_rehearsal_of_what_was_applied_succeeds(applied: Applied, tmp_path: 
     assert "audits the invariants" in screen
 
 
+def _plant_console_without_its_entry_point(deployment: Deployment) -> None:
+    for file in (deployment.packages / "console").glob("*/app/app.js"):
+        file.unlink()
+
+
+def test_a_console_without_its_entry_point_is_found(applied: Applied, tmp_path: Path) -> None:
+    faults = applied.faults(_plant_console_without_its_entry_point, tmp_path)
+
+    assert "FAIL the console's files are served, to be kept: HTTPError: HTTP Error 404" in faults[0]
+
+
 def _plant_wrong_functions(deployment: Deployment) -> None:
     deployment.function("unlock")["entrypoint"] = "main.handle"
     del deployment.function("cabinets")["environment"]["MQTT_USERNAME"]
@@ -177,6 +188,15 @@ def _plant_bridge_without_function(deployment: Deployment) -> None:
     metadata["broker"] = json.dumps(settings)
 
 
+def _plant_route_without_bucket(deployment: Deployment) -> None:
+    deployment.values("yandex_storage_bucket.console")["bucket"] = "another"
+
+
+def _plant_gateway_that_may_not_read_the_bucket(deployment: Deployment) -> None:
+    grant = deployment.values("yandex_storage_bucket_grant.console")["grant"][0]
+    grant["permissions"] = ["READ_ACP"]
+
+
 def _plant_another_package(deployment: Deployment) -> None:
     with (deployment.packages / "swap.zip").open("ab") as package:
         package.write(b"changed after the apply")
@@ -194,6 +214,11 @@ def _plant_another_package(deployment: Deployment) -> None:
             "runner may not read the secret of API_",
         ),
         (_plant_bridge_without_function, "the bridge invokes function None, which does not exist"),
+        (_plant_route_without_bucket, "GET / reads bucket scooter-accumulator-console-none, which"),
+        (
+            _plant_gateway_that_may_not_read_the_bucket,
+            "GET /: yandex_iam_service_account.console may not read bucket scooter-accumulator-c",
+        ),
         (_plant_another_package, "swap.zip is not the applied package"),
     ],
 )
