@@ -111,14 +111,14 @@ function ConnectionState() {
 function Owner() {
   const { caller, scope } = useSignal(session);
   return html`<span class="owner">
-    ${caller && html`<span>${caller}, ${word("scope", scope ?? "")}</span>`}
+    ${caller && html`<span class="caller" title=${word("scope", scope ?? "")}>${caller}</span>`}
     <button type="button" onClick=${() => session.end()}>${t("sign_out")}</button>
   </span>`;
 }
 
 function Languages() {
   const other = language.value === "en" ? "ru" : "en";
-  return html`<button type="button" lang=${other} onClick=${() => speak(other)}>${other === "ru" ? "Русский" : "English"}</button>`;
+  return html`<button type="button" lang=${other} aria-label=${other === "ru" ? "Русский" : "English"} onClick=${() => speak(other)}>${other.toUpperCase()}</button>`;
 }
 
 /** What is true of everything on the page. */

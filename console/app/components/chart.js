@@ -2,6 +2,7 @@
 /** A chart over time, with its last values as text for those who cannot see it. */
 import { useEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
+import { colorOf } from "../color.js";
 import { html } from "../html.js";
 
 /**
@@ -22,8 +23,7 @@ export function Chart({ title, times, lines, unit = "", rightUnit = "", summary 
 
   useEffect(() => {
     const element = /** @type {HTMLDivElement} */ (box.current);
-    const style = getComputedStyle(element);
-    const color = (/** @type {string} */ name) => style.getPropertyValue(name).trim();
+    const color = (/** @type {string} */ name) => colorOf(element, name);
     const axis = { stroke: color("--text"), grid: { stroke: color("--line"), width: 1 }, ticks: { stroke: color("--line") } };
     const hasRight = lines.some((line) => line.isRight);
     plot.current = new uPlot(

@@ -2,6 +2,8 @@
 /** Cabinets on a map: a colour for each state, and the number of ready accumulators. */
 import * as L from "leaflet";
 import { useEffect, useRef } from "preact/hooks";
+import { colorOf } from "../color.js";
+import { STATES } from "../fleet.js";
 import { html } from "../html.js";
 import { tiles } from "../page.js";
 import { address } from "../route.js";
@@ -38,11 +40,14 @@ function makeMap(element) {
   function redraw() {
     const bounds = map.getBounds().pad(0.2);
     const visible = shown.filter((row) => bounds.contains([row.lat, row.lon]));
+    const colors = Object.fromEntries(
+      STATES.map((state) => [state, { fill: colorOf(element, `--${state}`), edge: colorOf(element, "--panel") }]),
+    );
     const make = visible.length > MOST_NUMBERS ? dotOf : markerOf;
     const focused = /** @type {HTMLElement | null} */ (document.activeElement)?.dataset?.cabinet;
     layer.clearLayers();
     for (const row of visible) {
-      make(row, element).addTo(layer);
+      make(row, colors).addTo(layer);
     }
     if (focused) {
       /** @type {HTMLElement | null} */ (element.querySelector(`[data-cabinet="${CSS.escape(focused)}"]`))?.focus();
@@ -100,11 +105,11 @@ function open(row) {
 
 /**
  * @param {CabinetRow} row
- * @param {HTMLElement} element
+ * @param {Record<string, {fill: string, edge: string}>} colors of the states
  */
-function dotOf(row, element) {
-  const fillColor = getComputedStyle(element).getPropertyValue(`--${row.state}`).trim();
-  return L.circleMarker([row.lat, row.lon], { radius: 5, weight: 1, color: "#fff", fillColor, fillOpacity: 1 })
+function dotOf(row, colors) {
+  const { fill, edge } = colors[row.state];
+  return L.circleMarker([row.lat, row.lon], { radius: 5, weight: 1, color: edge, fillColor: fill, fillOpacity: 1 })
     .bindTooltip(() => labelOf(row))
     .on("click", () => open(row));
 }
