@@ -26,6 +26,20 @@ export function timeOf(time) {
 }
 
 /**
+ * A time of day for an axis; the date at midnight.
+ * @param {number} time
+ * @returns {string}
+ */
+export function shortTimeOf(time) {
+  const date = new Date(time);
+  const isMidnight = date.getHours() === 0 && date.getMinutes() === 0;
+  return new Intl.DateTimeFormat(
+    language.value,
+    isMidnight ? { day: "numeric", month: "short" } : { hour: "2-digit", minute: "2-digit", hour12: false },
+  ).format(date);
+}
+
+/**
  * How long ago it was, roughly.
  * @param {string | number} time
  * @returns {string}
@@ -75,5 +89,5 @@ export function millisecondsOf(ms) {
   if (ms === null || ms === undefined) {
     return "–";
   }
-  return ms < 1_000 ? t("milliseconds", { n: Math.round(ms) }) : t("seconds", { n: (ms / 1_000).toFixed(1) });
+  return ms < 1_000 ? t("milliseconds", { n: Math.max(0, Math.round(ms)) }) : t("seconds", { n: (ms / 1_000).toFixed(1) });
 }

@@ -3,7 +3,9 @@
 import { useEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
 import { colorOf } from "../color.js";
+import { shortTimeOf, timeOf } from "../format.js";
 import { html } from "../html.js";
+import { t } from "../text.js";
 
 /**
  * @typedef {object} Line
@@ -14,8 +16,11 @@ import { html } from "../html.js";
  * @property {boolean} [isStepped]
  */
 
-/** @param {{title: string, times: number[], lines: Line[], unit?: string, rightUnit?: string, summary: string}} properties */
-export function Chart({ title, times, lines, unit = "", rightUnit = "", summary }) {
+/**
+ * @param {{title: string, times: number[], lines: Line[], unit?: string, rightUnit?: string, summary: string, from?: number}} properties
+ *   times and from in seconds since 1970; from: where the axis begins, if not with the first value
+ */
+export function Chart({ title, times, lines, unit = "", rightUnit = "", summary, from }) {
   const box = useRef(/** @type {HTMLDivElement | null} */ (null));
   const plot = useRef(/** @type {uPlot | null} */ (null));
   const data = /** @type {uPlot.AlignedData} */ ([times, ...lines.map((line) => line.values)]);
@@ -32,9 +37,9 @@ export function Chart({ title, times, lines, unit = "", rightUnit = "", summary 
         height: 200,
         cursor: { y: false },
         legend: { live: true },
-        scales: { x: { time: true }, y: { range: fromZero }, right: { range: fromZero } },
+        scales: { x: { time: true, range: (_, low, high) => spanOf(from ?? low, high) }, y: { range: fromZero }, right: { range: fromZero } },
         series: [
-          {},
+          { label: t("time"), value: (_, at) => (at === null ? "–" : timeOf(at * 1_000)) },
           ...lines.map((line) => ({
             label: line.label,
             stroke: color(line.color),
@@ -46,7 +51,7 @@ export function Chart({ title, times, lines, unit = "", rightUnit = "", summary 
           })),
         ],
         axes: [
-          { ...axis },
+          { ...axis, space: 70, values: (_, ticks) => ticks.map((tick) => shortTimeOf(tick * 1_000)) },
           { ...axis, size: 56, values: (_, ticks) => ticks.map((tick) => `${tick}${unit}`) },
           ...(hasRight
             ? [{ ...axis, side: 1, scale: "right", size: 64, grid: { show: false }, values: (/** @type {uPlot} */ _, /** @type {number[]} */ ticks) => ticks.map((tick) => `${tick}${rightUnit}`) }]
@@ -71,6 +76,16 @@ export function Chart({ title, times, lines, unit = "", rightUnit = "", summary 
     <figcaption><strong>${title}</strong> <span class="quiet">${summary}</span></figcaption>
     <div ref=${box} aria-hidden="true"></div>
   </figure>`;
+}
+
+/**
+ * @param {number} low
+ * @param {number} high
+ * @returns {[number, number]} at least an hour
+ */
+function spanOf(low, high) {
+  const until = high ?? Date.now() / 1_000;
+  return [Math.min(low ?? until, until - 3_600), until];
 }
 
 /** @type {uPlot.Range.Function} */

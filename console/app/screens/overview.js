@@ -1,6 +1,7 @@
 // @ts-check
 /** The fleet at a glance: the map, the counts, the last day. */
 import { get } from "../api.js";
+import { now } from "../clock.js";
 import { Chart } from "../components/chart.js";
 import { Figure } from "../components/figures.js";
 import { CabinetMap } from "../components/map.js";
@@ -66,6 +67,7 @@ function Counts({ fleet }) {
 function LastDay({ past }) {
   const { stock, unlocks, step_s: step } = past;
   const seconds = (point) => Date.parse(point.at) / 1_000;
+  const dayAgo = now() / 1_000 - 24 * 3_600;
   const latest = stock.at(-1);
   const total = (/** @type {string} */ name) => unlocks.reduce((/** @type {number} */ sum, one) => sum + one[name], 0);
   const count = total("count");
@@ -74,6 +76,7 @@ function LastDay({ past }) {
     <${Chart}
       title=${t("last_day")}
       times=${stock.map(seconds)}
+      from=${dayAgo}
       summary=${latest ? t("stock_summary", { ready: latest.ready, free: latest.free }) : t("no_history")}
       lines=${[
         { label: t("ready"), color: "--ready", values: stock.map((one) => one.ready) },
@@ -83,6 +86,7 @@ function LastDay({ past }) {
     <${Chart}
       title=${t("unlocks_title")}
       times=${unlocks.map(seconds)}
+      from=${dayAgo}
       rightUnit=" s"
       summary=${count ? t("unlocks_summary", { count, failed: total("failed"), slowest: millisecondsOf(busiest?.p99_ms) }) : t("no_unlocks")}
       lines=${[

@@ -22,6 +22,7 @@ export const en = {
   all: "All",
   filter: "Filter",
 
+  time: "Time",
   ago: "{duration} ago",
   seconds: "{n} s",
   minutes: "{n} min",

@@ -23,6 +23,7 @@ export const ru = {
   all: "Все",
   filter: "Фильтр",
 
+  time: "Время",
   ago: "{duration} назад",
   seconds: "{n} с",
   minutes: "{n} мин",
