@@ -29,6 +29,7 @@ run: $(STAMP) ## Run the local cloud at http://127.0.0.1:8080 until Ctrl-C; opti
 	@$(BIN)/python -m local up $(ARGS)
 
 test: $(STAMP) ## Run all tests; one folder: .venv/bin/python -m pytest tests/unit
+	@$(BIN)/python -m console.fetch --optional
 	@$(BIN)/python -m pytest -n 4 $(ARGS)
 
 check: $(STAMP) ## Check style, types, layers and generated documents, as CI does besides the tests
