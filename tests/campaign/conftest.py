@@ -4,6 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from local.console_page import ConsolePage
+from local.docs_page import DocsPage
 from local.gateway import Gateway
 from tests.campaign.raw_client import RawClient
 from tests.support.service import ROUTES, Service
@@ -12,7 +14,8 @@ from tests.support.service import ROUTES, Service
 @pytest.fixture
 def client(service: Service) -> Iterator[RawClient]:
     """A client of a gateway, which must still work at the end of the test."""
-    gateway = Gateway(ROUTES, service.pool, port=0)
+    pages = [ConsolePage(), DocsPage(ROUTES.document)]
+    gateway = Gateway(ROUTES, service.pool, port=0, pages=pages)
     gateway.start()
     client = RawClient(gateway)
     yield client

@@ -1,6 +1,7 @@
 """`python -m tests.contract NAME` checks what has a contract with others.
 
-lint: the API's documents; clients: a shift with each generated client; console: its source files, which format-console formats.
+lint: the API's documents; clients: a shift with each generated client; console: the console's
+source files, which format-console formats.
 """
 
 import sys
