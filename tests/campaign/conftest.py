@@ -6,7 +6,7 @@ import pytest
 
 from local.console_page import ConsolePage
 from local.docs_page import DocsPage
-from local.gateway import Gateway
+from local.gateway import Gateway, Page
 from tests.campaign.raw_client import RawClient
 from tests.support.service import ROUTES, Service
 
@@ -14,7 +14,7 @@ from tests.support.service import ROUTES, Service
 @pytest.fixture
 def client(service: Service) -> Iterator[RawClient]:
     """A client of a gateway, which must still work at the end of the test."""
-    pages = [ConsolePage(), DocsPage(ROUTES.document)]
+    pages: list[Page] = [ConsolePage(), DocsPage(ROUTES.document)]
     gateway = Gateway(ROUTES, service.pool, port=0, pages=pages)
     gateway.start()
     client = RawClient(gateway)
