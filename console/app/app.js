@@ -53,6 +53,7 @@ export function App() {
     }
   }, [key, scope]);
 
+  // biome-ignore lint/correctness/useExhaustiveDependencies: runs when another screen is shown
   useEffect(() => {
     const heading = main.current?.querySelector("h1");
     document.title = `${heading?.textContent?.trim() ?? ""} · ${t("product")}`;

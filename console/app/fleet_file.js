@@ -78,7 +78,7 @@ function rowOf(names, { line, fields }) {
   const given = Object.fromEntries(names.map((name, index) => [name, (fields[index] ?? "").trim()]));
   const kind = given.accumulator_id ? "accumulator" : "cabinet";
   const wanted = kind === "cabinet" ? OF_CABINETS : OF_ACCUMULATORS;
-  const values = wanted.filter((name) => given[name]).map((name) => [name, valueOf(name, given[name])]);
+  const values = wanted.filter((name) => given[name]).map((name) => [name, readValue(name, given[name])]);
   const { lat, lon, ...body } = Object.fromEntries(values);
   if (lat !== undefined || lon !== undefined) {
     body.coords = { lat, lon };
@@ -91,7 +91,7 @@ function rowOf(names, { line, fields }) {
  * @param {string} text
  * @returns {string | number} the text itself if it is no number: the service says what is wrong
  */
-function valueOf(name, text) {
+function readValue(name, text) {
   const number = Number(text.replace(",", "."));
   return NUMBERS.has(name) && !Number.isNaN(number) ? number : text;
 }

@@ -65,6 +65,7 @@ export function useResource(load, dependencies, concerns, refresh = REFRESH_MS) 
     }
   }, []);
 
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the caller says what makes it another resource
   useEffect(() => {
     const current = latest.current;
     /** @type {ReturnType<typeof setTimeout> | undefined} */

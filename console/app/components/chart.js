@@ -26,6 +26,7 @@ export function Chart({ title, times, lines, unit = "", rightUnit = "", summary,
   const data = /** @type {uPlot.AlignedData} */ ([times, ...lines.map((line) => line.values)]);
   const shape = lines.map((line) => line.label).join("|");
 
+  // biome-ignore lint/correctness/useExhaustiveDependencies: made again only for other lines; values follow below
   useEffect(() => {
     const element = /** @type {HTMLDivElement} */ (box.current);
     const color = (/** @type {string} */ name) => colorOf(element, name);
@@ -70,7 +71,7 @@ export function Chart({ title, times, lines, unit = "", rightUnit = "", summary,
     };
   }, [shape]);
 
-  useEffect(() => plot.current?.setData(data), [data]);
+  useEffect(() => plot.current?.setData(data));
 
   return html`<figure class="chart">
     <figcaption><strong>${title}</strong> <span class="quiet">${summary}</span></figcaption>

@@ -9,7 +9,8 @@ import { csvOf, download } from "../csv.js";
 import { STATES, useFleet } from "../fleet.js";
 import { numberOf } from "../format.js";
 import { html } from "../html.js";
-import { t, word } from "../text.js";
+import { useSignal } from "../signal.js";
+import { language, t, word } from "../text.js";
 
 /** @typedef {import("../fleet.js").CabinetRow} CabinetRow */
 
@@ -30,7 +31,7 @@ function CabinetTable({ cabinets, query }) {
   const [words, setWords] = useState(query.get("q") ?? "");
   const [state, setState] = useState(query.get("state") ?? "");
   const [near, setNear] = useState(query.get("near") ?? "");
-  const point = pointOf(near);
+  const point = useMemo(() => pointOf(near), [near]);
   const rows = useMemo(() => {
     const wanted = words.trim().toLowerCase();
     const matches = (/** @type {CabinetRow} */ row) =>
@@ -38,8 +39,10 @@ function CabinetTable({ cabinets, query }) {
       (!wanted || row.cabinet_id.toLowerCase().includes(wanted) || (row.firmware ?? "").toLowerCase().includes(wanted));
     const found = cabinets.filter(matches);
     return point ? found.map((row) => ({ ...row, distance: distanceOf(point, row) })) : found;
-  }, [cabinets, words, state, near]);
-  const columns = useMemo(() => columnsOf(point !== null), [near, t("cabinets")]);
+  }, [cabinets, words, state, point]);
+  const spoken = useSignal(language);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the labels are in the viewer's language
+  const columns = useMemo(() => columnsOf(point !== null), [point, spoken]);
   return html`
     <form class="filters" role="search" onSubmit=${(/** @type {Event} */ event) => event.preventDefault()}>
       <label>${t("filter")} <input type="search" value=${words} onInput=${(event) => setWords(event.target.value)} /></label>
