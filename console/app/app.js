@@ -41,7 +41,7 @@ const SCREENS = {
 };
 
 export function App() {
-  const { key, scope } = useSignal(session);
+  const { key, caller, scope } = useSignal(session);
   useSignal(language);
   const current = useSignal(route);
   const main = useRef(/** @type {HTMLElement | null} */ (null));
@@ -70,6 +70,7 @@ export function App() {
     <main id="main" ref=${main} tabindex="-1">
       ${key === "" ? html`<${Key} />` : html`<${Notices} /><${Screen} key=${place} route=${current} />`}
     </main>
+    ${scope && html`<footer class="quiet">${t("key_in_use", { caller: caller ?? "", scope: word("scope", scope) })}</footer>`}
     <${Toasts} />
   `;
 }

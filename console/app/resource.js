@@ -65,7 +65,6 @@ export function useResource(load, dependencies, concerns, refresh = REFRESH_MS) 
     }
   }, []);
 
-  // biome-ignore lint/correctness/useExhaustiveDependencies: the caller says what makes it another resource
   useEffect(() => {
     const current = latest.current;
     /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -100,6 +99,7 @@ export function useResource(load, dependencies, concerns, refresh = REFRESH_MS) 
         end();
       }
     };
+    // biome-ignore lint/correctness/useExhaustiveDependencies: the caller says what makes it another resource
   }, dependencies);
 
   return { ...state, reload: read };

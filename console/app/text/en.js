@@ -2,6 +2,7 @@
 /** English. `{name}` is replaced; names with a dot are words for codes of the API. */
 export const en = {
   product: "Battery cabinets",
+  framed: "The console cannot be shown inside another page. Open it in a tab of its own.",
   skip: "Skip to the content",
   screens: "Screens",
   overview: "Overview",
@@ -52,6 +53,7 @@ export const en = {
 
   sign_in: "Sign in",
   key: "API key",
+  key_in_use: "Key {caller}: {scope}.",
   key_explanation: "Paste your API key. It stays in this tab until you close it or sign out.",
   use_key: "Use this key",
   checking: "Checking…",

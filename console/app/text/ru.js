@@ -3,6 +3,7 @@
 /** @type {typeof import("./en.js").en} */
 export const ru = {
   product: "Шкафы с аккумуляторами",
+  framed: "Консоль нельзя показывать внутри другой страницы. Откройте её в отдельной вкладке.",
   skip: "К содержимому",
   screens: "Экраны",
   overview: "Обзор",
@@ -53,6 +54,7 @@ export const ru = {
 
   sign_in: "Вход",
   key: "Ключ API",
+  key_in_use: "Ключ {caller}: {scope}.",
   key_explanation: "Вставьте ключ API. Он хранится в этой вкладке, пока вы её не закроете или не выйдете.",
   use_key: "Войти с этим ключом",
   checking: "Проверяется…",
