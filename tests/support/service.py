@@ -334,7 +334,7 @@ def running(url: str, patch: pytest.MonkeyPatch, **settings: str) -> Iterator[Se
     config.settings.cache_clear()
     queue = Queue()
     patch.setattr("shared.mqtt.Publisher", lambda: queue)
-    pool = FunctionPool()
+    pool = FunctionPool(share_instances=True)
     try:
         yield Service(url, queue, pool)
     finally:
