@@ -1,4 +1,4 @@
-"""Lists of commands, anomalies and contractors in a large city: time, and what they read."""
+"""Lists in a large city: time, and what they read."""
 
 import time
 from collections.abc import Iterator
@@ -123,6 +123,12 @@ def _lists(server: Database) -> Iterator[tuple[str, str]]:
     yield "contractors with 5 accumulators", f"{contractors}?min_accumulators=5"
     since = "held_since_before=2020-01-01T00:00:00Z"
     yield "contractors with one since 2020 (none)", f"{contractors}?{since}"
+    movements = "/v1/movements"
+    for place in ("cabinet_id=C-7", "contractor_id=T-7", "scooter_id=S-7", "scooter_id=none"):
+        yield f"movements, {place}", f"{movements}?{place}&limit=50"
+    yield "attention", "/v1/attention?limit=50"
+    for text in ("C-7", "A-7-1", "T-7", "S-7", "none", str(booking_id)):
+        yield f"search, {text}", f"/v1/search?q={text}"
 
 
 def _read(running: Service, server: Database, name: str, path: str, calls: int) -> _Read:
