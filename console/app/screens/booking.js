@@ -51,8 +51,7 @@ function Details({ booking, reload }) {
   };
   return html`
     <p class="lead">
-      <${Badge} group="booking_status" code=${booking.status} /> ${word("booking", booking.kind)}
-      · <${Name} kind="contractor" id=${booking.contractor_id} /> · <${Name} kind="cabinet" id=${booking.cabinet_id} />
+      <${Badge} group="booking_status" code=${booking.status} /> ${word("booking", booking.kind)} · <${Name} kind="contractor" id=${booking.contractor_id} /> · <${Name} kind="cabinet" id=${booking.cabinet_id} />
     </p>
     <div class="figures">
       <${Figure} name=${t("requested")} value=${booking.requested} />
