@@ -106,7 +106,7 @@ function actions(accumulator, reload) {
     action: () => ({
       title: `${label}: ${id}`,
       explanation,
-      fields: [reason],
+      fields: [{ ...reason, hint: t("reason_in_log") }],
       confirm: label,
       run: (values) => patch({ status, reason: values.reason }),
     }),
@@ -136,6 +136,7 @@ function actions(accumulator, reload) {
     },
     status(t("quarantine"), "quarantined", t("quarantine_explanation")),
     status(t("release"), "in_service", t("release_explanation")),
+    status(t("mark_missing"), "missing", t("missing_explanation")),
     {
       label: t("retire"),
       isDisabled: accumulator.status === "retired",

@@ -36,7 +36,7 @@ function Details({ booking, reload }) {
   useSignal(session);
   const cancel = {
     label: t("cancel_booking"),
-    isDisabled: booking.status !== "active",
+    isDisabled: !["active", "returning"].includes(booking.status),
     action: () => ({
       title: t("cancel_booking_title"),
       explanation: t("cancel_booking_explanation", { contractor: booking.contractor_id }),

@@ -138,6 +138,7 @@ export const en = {
 
   reason: "Reason",
   reason_hint: "It is kept with the change, for whoever reads its history.",
+  reason_in_log: "It is written to the service's log.",
   cancel: "Close",
   sending: "Waiting for the answer…",
   save: "Save",
@@ -348,6 +349,8 @@ export const en = {
   quarantine_explanation: "It is not issued until it is released.",
   release: "Release",
   release_explanation: "It is in service and can be issued again.",
+  mark_missing: "Report missing",
+  missing_explanation: "It is not issued. If a cabinet reports it later, it is quarantined, and somebody is told.",
   retire: "Retire",
   retire_title: "Retire {id}?",
   retire_explanation: "It leaves the fleet for good; its history stays. Its place must be unknown: if it is not, correct that first.",
