@@ -5,7 +5,7 @@ STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
 TERRAFORM_CHECK ?= ../shared/terraform/check
-.PHONY: help setup console run demo test test-pgbouncer check format documents clean package secrets terraform-check topology rehearse lint-contract generated-clients schemathesis simulate fuzz chaos soak bench conformance release deploy smoke-test migrate destroy
+.PHONY: help setup console run demo test test-pgbouncer check format documents clean package secrets terraform-check topology rehearse lint-contract lint-console format-console generated-clients schemathesis simulate fuzz chaos soak bench conformance release deploy smoke-test migrate destroy
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,7 @@ run: $(STAMP) ## Run the local cloud at http://127.0.0.1:8080 until Ctrl-C; opti
 	@$(BIN)/python -m local up $(ARGS)
 
 test: $(STAMP) ## Run all tests; one folder: .venv/bin/python -m pytest tests/unit
+	@$(BIN)/python -m console.fetch --optional
 	@$(BIN)/python -m pytest -n 4 $(ARGS)
 
 check: $(STAMP) ## Check style, types, layers and generated documents, as CI does besides the tests
@@ -81,6 +82,12 @@ simulate: $(STAMP) ## Run random cases of the deterministic simulation: make sim
 
 lint-contract: $(STAMP) ## Lint docs/openapi.json and docs/asyncapi.json with Spectral and Redocly; needs node and npm
 	@$(BIN)/python -m tests.contract lint
+
+lint-console: $(STAMP) ## Check the console's types, style and format with TypeScript and Biome; needs node and npm
+	@$(BIN)/python -m tests.contract console
+
+format-console: $(STAMP) ## Format the console's files with Biome, and fix what it can fix; needs node and npm
+	@$(BIN)/python -m tests.contract format-console
 
 generated-clients: $(STAMP) ## Run a shift with generated Python and TypeScript clients; needs node and npm
 	@$(BIN)/python -m tests.contract clients

@@ -1,10 +1,19 @@
-"""`python -m tests.contract lint` runs the linters; `clients` runs a shift with each client."""
+"""`python -m tests.contract NAME` checks what has a contract with others.
+
+lint: the API's documents; clients: a shift with each generated client; console: the console's
+source files, which format-console formats.
+"""
 
 import sys
 
-from tests.contract import clients, linters, tools
+from tests.contract import clients, console, linters, tools
 
-_CHECKS = {"lint": linters.lint, "clients": clients.play}
+_CHECKS = {
+    "lint": linters.lint,
+    "clients": clients.play,
+    "console": console.lint,
+    "format-console": console.fix,
+}
 
 
 def _main(name: str) -> int:

@@ -13,6 +13,7 @@ import pytest
 from local.cabinet.actions import ACTIONS, ReplyMode
 from tests.support import pages
 from tests.support.command_line import local
+from tests.support.console import skip_without_files
 from tests.support.database import fast_directory
 from tests.support.local_cloud import Cabinet, LocalCloud, check_invariants, running
 from tests.support.programs import needs
@@ -162,6 +163,7 @@ def test_the_first_unlock_works_as_written() -> None:
 
 @needs("make")
 def test_the_smoke_test_before_the_first_unlock_passes(stack: LocalCloud) -> None:
+    skip_without_files()
     command = next(
         span.text
         for span in pages.spans("docs/deploying.md")

@@ -18,6 +18,7 @@ TESTED = {
     "systemd-analyze": "the units of the broker's virtual machine",
     "npm": "docs/asyncapi.json against AsyncAPI's own schema, which npm installs",
     "make": "`make rehearse` and `make smoke-test`: the deployment, run on this machine",
+    "chromium": "the console, in a browser",
     "bash": "the commands of the pages",
     "curl": "the commands of the pages",
     "jq": "the commands of docs/operating.md and docs/monitoring.md",
@@ -29,9 +30,19 @@ _REASON = re.compile(r"needs ([\w-]+), which is not installed")
 
 def is_installed(program: str) -> bool:
     """Whether a program of TESTED is installed; servers may be outside PATH."""
-    finders = {"mosquitto": find_mosquitto, "pgbouncer": find_pgbouncer}
-    find = finders.get(program, lambda: shutil.which(program))
-    return find() is not None
+    finders = {
+        "chromium": find_chromium,
+        "mosquitto": find_mosquitto,
+        "pgbouncer": find_pgbouncer,
+    }
+    find = finders.get(program)
+    return (find() if find else shutil.which(program)) is not None
+
+
+def find_chromium() -> str | None:
+    """Return the path of a Chromium, under any of its names."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    return next((path for name in names if (path := shutil.which(name))), None)
 
 
 def missing(*programs: str) -> str:

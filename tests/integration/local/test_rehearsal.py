@@ -20,6 +20,7 @@ import pytest
 from local import CannotStart
 from local.rehearsal import rehearsal
 from local.rehearsal.wiring import cron_fault
+from tests.support.console import skip_without_files
 from tests.support.programs import skip_without
 
 _PROJECT = Path(__file__).parents[3]
@@ -90,6 +91,7 @@ class Deployment:
 def applied() -> Iterator[Applied]:
     """Terraform's own apply on the stand-in provider."""
     skip_without("make", "mosquitto")
+    skip_without_files()
     with TemporaryDirectory() as directory:
         command = ["make", "--silent", "topology", f"REHEARSAL={directory}/rehearsal"]
         done = subprocess.run(command, cwd=_PROJECT, capture_output=True, text=True, check=False)

@@ -1,12 +1,14 @@
 """Fetching the console's third-party files: with a program that acts as npm, no registry."""
 
 import hashlib
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from console import fetch
+from tests.support.processes import ROOT
 
 FILE = "preact/dist/preact.mjs"
 CONTENT = "export const h = 1;\n"
@@ -111,3 +113,21 @@ def test_another_failure_is_not_retried(console: Path, npm: Npm) -> None:
         fetch.fetch(console)
 
     assert len(calls.read_text().splitlines()) == 1
+
+
+def test_the_checked_types_are_of_the_fetched_versions() -> None:
+    fetched = json.loads((fetch.CONSOLE / "package.json").read_text())["dependencies"]
+    checked = json.loads((ROOT / "tests" / "contract" / "package.json").read_text())["dependencies"]
+
+    assert {name: checked[name] for name in fetched if name != "leaflet"} == {
+        name: version for name, version in fetched.items() if name != "leaflet"
+    }
+    assert checked["@types/leaflet"].rpartition(".")[0] == fetched["leaflet"].rpartition(".")[0]
+
+
+def test_every_version_is_exact_and_every_package_has_its_licence_beside_it() -> None:
+    fetched = json.loads((fetch.CONSOLE / "package.json").read_text())["dependencies"]
+    wanted = (fetch.CONSOLE / "vendor.sha256").read_text()
+
+    assert all(version.replace(".", "").isdigit() for version in fetched.values())
+    assert all(f"  {name}/LICENSE\n" in wanted for name in fetched)

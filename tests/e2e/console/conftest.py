@@ -1,0 +1,93 @@
+"""A browser for the console's tests: the system's Chromium, driven by Playwright.
+
+A test takes `page` (the console of the shared local cloud, opened at /), or opens pages of any
+cloud, in any size, with `open_page`. It fails if a page causes a problem (watched_page.py).
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.e2e.console.watched_page import Problems, watched_page
+from tests.support.console import skip_without_files
+from tests.support.local_cloud import LocalCloud
+from tests.support.programs import find_chromium, skip_without
+
+OpenPage = Callable[..., Page]
+"""Called with a LocalCloud's URL, and options of browser.new_context."""
+Violations = Callable[[Page], list[str]]
+
+_AXE = Path(__file__).parent / "axe"
+_RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]
+_ARGUMENTS = [
+    "--no-sandbox",  # CI runs as root
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-default-apps",
+    "--disable-domain-reliability",
+    "--disable-sync",
+    "--no-default-browser-check",
+    "--no-first-run",
+    "--no-pings",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+]
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """A headless Chromium."""
+    skip_without("chromium")
+    skip_without_files()
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=find_chromium(), args=_ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def problems() -> Iterator[Problems]:
+    """What went wrong in the test's pages; a test may allow what it causes."""
+    problems = Problems()
+    yield problems
+    assert problems.found == []
+
+
+@pytest.fixture
+def open_page(browser: Browser, problems: Problems) -> Iterator[OpenPage]:
+    """Opens pages, each in a context of its own: without the keys and the storage of others."""
+    with ExitStack() as pages:
+
+        def open_page(url: str, **options: object) -> Page:
+            return pages.enter_context(watched_page(browser, url, problems, **options))
+
+        yield open_page
+
+
+@pytest.fixture
+def page(open_page: OpenPage, stack: LocalCloud) -> Page:
+    """The console of the shared local cloud, opened at /."""
+    page = open_page(stack.url)
+    page.goto("/")
+    return page
+
+
+@pytest.fixture(scope="session")
+def violations() -> Violations:
+    """Returns a page's violations of WCAG 2.1 AA as axe sees them, each with its elements."""
+    skip_without_files(_AXE)
+    return partial(_violations, (_AXE / "vendor" / "axe-core" / "axe.min.js").read_text())
+
+
+def _violations(axe: str, page: Page) -> list[str]:
+    page.evaluate(axe)
+    options = {"runOnly": {"type": "tag", "values": _RULES}}
+    report = page.evaluate("options => axe.run(document, options)", options)
+    return [
+        f"{violation['id']}: {violation['help']}: {node['target']}"
+        for violation in report["violations"]
+        for node in violation["nodes"]
+    ]
