@@ -104,7 +104,7 @@ function Head({ current, isKnown }) {
 function ConnectionState() {
   const { state, lostAt } = useSignal(connection);
   return html`<span class=${`connection ${state}`} role="status">
-    ${state === "lost" && lostAt !== null ? html`${t("connection.lost")} <${Time} at=${lostAt} />` : t(`connection.${state === "live" ? "live" : "connecting"}`)}
+    ${state === "lost" && lostAt !== null ? html`${t("connection.lost_since")} <${Time} at=${lostAt} />` : t(`connection.${state}`)}
   </span>`;
 }
 
@@ -127,7 +127,7 @@ function Notices() {
   const minutes = minutesAhead();
   return html`
     ${state === "lost" && problem && html`<div class="notice bad" role="alert">
-      <p>${t("not_live")} ${lostAt !== null && html`<${Time} at=${lostAt} />.`} ${sentenceOf(problem)}</p>
+      <p>${lostAt !== null && html`${t("not_live")} <${Time} at=${lostAt} />. `}${sentenceOf(problem)}</p>
     </div>`}
     ${minutes !== 0 && html`<p class="notice">${t(minutes > 0 ? "clock_ahead" : "clock_behind", { n: Math.abs(minutes) })}</p>`}
   `;

@@ -135,7 +135,7 @@ function Result({ file, outcome, isSending, apply, repeat }) {
     </div>
     ${problem && html`<${ProblemNotice} problem=${problem} retry=${repeat} /><p>${t("import_again_is_safe")}</p>`}
     ${isComplete && isDryRun && willChange > 0 && html`<button type="button" class="primary" disabled=${isSending} onClick=${apply}>${t("apply", { n: numberOf(willChange) })}</button>`}
-    ${isComplete && isDryRun && willChange === 0 && html`<p class="notice">${t("nothing_to_import")}</p>`}
+    ${isComplete && isDryRun && willChange === 0 && failures.length === 0 && html`<p class="notice">${t("nothing_to_import")}</p>`}
     ${isComplete && !isDryRun && html`<p class="notice good">${t("import_is_done")}</p>`}
     ${failures.length > 0 && html`
       <h3>${t("failures")}</h3>

@@ -38,7 +38,8 @@ export const en = {
 
   "connection.connecting": "Connecting…",
   "connection.live": "Live",
-  "connection.lost": "Not connected since",
+  "connection.lost": "Not connected",
+  "connection.lost_since": "Not connected since",
   not_live: "Nothing on this page is current: the last answer of the service came at",
   clock_ahead: "The clock of this device is {n} min ahead. “… ago” follows the service's clock; times of day are the service's, too.",
   clock_behind: "The clock of this device is {n} min behind. “… ago” follows the service's clock; times of day are the service's, too.",
