@@ -54,11 +54,14 @@ export function App() {
   }, [key, scope]);
 
   useEffect(() => {
-    const heading = main.current?.querySelector("h1");
-    document.title = `${heading?.textContent?.trim() ?? ""} · ${t("product")}`;
-    heading?.focus({ preventScroll: true });
+    main.current?.querySelector("h1")?.focus({ preventScroll: true });
     window.scrollTo(0, 0);
   }, [place, key === ""]);
+
+  useEffect(() => {
+    const heading = main.current?.querySelector("h1");
+    document.title = `${heading?.textContent?.trim() ?? ""} · ${t("product")}`;
+  });
 
   return html`
     <a class="skip" href="#main" onClick=${(/** @type {Event} */ event) => {
@@ -118,7 +121,7 @@ function Owner() {
 
 function Languages() {
   const other = language.value === "en" ? "ru" : "en";
-  return html`<button type="button" lang=${other} aria-label=${other === "ru" ? "Русский" : "English"} onClick=${() => speak(other)}>${other.toUpperCase()}</button>`;
+  return html`<button type="button" lang=${other} onClick=${() => speak(other)}>${other === "ru" ? "Русский" : "English"}</button>`;
 }
 
 /** What is true of everything on the page. */

@@ -122,7 +122,7 @@ export function Anomalies({ query, concerns }) {
             <${Time} at=${anomaly.at} />
             <strong>${word("anomaly", anomaly.reason)}</strong>
             ${anomaly.count > 1 && html`<span>× ${anomaly.count}</span>`}
-            <span>${anomaly.detail}</span>
+            <span lang="en">${anomaly.detail}</span>
             ${!anomaly.open && html`<span class="quiet">${t("acknowledged_by", { by: anomaly.acknowledged.by })}</span>`}
           </li>`,
         )}</ul>`}<//>`;

@@ -7,7 +7,7 @@ import { STATES } from "../fleet.js";
 import { html } from "../html.js";
 import { tiles } from "../page.js";
 import { address } from "../route.js";
-import { t, word } from "../text.js";
+import { language, t, word } from "../text.js";
 
 /** With more cabinets than this in view, they are dots without numbers. */
 const MOST_NUMBERS = 150;
@@ -23,14 +23,16 @@ export function CabinetMap({ cabinets }) {
     map.current = made;
     return made.remove;
   }, []);
-  useEffect(() => map.current?.draw(cabinets), [cabinets]);
+  useEffect(() => map.current?.draw(cabinets), [cabinets, language.value]);
   return html`<div class="map" ref=${box} role="region" aria-label=${t("map")}></div>`;
 }
 
 /** @param {HTMLDivElement} element */
 function makeMap(element) {
-  const map = L.map(element, { attributionControl: false, preferCanvas: true, zoomSnap: 0.5 }).setView([55.75, 37.62], 10);
+  const map = L.map(element, { attributionControl: false, preferCanvas: true, zoomControl: false, zoomSnap: 0.5 }).setView([55.75, 37.62], 10);
   L.control.scale({ imperial: false }).addTo(map);
+  /** @type {L.Control.Zoom | undefined} */
+  let zoom;
   background().addTo(map);
   const layer = L.layerGroup().addTo(map);
   /** @type {CabinetRow[]} */
@@ -66,6 +68,8 @@ function makeMap(element) {
         hasView = true;
         map.fitBounds(L.latLngBounds(cabinets.map((row) => [row.lat, row.lon])), { padding: [30, 30], maxZoom: 15, animate: false });
       }
+      zoom?.remove();
+      zoom = L.control.zoom({ zoomInTitle: t("zoom_in"), zoomOutTitle: t("zoom_out") }).addTo(map);
       redraw();
     },
     remove() {

@@ -16,6 +16,8 @@ import { t, word } from "../text.js";
 
 const LIMIT = 200;
 const REFRESH_MS = 20_000;
+/** Details that only repeat the kind. */
+const SAID_BY_KIND = new Set(["missing", "quarantined"]);
 const URGENT = new Set(["cabinet_alarm", "cabinet_offline", "command_unresolved"]);
 
 export function Attention() {
@@ -57,7 +59,7 @@ function Item({ item, reload }) {
     label: t("acknowledge"),
     action: () => ({
       title: t("acknowledge_title"),
-      explanation: item.detail,
+      explanation: word("anomaly", item.detail.split(": ")[0]),
       fields: [{ name: "note", label: t("note"), hint: t("note_hint") }],
       confirm: t("acknowledge"),
       run: async (values, /** @type {string} */ key) => {
@@ -76,17 +78,31 @@ function Item({ item, reload }) {
       ${item.contractor_id && html`<${Name} kind="contractor" id=${item.contractor_id} /> `}
       ${item.command_id && html`${t("command")} <${Name} kind="command" id=${item.command_id} />`}
     </span>
-    <span>${detailOf(item)}</span>
+    <${Detail} item=${item} />
     ${item.since && html`<span class="quiet">${t("since")} <${Time} at=${item.since} ago /></span>`}
     ${item.anomaly_id !== null && session.may("operator") && html`<${Actions} actions=${[acknowledge]} />`}
   </li>`;
 }
 
-/** @param {any} item */
-function detailOf(item) {
-  const [code, ...rest] = item.detail.split(": ");
-  const known = word("anomaly", code);
-  return item.kind === "anomaly" && known !== code ? [known, ...rest].join(": ") : word("reason", item.detail);
+/** What the service says of it; its sentences are English.
+ * @param {{item: any}} properties
+ */
+function Detail({ item: { kind, detail } }) {
+  if (kind === "anomaly") {
+    const [code, ...rest] = detail.split(": ");
+    return html`<span>${word("anomaly", code)}${rest.length > 0 && html`: <span lang="en">${rest.join(": ")}</span>`}</span>`;
+  }
+  if (kind === "held_too_long") {
+    return html`<span>${t("accumulators_n", { n: Number.parseInt(detail, 10) })}</span>`;
+  }
+  if (kind === "command_unresolved") {
+    return html`<span>${t("cells_list", { cells: detail.replace("cells ", "") })}</span>`;
+  }
+  if (SAID_BY_KIND.has(detail)) {
+    return null;
+  }
+  const known = word("detail", detail);
+  return html`<span>${known === detail ? word("reason", detail) : known}</span>`;
 }
 
 /** @param {any} item */

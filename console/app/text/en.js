@@ -66,6 +66,8 @@ export const en = {
   scope_shows_only: "Your key {scope}; it cannot change cabinets.",
 
   map: "Map of the cabinets",
+  zoom_in: "Zoom in",
+  zoom_out: "Zoom out",
   legend: "Colours of the map",
   fleet: "The fleet",
   ready: "Ready",
@@ -207,6 +209,7 @@ export const en = {
   "result.locked": "locked",
   "result.jammed": "jammed",
   "result.not_opened": "not opened",
+  "reason.jammed": "jammed",
   "reason.busy": "busy",
   "reason.maintenance": "under maintenance",
   "reason.updating": "updating its firmware",
@@ -287,6 +290,11 @@ export const en = {
   "attention.accumulator_quarantined": "Accumulator in quarantine",
   "attention.cell_faulty": "Cell faulty",
   "attention.cell_disabled": "Cell disabled",
+  "detail.silent": "silent",
+  "detail.its connection was lost": "its connection was lost",
+  "detail.never seen": "never seen",
+  "detail.unknown: nobody has registered it": "nobody has registered it",
+  accumulators_n: "accumulators: {n}",
   nothing_needs_a_person: "Nothing needs a person now.",
 
   history: "History",

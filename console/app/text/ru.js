@@ -67,6 +67,8 @@ export const ru = {
   scope_shows_only: "Ваш ключ {scope}; менять шкафы он не может.",
 
   map: "Карта шкафов",
+  zoom_in: "Приблизить",
+  zoom_out: "Отдалить",
   legend: "Цвета на карте",
   fleet: "Парк",
   ready: "Готовы",
@@ -208,6 +210,7 @@ export const ru = {
   "result.locked": "заперта",
   "result.jammed": "заклинила",
   "result.not_opened": "не открылась",
+  "reason.jammed": "заклинило",
   "reason.busy": "занят",
   "reason.maintenance": "на обслуживании",
   "reason.updating": "обновляет прошивку",
@@ -288,6 +291,11 @@ export const ru = {
   "attention.accumulator_quarantined": "Аккумулятор в карантине",
   "attention.cell_faulty": "Ячейка неисправна",
   "attention.cell_disabled": "Ячейка отключена",
+  "detail.silent": "молчит",
+  "detail.its connection was lost": "связь с ним потеряна",
+  "detail.never seen": "никогда не был на связи",
+  "detail.unknown: nobody has registered it": "никем не зарегистрирован",
+  accumulators_n: "аккумуляторов: {n}",
   nothing_needs_a_person: "Сейчас ничто не требует человека.",
 
   history: "История",

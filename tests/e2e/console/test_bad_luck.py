@@ -138,9 +138,11 @@ def test_a_viewers_wrong_clock_is_named_and_does_not_change_ago(
 def test_a_silent_cabinet_is_not_shown_as_fresh(
     open_console: OpenConsole, cabinet: Cabinet
 ) -> None:
-    cabinet.stack.sql(
-        "UPDATE cells SET reported_at = now() - interval '20 minutes' WHERE cabinet_id = %(id)s",
-        id=cabinet.cabinet_id,
-    )
+    for table in ("cells", "cabinets"):
+        cabinet.stack.sql(
+            f"UPDATE {table} SET reported_at = now() - interval '20 minutes'"  # noqa: S608
+            " WHERE cabinet_id = %(id)s",
+            id=cabinet.cabinet_id,
+        )
     page: Page = open_console(f"cabinets/{cabinet.cabinet_id}")
     expect(door(page, 1)).to_contain_text("reported 20 min ago")

@@ -2,7 +2,6 @@
 
 from urllib.parse import quote
 
-import pytest
 from playwright.sync_api import Page, expect
 
 from tests.e2e.console.conftest import OpenConsole
@@ -11,6 +10,23 @@ from tests.support.local_cloud import LocalCloud
 
 IMAGE = "<img src=x onerror=alert(1)>"
 HOSTILE = f"\"'>{IMAGE}${{alert(1)}}</script>&lt;"
+
+ADDRESSES = {
+    "cabinets/%E0%A4%A": "%E0%A4%A",
+    f"cabinets/{quote(IMAGE)}": IMAGE,
+    f"accumulators/{quote(IMAGE.upper())}": IMAGE.upper(),
+    f"bookings/{quote(IMAGE)}": IMAGE,
+    f"commands/{quote('../../v1/me')}": "../../v1/me",
+    f"technicians/{quote(IMAGE)}": IMAGE,
+    f"scooters/{quote(IMAGE)}": IMAGE,
+    f"search?q={quote(IMAGE)}": IMAGE,
+    f"cabinets?q={quote(IMAGE)}&near={quote(IMAGE)}&state={quote(IMAGE)}": "Cabinets",
+    "cabinets/..": "..",
+    "__proto__": "There is no such page.",
+    "constructor/x": "There is no such page.",
+    quote(IMAGE): "There is no such page.",
+}
+"""What stands in the heading, by the address after #/."""
 
 
 def watch(page: Page) -> list[str]:
@@ -50,33 +66,16 @@ def test_texts_of_the_api_are_shown_as_text(open_console: OpenConsole, stack: Lo
     assert seen == []
 
 
-@pytest.mark.parametrize(
-    ("address", "shown"),
-    [
-        ("cabinets/%E0%A4%A", "%E0%A4%A"),
-        (f"cabinets/{quote(IMAGE)}", IMAGE),
-        (f"accumulators/{quote(IMAGE.upper())}", IMAGE.upper()),
-        (f"bookings/{quote(IMAGE)}", IMAGE),
-        (f"commands/{quote('../../v1/me')}", "../../v1/me"),
-        (f"technicians/{quote(IMAGE)}", IMAGE),
-        (f"scooters/{quote(IMAGE)}", IMAGE),
-        (f"search?q={quote(IMAGE)}", IMAGE),
-        (f"cabinets?q={quote(IMAGE)}&near={quote(IMAGE)}&state={quote(IMAGE)}", "Cabinets"),
-        ("cabinets/..", ".."),
-        ("__proto__", "There is no such page."),
-        ("constructor/x", "There is no such page."),
-        (quote(IMAGE), "There is no such page."),
-    ],
-)
 def test_an_address_is_shown_as_text_and_explained(
-    open_console: OpenConsole, problems: Problems, address: str, shown: str
+    open_console: OpenConsole, problems: Problems
 ) -> None:
     problems.allow("status of 40[04]")
     page = open_console("import")
     seen = watch(page)
-    page.goto(f"/#/{address}")
-    expect(page.get_by_role("heading", level=1)).to_contain_text(shown)
-    expect(page.locator("main")).not_to_contain_text("Reading…")
-    expect(page.locator("main")).not_to_contain_text("undefined")
-    expect(page.locator("main img")).to_have_count(0)
+    for address, shown in ADDRESSES.items():
+        page.goto(f"/#/{address}")
+        expect(page.get_by_role("heading", level=1)).to_contain_text(shown)
+        expect(page.locator("main")).not_to_contain_text("Reading…")
+        expect(page.locator("main")).not_to_contain_text("undefined")
+        expect(page.locator("main img")).to_have_count(0)
     assert seen == []
