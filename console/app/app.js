@@ -55,11 +55,14 @@ export function App() {
 
   // biome-ignore lint/correctness/useExhaustiveDependencies: runs when another screen is shown
   useEffect(() => {
-    const heading = main.current?.querySelector("h1");
-    document.title = `${heading?.textContent?.trim() ?? ""} · ${t("product")}`;
-    heading?.focus({ preventScroll: true });
+    main.current?.querySelector("h1")?.focus({ preventScroll: true });
     window.scrollTo(0, 0);
   }, [place, key === ""]);
+
+  useEffect(() => {
+    const heading = main.current?.querySelector("h1");
+    document.title = `${heading?.textContent?.trim() ?? ""} · ${t("product")}`;
+  });
 
   return html`
     <a class="skip" href="#main" onClick=${(/** @type {Event} */ event) => {
@@ -87,14 +90,23 @@ function Screen({ route: { screen, id, query } }) {
 /** @param {{current: string, isKnown: boolean}} properties */
 function Head({ current, isKnown }) {
   /** @type {import("./text.js").TextName[]} */
-  const names = ["overview", "cabinets", "attention", "technicians", ...(session.may("operator") ? /** @type {const} */ (["import"]) : [])];
+  const names = [
+    "overview",
+    "cabinets",
+    "attention",
+    "technicians",
+    ...(session.may("operator") ? /** @type {const} */ (["import"]) : []),
+  ];
   return html`<header>
     <a class="product" href=${address("overview")}>${t("product")}</a>
-    ${isKnown && html`
+    ${
+      isKnown &&
+      html`
       <nav aria-label=${t("screens")}>
         ${names.map((name) => html`<a key=${name} href=${address(name)} aria-current=${current === name ? "page" : undefined}>${t(name)}</a>`)}
       </nav>
-      <${SearchBox} />`}
+      <${SearchBox} />`
+    }
     <div class="right">
       ${isKnown && html`<${ConnectionState} /><${Owner} />`}
       <${Languages} />
@@ -106,7 +118,7 @@ function Head({ current, isKnown }) {
 function ConnectionState() {
   const { state, lostAt } = useSignal(connection);
   return html`<span class=${`connection ${state}`} role="status">
-    ${state === "lost" && lostAt !== null ? html`${t("connection.lost")} <${Time} at=${lostAt} />` : t(`connection.${state === "live" ? "live" : "connecting"}`)}
+    ${state === "lost" && lostAt !== null ? html`${t("connection.lost_since")} <${Time} at=${lostAt} />` : t(`connection.${state}`)}
   </span>`;
 }
 
@@ -120,7 +132,7 @@ function Owner() {
 
 function Languages() {
   const other = language.value === "en" ? "ru" : "en";
-  return html`<button type="button" lang=${other} aria-label=${other === "ru" ? "Русский" : "English"} onClick=${() => speak(other)}>${other.toUpperCase()}</button>`;
+  return html`<button type="button" lang=${other} onClick=${() => speak(other)}>${other === "ru" ? "Русский" : "English"}</button>`;
 }
 
 /** What is true of everything on the page. */
@@ -128,9 +140,13 @@ function Notices() {
   const { state, problem, lostAt } = useSignal(connection);
   const minutes = minutesAhead();
   return html`
-    ${state === "lost" && problem && html`<div class="notice bad" role="alert">
-      <p>${t("not_live")} ${lostAt !== null && html`<${Time} at=${lostAt} />.`} ${sentenceOf(problem)}</p>
-    </div>`}
+    ${
+      state === "lost" &&
+      problem &&
+      html`<div class="notice bad" role="alert">
+      <p>${lostAt !== null && html`${t("not_live")} <${Time} at=${lostAt} />. `}${sentenceOf(problem)}</p>
+    </div>`
+    }
     ${minutes !== 0 && html`<p class="notice">${t(minutes > 0 ? "clock_ahead" : "clock_behind", { n: Math.abs(minutes) })}</p>`}
   `;
 }

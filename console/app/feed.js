@@ -1,6 +1,7 @@
 // @ts-check
 /** Follows the events of the service while the page is visible, and passes them to the screens. */
 import { get, Problem } from "./api.js";
+import { now } from "./clock.js";
 import { session } from "./session.js";
 import { Signal } from "./signal.js";
 
@@ -20,7 +21,7 @@ const PAGE = 1_000;
 /**
  * @typedef {object} Connection
  * @property {"connecting" | "live" | "lost"} state
- * @property {number | null} lostAt when the last answer came; the viewer's clock
+ * @property {number | null} lostAt when the last answer came; the service's clock
  * @property {Problem | null} problem
  */
 
@@ -33,7 +34,8 @@ export const events = new Signal(/** @type {FeedEvent[] | null} */ ([]));
 
 /** @type {string | null} */
 let cursor = null;
-let lastAnswer = Date.now();
+/** @type {number | null} */
+let lastAnswer = null;
 let failures = 0;
 /** @type {ReturnType<typeof setTimeout> | undefined} */
 let timer;
@@ -45,6 +47,7 @@ export function follow() {
   window.addEventListener("online", () => schedule(0));
   session.listen(({ key }) => {
     cursor = null;
+    lastAnswer = null;
     failures = 0;
     connection.set(CONNECTING);
     schedule(key ? 0 : null);
@@ -73,7 +76,9 @@ async function read() {
       pause = receive(page);
     }
   } catch (error) {
-    pause = fail(/** @type {Problem} */ (error));
+    if (session.value.key === key) {
+      pause = fail(/** @type {Problem} */ (error));
+    }
   } finally {
     isRunning = false;
     schedule(pause);
@@ -88,7 +93,7 @@ function receive(page) {
   const isFirst = cursor === null;
   const wasLost = connection.value.state === "lost";
   cursor = page.cursor;
-  lastAnswer = Date.now();
+  lastAnswer = now();
   failures = 0;
   if (connection.value.state !== "live") {
     connection.set({ state: "live", lostAt: null, problem: null });

@@ -39,7 +39,15 @@ export function Confirmation({ action, close }) {
   const hasBegun = useRef(false);
   const title = useId();
 
-  useEffect(() => dialog.current?.showModal(), []);
+  useEffect(() => {
+    const opener = /** @type {HTMLButtonElement} */ (document.activeElement);
+    dialog.current?.showModal();
+    return () => {
+      if (opener.disabled || !opener.isConnected) {
+        document.querySelector("h1")?.focus(); // The button cannot have the focus back.
+      }
+    };
+  }, []);
 
   /** @param {SubmitEvent} event */
   async function submit(event) {
@@ -51,10 +59,12 @@ export function Confirmation({ action, close }) {
     setSending(true);
     setProblem(null);
     const form = new FormData(/** @type {HTMLFormElement} */ (event.target));
-    const values = Object.fromEntries([...form].map(([name, value]) => [name, String(value).trim()]));
+    const values = Object.fromEntries(
+      [...form].map(([name, value]) => [name, String(value).trim()]),
+    );
     try {
       say(await action.run(values, key.current));
-      close();
+      dialog.current?.close();
     } catch (error) {
       const found = error instanceof Problem ? error : null;
       if (found === null) {

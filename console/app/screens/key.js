@@ -50,10 +50,13 @@ export function Key() {
       <input id="key" name="key" type="password" required autocomplete="off" spellcheck=${false} />
       <button type="submit" class="primary" disabled=${isAsking}>${isAsking ? t("checking") : t("use_key")}</button>
     </form>
-    ${localKeys.length > 0 && html`
+    ${
+      localKeys.length > 0 &&
+      html`
       <p>${t("local_keys")}</p>
       <div class="buttons">
         ${localKeys.map((key) => html`<button type="button" key=${key} disabled=${isAsking} onClick=${() => use(key)}>${key} <span class="quiet">${word("scope", key.replace("local-", ""))}</span></button>`)}
-      </div>`}
+      </div>`
+    }
   </div>`;
 }

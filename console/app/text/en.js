@@ -40,16 +40,22 @@ export const en = {
 
   "connection.connecting": "Connecting…",
   "connection.live": "Live",
-  "connection.lost": "Not connected since",
+  "connection.lost": "Not connected",
+  "connection.lost_since": "Not connected since",
   not_live: "Nothing on this page is current: the last answer of the service came at",
   clock_ahead: "This device's clock is {n} min fast. “… ago” is counted by the service's clock.",
   clock_behind: "This device's clock is {n} min slow. “… ago” is counted by the service's clock.",
-  "problem.not_reached": "The service cannot be reached. Check the network; the page goes on trying.",
-  "problem.no_answer": "The service did not answer in time. It may have done what you asked: look before you try again.",
-  "problem.strange": "The answer did not come from the service, but from something in between, such as a proxy (status {status}). Try again; if it stays, tell whoever runs the service.",
+  "problem.not_reached":
+    "The service cannot be reached. Check the network; the page goes on trying.",
+  "problem.no_answer":
+    "The service did not answer in time. It may have done what you asked: look before you try again.",
+  "problem.strange":
+    "The answer did not come from the service, but from something in between, such as a proxy (status {status}). Try again; if it stays, tell whoever runs the service.",
   "problem.database_unavailable": "The service cannot reach its database. Try again in a minute.",
-  "problem.queue_unavailable": "The broker cannot be reached, so nothing was sent to the cabinet. Try again in a minute.",
-  "problem.internal": "The service has failed. Try again; if it stays, tell whoever runs it and name the request.",
+  "problem.queue_unavailable":
+    "The broker cannot be reached, so nothing was sent to the cabinet. Try again in a minute.",
+  "problem.internal":
+    "The service has failed. Try again; if it stays, tell whoever runs it and name the request.",
   "problem.forbidden": "This key does not allow that.",
 
   sign_in: "Sign in",
@@ -58,9 +64,12 @@ export const en = {
   key_explanation: "Paste your API key. It stays in this tab until you close it or sign out.",
   use_key: "Use this key",
   checking: "Checking…",
-  key_is_unknown: "The service does not know this key. Check that it was copied whole, or ask whoever gave it to you.",
-  key_is_malformed: "This is not a key: a key has only Latin letters, digits and signs, and no spaces.",
-  key_was_refused: "The service no longer accepts the key that you used: it was revoked or replaced. Ask for a new one.",
+  key_is_unknown:
+    "The service does not know this key. Check that it was copied whole, or ask whoever gave it to you.",
+  key_is_malformed:
+    "This is not a key: a key has only Latin letters, digits and signs, and no spaces.",
+  key_was_refused:
+    "The service no longer accepts the key that you used: it was revoked or replaced. Ask for a new one.",
   local_keys: "This service runs on your own machine. Its keys:",
   "scope.read": "may look at everything",
   "scope.backend": "may look and book",
@@ -68,6 +77,8 @@ export const en = {
   scope_shows_only: "Your key {scope}; it cannot change cabinets.",
 
   map: "Map of the cabinets",
+  zoom_in: "Zoom in",
+  zoom_out: "Zoom out",
   legend: "Colours of the map",
   fleet: "The fleet",
   ready: "Ready",
@@ -125,7 +136,8 @@ export const en = {
   place: "Place",
   last_message: "Last message",
   last_report_of_a_cell: "Last report of a cell",
-  enrols_until: "New accumulators in this cabinet are taken into service without being registered, until",
+  enrols_until:
+    "New accumulators in this cabinet are taken into service without being registered, until",
   "door.open": "open",
   "door.closed": "closed",
   "door.unknown": "door unknown",
@@ -147,36 +159,43 @@ export const en = {
   unlock_title: "Unlock cells {cells} of {id}?",
   unlock_explanation: "The doors open at once. Make sure that somebody stands there.",
   for_whom: "For which technician (optional)",
-  for_whom_hint: "What is taken out is recorded as carried by this technician. Without a technician, its place becomes unknown.",
+  for_whom_hint:
+    "What is taken out is recorded as carried by this technician. Without a technician, its place becomes unknown.",
   lock: "Lock",
   lock_title: "Lock cells {cells} of {id}?",
   enable_cell: "Enable",
   enable_explanation: "The cells can be booked again.",
   disable_cell: "Disable",
-  disable_explanation: "The cells are not booked until somebody enables them. What is in them stays recorded.",
+  disable_explanation:
+    "The cells are not booked until somebody enables them. What is in them stays recorded.",
   report_state: "Ask for a report",
   report_state_title: "Ask {id} for a complete report?",
   deactivate: "Take out of service",
   deactivate_title: "Take {id} out of service?",
-  deactivate_explanation: "Technicians can neither book nor unlock it until it is put back in service. An operator can still unlock its cells.",
+  deactivate_explanation:
+    "Technicians can neither book nor unlock it until it is put back in service. An operator can still unlock its cells.",
   activate: "Put back in service",
   activate_title: "Put {id} back in service?",
   enrol: "Enrol accumulators",
   enrol_title: "Let {id} enrol accumulators?",
-  enrol_explanation: "During these hours, accumulators that nobody has registered and that this cabinet reports are put in service.",
+  enrol_explanation:
+    "During these hours, accumulators that nobody has registered and that this cabinet reports are put in service.",
   enrol_hours: "Hours",
   enrol_hint: "At most 24; 0 ends it.",
   change_cells: "Change the number of cells",
   change_cells_title: "How many cells does {id} have?",
-  change_cells_explanation: "For a cabinet that was registered with a wrong number, or was extended.",
-  no_answer_yet: "The cabinet has not answered in time. The doors may have opened: watch the command and the doors.",
+  change_cells_explanation:
+    "For a cabinet that was registered with a wrong number, or was extended.",
+  no_answer_yet:
+    "The cabinet has not answered in time. The doors may have opened: watch the command and the doors.",
 
   commands: "Commands",
   command: "Command",
   no_commands: "No commands.",
   no_command: "There is no command {id}.",
   no_cells: "This command does not concern cells.",
-  asked_for_cells: "The command was for cells {cells}; the cabinet has reported nothing about them.",
+  asked_for_cells:
+    "The command was for cells {cells}; the cabinet has reported nothing about them.",
   sent: "Sent",
   created: "Created",
   finished: "Finished",
@@ -184,8 +203,10 @@ export const en = {
   after: "after {duration}",
   late: "late",
   inferred: "concluded from a report",
-  late_explained: "The answer came after the deadline; whoever sent the command had already been told that the cabinet did not answer.",
-  inferred_explained: "The cabinet never answered. What happened was concluded from its later reports.",
+  late_explained:
+    "The answer came after the deadline; whoever sent the command had already been told that the cabinet did not answer.",
+  inferred_explained:
+    "The cabinet never answered. What happened was concluded from its later reports.",
   "command.unlock": "Unlock",
   "command.lock": "Lock",
   "command.report_state": "Ask for a report",
@@ -199,13 +220,18 @@ export const en = {
   "command_status.no_answer": "no answer",
   "command_status.not_executed": "not executed",
   "command_status.unresolved": "unresolved",
-  "command_meaning.failed": "The cabinet tried, and no cell did what was asked. A cell that fails is out of use until an operator enables it.",
-  "command_meaning.partially_succeeded": "Some cells did what was asked, and some did not; the list below shows which.",
+  "command_meaning.failed":
+    "The cabinet tried, and no cell did what was asked. A cell that fails is out of use until an operator enables it.",
+  "command_meaning.partially_succeeded":
+    "Some cells did what was asked, and some did not; the list below shows which.",
   "command_meaning.rejected": "The cabinet refused to carry it out. Nothing was opened.",
-  "command_meaning.not_published": "The broker could not be reached, so the cabinet never got it. Nothing was opened.",
-  "command_meaning.no_answer": "The cabinet has not answered in time. The doors may have opened: its next report will tell.",
+  "command_meaning.not_published":
+    "The broker could not be reached, so the cabinet never got it. Nothing was opened.",
+  "command_meaning.no_answer":
+    "The cabinet has not answered in time. The doors may have opened: its next report will tell.",
   "command_meaning.not_executed": "A later report has proved that the cabinet did nothing.",
-  "command_meaning.unresolved": "Nobody knows what the cabinet did. Its cells are disabled until an operator has looked and enables them.",
+  "command_meaning.unresolved":
+    "Nobody knows what the cabinet did. Its cells are disabled until an operator has looked and enables them.",
   "result.opened": "opened",
   "result.locked": "locked",
   "result.jammed": "jammed",
@@ -248,7 +274,8 @@ export const en = {
   expires: "Expires",
   cancel_booking: "Cancel the booking",
   cancel_booking_title: "Cancel this booking?",
-  cancel_booking_explanation: "{contractor} cannot unlock it any more; what it holds can be booked by others.",
+  cancel_booking_explanation:
+    "{contractor} cannot unlock it any more; what it holds can be booked by others.",
   "booking.issue": "Issue",
   "booking.return": "Return",
   "booking_status.active": "active",
@@ -305,6 +332,11 @@ export const en = {
   "attention.accumulator_quarantined": "Accumulator in quarantine",
   "attention.cell_faulty": "Cell faulty",
   "attention.cell_disabled": "Cell disabled",
+  "detail.silent": "silent",
+  "detail.its connection was lost": "its connection was lost",
+  "detail.never seen": "never seen",
+  "detail.unknown: nobody has registered it": "nobody has registered it",
+  accumulators_n: "accumulators: {n}",
   nothing_needs_a_person: "Nothing needs a person now.",
 
   history: "History",
@@ -340,7 +372,8 @@ export const en = {
   "accumulator_status.retired": "retired",
   correct: "Correct",
   correct_title: "Where is {id} really?",
-  correct_explanation: "A correction is written to the chain of custody with your reason; nothing is deleted.",
+  correct_explanation:
+    "A correction is written to the chain of custody with your reason; nothing is deleted.",
   where_it_is: "It is",
   id_of_it: "Id of the technician, scooter or cabinet",
   cell_if_cabinet: "Cell, if in a cabinet",
@@ -350,10 +383,12 @@ export const en = {
   release: "Release",
   release_explanation: "It is in service and can be issued again.",
   mark_missing: "Report missing",
-  missing_explanation: "It is not issued. If a cabinet reports it later, it is quarantined, and somebody is told.",
+  missing_explanation:
+    "It is not issued. If a cabinet reports it later, it is quarantined, and somebody is told.",
   retire: "Retire",
   retire_title: "Retire {id}?",
-  retire_explanation: "It leaves the fleet for good; its history stays. Its place must be unknown: if it is not, correct that first.",
+  retire_explanation:
+    "It leaves the fleet for good; its history stays. Its place must be unknown: if it is not, correct that first.",
 
   technician: "Technician",
   carries: "Carries",
@@ -368,7 +403,8 @@ export const en = {
   search_label: "Any id: cabinet, accumulator, technician, scooter, booking, command",
   search_placeholder: "Any id",
   search_of: "Search: {text}",
-  search_found_nothing: "Nothing has the id “{text}”, and no id of a cabinet or an accumulator begins with it.",
+  search_found_nothing:
+    "Nothing has the id “{text}”, and no id of a cabinet or an accumulator begins with it.",
   "kind.cabinet": "Cabinet",
   "kind.accumulator": "Accumulator",
   "kind.contractor": "Technician",
@@ -376,7 +412,8 @@ export const en = {
   "kind.booking": "Booking",
   "kind.command": "Command",
 
-  import_explanation: "A CSV file with one line for each cabinet or accumulator. You first see what would happen; nothing is changed until you apply it.",
+  import_explanation:
+    "A CSV file with one line for each cabinet or accumulator. You first see what would happen; nothing is changed until you apply it.",
   import_needs_operator: "Your key does not allow imports: the scope operator is needed.",
   choose_file: "Drop a CSV here, or choose one",
   import_dry_run: "Checked {done} of {total}; nothing has been changed.",

@@ -1,7 +1,8 @@
 """A browser for the console's tests: the system's Chromium, driven by Playwright.
 
-A test takes `page` (the console of the shared local cloud, opened at /), or opens pages of any
-cloud, in any size, with `open_page`. It fails if a page causes a problem (watched_page.py).
+A test takes `page` (the console of the shared local cloud, opened at /), or signs in with
+`open_console`, or opens pages of any cloud, in any size, with `open_page`. It fails if a page
+causes a problem (watched_page.py).
 """
 
 from collections.abc import Callable, Iterator
@@ -10,15 +11,17 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.e2e.console.watched_page import Problems, watched_page
 from tests.support.console import skip_without_files
-from tests.support.local_cloud import LocalCloud
+from tests.support.local_cloud import LocalCloud, running
 from tests.support.programs import find_chromium, skip_without
 
 OpenPage = Callable[..., Page]
 """Called with a LocalCloud's URL, and options of browser.new_context."""
+OpenConsole = Callable[..., Page]
+"""Called with the part of the address after #/, a key, and options of browser.new_context."""
 Violations = Callable[[Page], list[str]]
 
 _AXE = Path(__file__).parent / "axe"
@@ -65,6 +68,30 @@ def open_page(browser: Browser, problems: Problems) -> Iterator[OpenPage]:
             return pages.enter_context(watched_page(browser, url, problems, **options))
 
         yield open_page
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[LocalCloud]:
+    """The local cloud of the console's tests; each test uses cabinets of its own."""
+    settings = {"OFFLINE_AFTER_SECONDS": "7200", "UNLOCK_WAIT_SECONDS": "3"}
+    with running("--cabinets", "30", "--poll-seconds", "3600", settings=settings) as stack:
+        yield stack
+
+
+@pytest.fixture
+def open_console(open_page: OpenPage, stack: LocalCloud) -> OpenConsole:
+    """Opens a screen of the console, signed in, and waits until it follows the events."""
+
+    def open_console(screen: str = "", key: str = "local-operator", **options: object) -> Page:
+        page = open_page(stack.url, locale="en-GB", **options)
+        page.goto("/")
+        page.evaluate("key => sessionStorage.setItem('key', key)", key)
+        page.goto(f"/#/{screen}")
+        page.reload()
+        expect(page.get_by_text("Live", exact=True)).to_be_visible()
+        return page
+
+    return open_console
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ _PIXEL = b'<svg xmlns="http://www.w3.org/2000/svg" width="1" height="1"/>'
 
 
 def test_the_page_shows_its_heading_and_is_accessible(page: Page, violations: Violations) -> None:
-    expect(page.get_by_role("heading", level=1)).to_have_text("scooter-accumulator")
-    expect(page).to_have_title("scooter-accumulator")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Sign in")
+    expect(page).to_have_title("Sign in · Battery cabinets")
     assert violations(page) == []
 
 
