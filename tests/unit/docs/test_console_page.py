@@ -32,13 +32,14 @@ ACTIONS = {
     "enable_cell",
     "enrol",
     "lock",
+    "mark_missing",
     "quarantine",
     "release",
     "report_state",
     "retire",
     "unlock",
 }
-_TEXT = re.compile(r'^  "?([\w.]+)"?: "(.*)",$', re.MULTILINE)
+_TEXT = re.compile(r'^  "?([\w.]+)"?:\s+"(.*)",$', re.MULTILINE)
 
 
 def texts(language: str) -> dict[str, str]:
