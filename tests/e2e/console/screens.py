@@ -6,6 +6,11 @@ from typing import Any
 from tests.support.local_cloud import Cabinet, LocalCloud
 from tests.support.waiting import wait_until
 
+SETTINGS = {
+    "OFFLINE_AFTER_SECONDS": "7200",  # no cabinet is offline until a test cuts its network
+    "UNLOCK_WAIT_SECONDS": "3",
+}
+
 
 @dataclass(frozen=True)
 class Scenes:
