@@ -79,7 +79,7 @@ function Item({ item, reload }) {
       ${item.command_id && html`${t("command")} <${Name} kind="command" id=${item.command_id} />`}
     </span>
     <${Detail} item=${item} />
-    ${item.since && html`<span class="quiet">${t("since")} <${Time} at=${item.since} ago /></span>`}
+    ${item.since && html`<span class="quiet">${t("since")} <${Time} at=${item.since} /></span>`}
     ${item.anomaly_id !== null && session.may("operator") && html`<${Actions} actions=${[acknowledge]} />`}
   </li>`;
 }

@@ -56,7 +56,7 @@ function Carried({ accumulators, movements, id }) {
             <${Name} kind="accumulator" id=${one.accumulator_id} />
             <${Charge} percent=${one.battery_charge} />
             ${one.status !== "in_service" && html`<${Badge} group="accumulator_status" code=${one.status} />`}
-            ${since(one) && html`<span class="quiet">${t("since")} <${Time} at=${since(one)} ago /></span>`}
+            ${since(one) && html`<span class="quiet">${t("since")} <${Time} at=${since(one)} /></span>`}
           </li>`,
         )}</ul>`}
   `;
