@@ -1,5 +1,6 @@
-"""Lists of commands, anomalies and contractors in a large city: time, and what they read."""
+"""Lists in a large city: time, and what they read."""
 
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from benchmarks.city import City
 from benchmarks.database import Database
 from benchmarks.figures import Figure, Measured, Table, percentile, readable
 from benchmarks.service import Service
-from shared import cursor, db
+from shared import cursor
 
 _HOW = """\
 {cabinets:,} cabinets; {commands:,} commands of a year, of which one in fifty did not succeed and
@@ -19,6 +20,8 @@ acknowledged; {movements:,} movements. Each list with 50 items, {calls} calls of
 process, the first page unless it is a later one. *Rows* and *pages* (8 KB) are those that the
 statement reads, and *plan* how it reads each table that grows with the years, by
 `EXPLAIN (ANALYZE, BUFFERS)`."""
+_SETTINGS = re.compile(r"^\s*(SET LOCAL [^;]*;\s*)*")
+"""What shared.db sends before a statement."""
 _GROWING = {"commands", "anomalies", "movements", "bookings"}
 _GOAL_MS = 20
 
@@ -123,6 +126,12 @@ def _lists(server: Database) -> Iterator[tuple[str, str]]:
     yield "contractors with 5 accumulators", f"{contractors}?min_accumulators=5"
     since = "held_since_before=2020-01-01T00:00:00Z"
     yield "contractors with one since 2020 (none)", f"{contractors}?{since}"
+    movements = "/v1/movements"
+    for place in ("cabinet_id=C-7", "contractor_id=T-7", "scooter_id=S-7", "scooter_id=none"):
+        yield f"movements, {place}", f"{movements}?{place}&limit=50"
+    yield "attention", "/v1/attention?limit=50"
+    for text in ("C-7", "A-7-1", "T-7", "S-7", "none", str(booking_id)):
+        yield f"search, {text}", f"/v1/search?q={text}"
 
 
 def _read(running: Service, server: Database, name: str, path: str, calls: int) -> _Read:
@@ -134,8 +143,8 @@ def _read(running: Service, server: Database, name: str, path: str, calls: int) 
         seconds.append(running.invocations[-1].seconds)
         time.sleep(0)  # lets the server's background tasks run
     [sent] = running.invocations[-1].sent
-    settings, statement = db._LIMITS, sent.sql.removeprefix(db._LIMITS)  # noqa: SLF001 - as it is sent
-    server.sql(f"BEGIN; {settings}")
+    statement = _SETTINGS.sub("", sent.sql)
+    server.sql(f"BEGIN; {sent.sql.removesuffix(statement)}")
     [[[explained]]] = server.sql(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {statement}")
     server.sql("COMMIT")
     steps = [*_steps(explained["Plan"])]

@@ -60,9 +60,7 @@ def version(console: Path = CONSOLE) -> str:
     return digest.hexdigest()[:12]
 
 
-def page(
-    console: Path, version: str, tiles_url: str = "", local_keys: Iterable[str] = ()
-) -> str:
+def page(console: Path, version: str, tiles_url: str = "", local_keys: Iterable[str] = ()) -> str:
     """Return index.html for a version. `tiles_url`: with {z}, {x} and {y}; empty: no tiles.
 
     `local_keys`: API keys that the page offers to everybody; only of a local cloud.

@@ -107,34 +107,38 @@ def _npm(attempts: int) -> list[str]:
 
 def _run(command: Sequence[str], directory: Path | None, attempts: int) -> None:
     """Run an installer, again after an outage. Raises FetchFailed."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"  # noqa: TID251 - for npm's node
-    environment = {**os.environ, "PATH": path}  # noqa: TID251 - a child inherits it
-    last = ""
+    output = ""
     for _ in range(attempts):
-        try:
-            done = subprocess.run(  # noqa: S603 - pip or npm
-                command,
-                cwd=directory,
-                env=environment,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                timeout=_SECONDS,
-                check=False,
-            )
-        except subprocess.TimeoutExpired as error:
-            last = str(error)
-            continue
-        if done.returncode == 0:
+        succeeded, output = _attempt(command, directory)
+        if succeeded:
             return
-        last = done.stdout.strip()
-        if _OUTAGE.search(last) is None:
-            raise FetchFailed(f"{Path(command[0]).name} failed: {last}")
-    first_line = next(iter(last.splitlines()), "")
+        if _OUTAGE.search(output) is None:
+            raise FetchFailed(f"{Path(command[0]).name} failed: {output}")
+    first_line = next(iter(output.splitlines()), "")
     raise FetchFailed(
         f"the package registry cannot be reached ({first_line}): connect this machine to its"
         " registry, or copy console/vendor from a machine where `make console` has worked"
     )
+
+
+def _attempt(command: Sequence[str], directory: Path | None) -> tuple[bool, str]:
+    """Return whether an installer succeeded, and its output."""
+    inherited = dict(os.environ)  # noqa: TID251 - a child inherits it
+    programs = [str(Path(sys.executable).parent), inherited.get("PATH", os.defpath)]
+    try:
+        done = subprocess.run(  # noqa: S603 - pip or npm
+            command,
+            cwd=directory,
+            env={**inherited, "PATH": os.pathsep.join(programs)},  # for the node of npm
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        return False, str(error)
+    return done.returncode == 0, done.stdout.strip()
 
 
 def _main() -> int:

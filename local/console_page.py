@@ -35,7 +35,7 @@ class ConsolePage:
         local_keys: Sequence[str] = (),
         console: Path = build.CONSOLE,
     ) -> None:
-        """`tiles_url`: as of CONSOLE_TILES_URL; empty: no tiles. `local_keys`: offered to everybody.
+        """`tiles_url`: as of CONSOLE_TILES_URL; empty: none. `local_keys`: offered to everybody.
 
         Raises InvalidTilesUrl.
         """

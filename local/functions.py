@@ -67,13 +67,16 @@ class FunctionPool:
         handlers: Mapping[str, Handler] | None = None,
         *,
         token: dict[str, Any] | None = None,
+        share_instances: bool = False,
     ) -> None:
         """Use `functions.<name>.main.handler`, or the handler that `handlers` has for the name.
 
-        `token` is given to the handlers as `context.token`.
+        `token` is given to the handlers as `context.token`. `share_instances`: an instance serves
+        any function, so that tests need fewer threads and database connections than the cloud.
         """
         self._load = _import_handler if handlers is None else handlers.__getitem__
         self._token = token
+        self._share_instances = share_instances
         self._lock = threading.Lock()
         self._idle: dict[str, list[_Instance]] = {}
         self._closed = False
@@ -114,25 +117,28 @@ class FunctionPool:
         with self._lock:
             if self._closed:
                 raise RuntimeError("the function pool is closed")
-            idle = self._idle.get(name)
-            return idle.pop() if idle else _Instance(name, self._load)
+            idle = self._idle.get(self._kind(name))
+            return idle.pop() if idle else _Instance(self._kind(name), self._load)
 
     def _give_back(self, name: str, instance: "_Instance") -> None:
         with self._lock:
             if not self._closed:
-                self._idle.setdefault(name, []).append(instance)
+                self._idle.setdefault(self._kind(name), []).append(instance)
                 return
         instance.end()
+
+    def _kind(self, name: str) -> str:
+        """Return the kind of instance that serves a function."""
+        return "any" if self._share_instances else name
 
 
 class _Instance:
     """A thread that serves one call after another until it is ended."""
 
-    def __init__(self, name: str, load: Callable[[str], Handler]) -> None:
-        self._name = name
+    def __init__(self, kind: str, load: Callable[[str], Handler]) -> None:
         self._load = load
         self._calls: SimpleQueue[tuple[str, Context, Future[str]] | None] = SimpleQueue()
-        self.thread = threading.Thread(target=self._serve, name=f"function {name}", daemon=True)
+        self.thread = threading.Thread(target=self._serve, name=f"function {kind}", daemon=True)
         self.thread.start()
 
     def call(self, event: str, context: Context) -> Future[str]:
@@ -149,7 +155,7 @@ class _Instance:
         while call := self._calls.get():
             event, context, future = call
             try:
-                result = self._load(self._name)(json.loads(event), context)
+                result = self._load(context.function_name)(json.loads(event), context)
                 future.set_result(json.dumps(result, allow_nan=False))
             except BaseException as error:  # noqa: BLE001 - any exception is the outcome
                 future.set_exception(_failure(error))

@@ -12,8 +12,8 @@ locals {
       cors = {
         origin         = var.cors_origin
         methods        = "GET,HEAD,POST,PATCH,DELETE"
-        allowedHeaders = "authorization,content-type,idempotency-key,prefer"
-        exposedHeaders = "x-request-id,idempotency-replayed,location,preference-applied"
+        allowedHeaders = "authorization,content-type,idempotency-key,if-none-match,prefer"
+        exposedHeaders = "x-request-id,idempotency-replayed,location,preference-applied,etag"
         credentials    = false
         maxAge         = 3600
       }

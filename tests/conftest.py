@@ -9,7 +9,7 @@ import pytest
 from local.broker import Broker
 from local.pgbouncer import find_pgbouncer
 from local.postgres import Postgres
-from tests.support import database, programs, schedule
+from tests.support import database, programs, reuse, schedule
 from tests.support.service import Service, running
 
 if TYPE_CHECKING:
@@ -67,10 +67,18 @@ def template(postgres: Postgres) -> str:
     return database.make_template(postgres)
 
 
+@pytest.fixture(scope="session")
+def databases(postgres: Postgres, template: str) -> reuse.Pool:
+    """Migrated databases, each for one test at a time."""
+    return reuse.Pool(postgres, template)
+
+
 @pytest.fixture
-def database_url(postgres: Postgres, template: str) -> Iterator[str]:
+def database_url(postgres: Postgres, template: str, databases: reuse.Pool) -> Iterator[str]:
     """A migrated, empty database for one test."""
-    with database.cloned(postgres, template) as url:
+    # The pooler would keep connections to a database that is used again.
+    lent = database.cloned(postgres, template) if database.POOLED else databases.lent()
+    with lent as url:
         yield url
 
 

@@ -41,7 +41,7 @@ const SCREENS = {
 };
 
 export function App() {
-  const { key, scope } = useSignal(session);
+  const { key, caller, scope } = useSignal(session);
   useSignal(language);
   const current = useSignal(route);
   const main = useRef(/** @type {HTMLElement | null} */ (null));
@@ -53,6 +53,7 @@ export function App() {
     }
   }, [key, scope]);
 
+  // biome-ignore lint/correctness/useExhaustiveDependencies: runs when another screen is shown
   useEffect(() => {
     main.current?.querySelector("h1")?.focus({ preventScroll: true });
     window.scrollTo(0, 0);
@@ -72,6 +73,7 @@ export function App() {
     <main id="main" ref=${main} tabindex="-1">
       ${key === "" ? html`<${Key} />` : html`<${Notices} /><${Screen} key=${place} route=${current} />`}
     </main>
+    ${scope && html`<footer class="quiet">${t("key_in_use", { caller: caller ?? "", scope: word("scope", scope) })}</footer>`}
     <${Toasts} />
   `;
 }
@@ -88,14 +90,23 @@ function Screen({ route: { screen, id, query } }) {
 /** @param {{current: string, isKnown: boolean}} properties */
 function Head({ current, isKnown }) {
   /** @type {import("./text.js").TextName[]} */
-  const names = ["overview", "cabinets", "attention", "technicians", ...(session.may("operator") ? /** @type {const} */ (["import"]) : [])];
+  const names = [
+    "overview",
+    "cabinets",
+    "attention",
+    "technicians",
+    ...(session.may("operator") ? /** @type {const} */ (["import"]) : []),
+  ];
   return html`<header>
     <a class="product" href=${address("overview")}>${t("product")}</a>
-    ${isKnown && html`
+    ${
+      isKnown &&
+      html`
       <nav aria-label=${t("screens")}>
         ${names.map((name) => html`<a key=${name} href=${address(name)} aria-current=${current === name ? "page" : undefined}>${t(name)}</a>`)}
       </nav>
-      <${SearchBox} />`}
+      <${SearchBox} />`
+    }
     <div class="right">
       ${isKnown && html`<${ConnectionState} /><${Owner} />`}
       <${Languages} />
@@ -129,9 +140,13 @@ function Notices() {
   const { state, problem, lostAt } = useSignal(connection);
   const minutes = minutesAhead();
   return html`
-    ${state === "lost" && problem && html`<div class="notice bad" role="alert">
+    ${
+      state === "lost" &&
+      problem &&
+      html`<div class="notice bad" role="alert">
       <p>${lostAt !== null && html`${t("not_live")} <${Time} at=${lostAt} />. `}${sentenceOf(problem)}</p>
-    </div>`}
+    </div>`
+    }
     ${minutes !== 0 && html`<p class="notice">${t(minutes > 0 ? "clock_ahead" : "clock_behind", { n: Math.abs(minutes) })}</p>`}
   `;
 }

@@ -82,7 +82,8 @@ function rowsOf(columns) {
  */
 function merged(before, overview, ids) {
   const found = rowsOf(overview.cabinets);
-  const others = ids && before ? before.cabinets.filter((row) => !ids.includes(row.cabinet_id)) : [];
+  const others =
+    ids && before ? before.cabinets.filter((row) => !ids.includes(row.cabinet_id)) : [];
   const cabinets = [...others, ...found].sort((a, b) => (a.cabinet_id < b.cabinet_id ? -1 : 1));
   return { cabinets, places: overview.places, needsAPerson: overview.needs_a_person };
 }
@@ -92,7 +93,11 @@ function merged(before, overview, ids) {
  */
 export function useFleet() {
   const [state, setState] = useState(
-    /** @type {{data: Fleet | null, problem: any, readAt: number | null}} */ ({ data: null, problem: null, readAt: null }),
+    /** @type {{data: Fleet | null, problem: any, readAt: number | null}} */ ({
+      data: null,
+      problem: null,
+      readAt: null,
+    }),
   );
   const reader = useRef(/** @type {{all: () => void} | null} */ (null));
 
@@ -117,7 +122,11 @@ export function useFleet() {
       try {
         const overview = await get("/v1/overview", { cabinet_ids: ids?.join(",") });
         if (!hasEnded) {
-          setState(({ data }) => ({ data: merged(data, overview, ids), problem: null, readAt: Date.now() }));
+          setState(({ data }) => ({
+            data: merged(data, overview, ids),
+            problem: null,
+            readAt: Date.now(),
+          }));
         }
       } catch (problem) {
         isAllDue = true; // What was asked for is still unknown.

@@ -38,10 +38,18 @@ export function read(bytes) {
   if (!header) {
     throw new NotReadable("file_is_empty");
   }
-  const names = header.fields.map((name) => name.trim().toLowerCase().replace(/[\s-]+/g, "_"));
+  const names = header.fields.map((name) =>
+    name
+      .trim()
+      .toLowerCase()
+      .replace(/[\s-]+/g, "_"),
+  );
   const unknown = names.find((name) => name && !KNOWN.includes(name));
   if (unknown) {
-    throw new NotReadable("column_is_unknown", { name: unknown, known: KNOWN.slice(0, -1).join(", ") });
+    throw new NotReadable("column_is_unknown", {
+      name: unknown,
+      known: KNOWN.slice(0, -1).join(", "),
+    });
   }
   const twice = names.find((name, index) => name && names.indexOf(name) !== index);
   if (twice) {
@@ -50,7 +58,9 @@ export function read(bytes) {
   if (!names.includes("cabinet_id") && !names.includes("accumulator_id")) {
     throw new NotReadable("no_id_column");
   }
-  const rows = records.filter(({ fields }) => fields.some((field) => field.trim())).map((record) => rowOf(names, record));
+  const rows = records
+    .filter(({ fields }) => fields.some((field) => field.trim()))
+    .map((record) => rowOf(names, record));
   if (rows.length === 0) {
     throw new NotReadable("file_is_empty");
   }
@@ -73,12 +83,20 @@ function decoded(bytes) {
  */
 function rowOf(names, { line, fields }) {
   if (fields.length > names.length) {
-    throw new NotReadable("too_many_fields", { line, found: fields.length, expected: names.length });
+    throw new NotReadable("too_many_fields", {
+      line,
+      found: fields.length,
+      expected: names.length,
+    });
   }
-  const given = Object.fromEntries(names.map((name, index) => [name, (fields[index] ?? "").trim()]));
+  const given = Object.fromEntries(
+    names.map((name, index) => [name, (fields[index] ?? "").trim()]),
+  );
   const kind = given.accumulator_id ? "accumulator" : "cabinet";
   const wanted = kind === "cabinet" ? OF_CABINETS : OF_ACCUMULATORS;
-  const values = wanted.filter((name) => given[name]).map((name) => [name, valueOf(name, given[name])]);
+  const values = wanted
+    .filter((name) => given[name])
+    .map((name) => [name, readValue(name, given[name])]);
   const { lat, lon, ...body } = Object.fromEntries(values);
   if (lat !== undefined || lon !== undefined) {
     body.coords = { lat, lon };
@@ -91,7 +109,7 @@ function rowOf(names, { line, fields }) {
  * @param {string} text
  * @returns {string | number} the text itself if it is no number: the service says what is wrong
  */
-function valueOf(name, text) {
+function readValue(name, text) {
   const number = Number(text.replace(",", "."));
   return NUMBERS.has(name) && !Number.isNaN(number) ? number : text;
 }
@@ -103,7 +121,9 @@ function valueOf(name, text) {
 function parse(text) {
   const content = text.replace(/^\ufeff/, "");
   const first = content.split(/\r?\n/, 1)[0];
-  const separator = [";", "\t", ","].reduce((a, b) => (first.split(b).length > first.split(a).length ? b : a));
+  const separator = [";", "\t", ","].reduce((a, b) =>
+    first.split(b).length > first.split(a).length ? b : a,
+  );
   /** @type {{line: number, fields: string[]}[]} */
   const records = [];
   let fields = [""];

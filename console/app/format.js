@@ -35,7 +35,9 @@ export function shortTimeOf(time) {
   const isMidnight = date.getHours() === 0 && date.getMinutes() === 0;
   return new Intl.DateTimeFormat(
     language.value,
-    isMidnight ? { day: "numeric", month: "short" } : { hour: "2-digit", minute: "2-digit", hour12: false },
+    isMidnight
+      ? { day: "numeric", month: "short" }
+      : { hour: "2-digit", minute: "2-digit", hour12: false },
   ).format(date);
 }
 
@@ -89,5 +91,7 @@ export function millisecondsOf(ms) {
   if (ms === null || ms === undefined) {
     return "–";
   }
-  return ms < 1_000 ? t("milliseconds", { n: Math.max(0, Math.round(ms)) }) : t("seconds", { n: (ms / 1_000).toFixed(1) });
+  return ms < 1_000
+    ? t("milliseconds", { n: Math.max(0, Math.round(ms)) })
+    : t("seconds", { n: (ms / 1_000).toFixed(1) });
 }

@@ -99,6 +99,7 @@ export function useResource(load, dependencies, concerns, refresh = REFRESH_MS) 
         end();
       }
     };
+    // biome-ignore lint/correctness/useExhaustiveDependencies: the caller says what makes it another resource
   }, dependencies);
 
   return { ...state, reload: read };

@@ -13,7 +13,11 @@ import { Signal } from "./signal.js";
 function current() {
   const [path, query] = location.hash.replace(/^#\/?/, "").split("?");
   const [screen, ...rest] = path.split("/");
-  return { screen: screen || "overview", id: decoded(rest.join("/")), query: new URLSearchParams(query) };
+  return {
+    screen: screen || "overview",
+    id: decoded(rest.join("/")),
+    query: new URLSearchParams(query),
+  };
 }
 
 /**

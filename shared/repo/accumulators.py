@@ -249,9 +249,8 @@ def all_movements(tx: Tx, query: Mapping[str, Any]) -> list[Row]:
     `query`: accumulator_id, cabinet_id, contractor_id, scooter_id, since, until, after_at,
     after_id, limit; None for no condition.
     """
-    sql = """
-        SELECT * FROM movements
-         WHERE at >= coalesce(%(since)s::timestamptz, '-infinity')
+    page = """
+           AND at >= coalesce(%(since)s::timestamptz, '-infinity')
            AND at < coalesce(%(until)s::timestamptz, 'infinity')
            AND (at, movement_id) > (coalesce(%(after_at)s::timestamptz, '-infinity'),
                                     coalesce(%(after_id)s::bigint, 0))
@@ -264,7 +263,23 @@ def all_movements(tx: Tx, query: Mapping[str, Any]) -> list[Row]:
                 OR %(scooter_id)s IN (from_scooter_id, to_scooter_id))
          ORDER BY at, movement_id
          LIMIT %(limit)s + 1"""
+    parts = [f"(SELECT * FROM movements WHERE {part}{page})" for part in _parts(query)]  # noqa: S608
+    sql = f"""
+        SELECT * FROM ({" UNION ALL ".join(parts)}) m
+         ORDER BY at, movement_id
+         LIMIT %(limit)s + 1"""  # noqa: S608 - constants
     return tx.all(sql, query)
+
+
+def _parts(query: Mapping[str, Any]) -> list[str]:
+    """Return conditions that split the movements of a place: each part follows an index."""
+    for place in ("scooter_id", "contractor_id", "cabinet_id"):
+        if query[place] is not None:
+            return [
+                f"from_{place} = %({place})s",
+                f"to_{place} = %({place})s AND from_{place} IS DISTINCT FROM to_{place}",
+            ]
+    return ["true"]
 
 
 def last_movements(tx: Tx, accumulator_ids: Collection[str]) -> list[Row]:

@@ -26,7 +26,8 @@ _ITEMS: dict[AttentionKind, str] = {
         SELECT created_at AS since,
                jsonb_build_object('command_id', command_id, 'cabinet_id', cabinet_id,
                                   'contractor_id', contractor_id) AS ids,
-               'cells ' || string_agg(cell_number::text, ', ' ORDER BY cell_number) AS detail
+               CASE count(*) WHEN 1 THEN 'cell ' ELSE 'cells ' END
+               || string_agg(cell_number::text, ', ' ORDER BY cell_number) AS detail
           FROM in_doubt
          GROUP BY command_id, cabinet_id, contractor_id, created_at""",
     "accumulator_missing": """

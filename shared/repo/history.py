@@ -9,16 +9,18 @@ def add_sample(tx: Tx, *, min_charge: int, offline_after: float) -> None:
     """Add this minute's sample of the active cabinets, unless there is one."""
     sql = """
         INSERT INTO stock_samples (at, ready, free, online, active)
-        SELECT date_trunc('minute', now()),
-               (SELECT count(*) FROM stock JOIN cabinets USING (cabinet_id)
-                 WHERE status = 'active' AND issuable AND battery_charge >= %(min_charge)s),
-               (SELECT count(*) FROM stock JOIN cabinets USING (cabinet_id)
-                 WHERE status = 'active' AND free),
+        SELECT date_trunc('minute', now()), coalesce(sum(s.ready), 0), coalesce(sum(s.free), 0),
                count(*) FILTER (WHERE NOT signed_off AND last_seen_at
                                 > now() - make_interval(secs => %(offline_after)s)),
                count(*)
           FROM cabinets
+          JOIN (SELECT cabinet_id,
+                       count(*) FILTER (WHERE issuable AND battery_charge >= %(min_charge)s)
+                       AS ready,
+                       count(*) FILTER (WHERE free) AS free
+                  FROM stock GROUP BY cabinet_id) s USING (cabinet_id)
          WHERE status = 'active'
+               -- Otherwise nothing is counted, and the row conflicts.
            AND NOT EXISTS (SELECT FROM stock_samples WHERE at = date_trunc('minute', now()))
         ON CONFLICT DO NOTHING"""
     tx.execute(sql, {"min_charge": min_charge, "offline_after": offline_after})
@@ -45,20 +47,24 @@ def stock(tx: Tx, *, hours: int, step_s: int) -> list[Row]:
 def unlocks(tx: Tx, *, hours: int, step_s: int) -> list[Row]:
     """Return the unlocks created in each step, oldest first, with the cabinets' response times."""
     sql = """
-        SELECT to_timestamp(step * %(step_s)s) AS at, count(*) AS count,
-               count(*) FILTER (WHERE status <> ALL (
-                   '{pending,published,succeeded,partially_succeeded}')) AS failed,
-               percentile_cont(0.5) WITHIN GROUP (ORDER BY ms) AS p50_ms,
-               percentile_cont(0.99) WITHIN GROUP (ORDER BY ms) AS p99_ms
-          FROM (SELECT status, floor(extract(epoch FROM created_at) / %(step_s)s) AS step,
-                       CASE WHEN NOT inferred AND status = ANY (
-                                     '{succeeded,partially_succeeded,failed,rejected}')
-                            THEN greatest(0, 1000 * extract(epoch FROM finished_at
-                                     - coalesce(published_at, created_at)))::float8 END AS ms
-                  FROM current_commands
-                 WHERE kind = 'unlock' AND cabinet_id IS NOT NULL
-                   AND created_at > now() - make_interval(hours => %(hours)s)
-                   AND created_at <= now()) c
-         GROUP BY step
+        SELECT to_timestamp(step * %(step_s)s) AS at, count, failed,
+               percentiles[1] AS p50_ms, percentiles[2] AS p99_ms
+          FROM (SELECT step, count(*) AS count,
+                       count(*) FILTER (WHERE status <> ALL (
+                           '{pending,published,succeeded,partially_succeeded}')) AS failed,
+                       percentile_cont('{0.5,0.99}'::float8[]) WITHIN GROUP (ORDER BY ms)
+                       AS percentiles
+                  FROM (SELECT status,
+                               floor(extract(epoch FROM created_at) / %(step_s)s) AS step,
+                               CASE WHEN NOT inferred AND status = ANY (
+                                             '{succeeded,partially_succeeded,failed,rejected}')
+                                    THEN greatest(0, 1000 * extract(epoch FROM finished_at
+                                             - coalesce(published_at, created_at)))::float8
+                               END AS ms
+                          FROM current_commands
+                         WHERE kind = 'unlock' AND cabinet_id IS NOT NULL
+                           AND created_at > now() - make_interval(hours => %(hours)s)
+                           AND created_at <= now()) c
+                 GROUP BY step) t
          ORDER BY step"""
     return tx.all(sql, {"hours": hours, "step_s": step_s})

@@ -16,10 +16,11 @@ NOT_EXPRESSIBLE = {
 
 STATUSES = {
     # 400: only those above; the check `refused_for_a_listed_reason` compares the messages.
+    # 304: the client has the response already.
     # 422: the Idempotency-Key was used for another request. Like 409, it depends on the state.
-    "positive_data_acceptance": ["2xx", 400, 401, 403, 404, 409, 422, 502, 503, 504],
+    "positive_data_acceptance": ["2xx", 304, 400, 401, 403, 404, 409, 422, 502, 503, 504],
     # The cabinet rejected the command, a server is unavailable, the cabinet did not reply.
-    "not_a_server_error": ["2xx", "4xx", 502, 503, 504],
+    "not_a_server_error": ["2xx", 304, "4xx", 502, 503, 504],
 }
 """The statuses that a check expects."""
 

@@ -86,16 +86,27 @@ def make_template(postgres: Postgres) -> str:
 @contextmanager
 def cloned(postgres: Postgres, template: str) -> Iterator[str]:
     """The URL of a new database, which is dropped afterwards even if somebody is connected."""
-    name = f"test_{uuid4().hex}"
-    names = {"name": sql.Identifier(name), "template": sql.Identifier(template)}
-    create = "CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY"
-    _run(postgres, sql.SQL(create).format(**names))
+    name = clone(postgres, template)
     try:
         url = (postgres.pooler if isinstance(postgres, PooledPostgres) else postgres).url_of(name)
         _WITHOUT_POOLER[url] = postgres.url_of(name)
         yield url
     finally:
-        _run(postgres, sql.SQL("DROP DATABASE {name} WITH (FORCE)").format(**names))
+        drop(postgres, name)
+
+
+def clone(postgres: Postgres, template: str) -> str:
+    """Create a database like the template; return its name."""
+    name = f"test_{uuid4().hex}"
+    names = {"name": sql.Identifier(name), "template": sql.Identifier(template)}
+    create = "CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY"
+    _run(postgres, sql.SQL(create).format(**names))
+    return name
+
+
+def drop(postgres: Postgres, name: str) -> None:
+    """Drop a database even if somebody is connected."""
+    _run(postgres, sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
 @contextmanager

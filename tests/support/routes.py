@@ -26,9 +26,13 @@ UNKNOWN_IDS = {
     "webhook_id": "00000000-0000-4000-8000-000000000000",
 }
 
+NEEDED_QUERIES = {"find_ids": "q=C-1"}
+"""Queries without which a request is refused."""
+
 
 def send_example(service: Service, route: Route, key: str | None) -> Response:
     """Send the route's first documented example, with ids that do not exist."""
     bodies: dict[str, Any] = examples.REQUESTS.get(route.operation_id, {"none": None})
-    path = route.path.format(**UNKNOWN_IDS)
+    query = NEEDED_QUERIES.get(route.operation_id)
+    path = route.path.format(**UNKNOWN_IDS) + (f"?{query}" if query else "")
     return service.call(route.method, path, next(iter(bodies.values())), key=key)

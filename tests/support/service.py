@@ -232,9 +232,10 @@ class Service:
         assert response.status == 201, response
         return response.body
 
-    def unlock(self, booking: Any) -> Response:
+    def unlock(self, booking: Any, *, prefer: str | None = None) -> Response:
         """Request the unlock of a booking."""
-        return self.call("POST", f"/v1/bookings/{booking['booking_id']}/unlock")
+        headers = {"Prefer": prefer} if prefer else {}
+        return self.call("POST", f"/v1/bookings/{booking['booking_id']}/unlock", headers=headers)
 
     def booking(self, booking: Any) -> Any:
         """Return the current booking."""
@@ -326,7 +327,7 @@ def running(url: str, patch: pytest.MonkeyPatch, **settings: str) -> Iterator[Se
     environment = {
         "DATABASE_URL": url,
         "API_KEYS": api_keys(),
-        "UNLOCK_WAIT_SECONDS": "0.3",
+        "UNLOCK_WAIT_SECONDS": "0.5",
         "WEBHOOKS_SECRET": "a master secret of the tests, long enough",
     }
     for name, value in {**environment, **settings}.items():
@@ -334,7 +335,7 @@ def running(url: str, patch: pytest.MonkeyPatch, **settings: str) -> Iterator[Se
     config.settings.cache_clear()
     queue = Queue()
     patch.setattr("shared.mqtt.Publisher", lambda: queue)
-    pool = FunctionPool()
+    pool = FunctionPool(share_instances=True)
     try:
         yield Service(url, queue, pool)
     finally:

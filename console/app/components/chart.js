@@ -26,10 +26,15 @@ export function Chart({ title, times, lines, unit = "", rightUnit = "", summary,
   const data = /** @type {uPlot.AlignedData} */ ([times, ...lines.map((line) => line.values)]);
   const shape = lines.map((line) => line.label).join("|");
 
+  // biome-ignore lint/correctness/useExhaustiveDependencies: made again only for other lines; values follow below
   useEffect(() => {
     const element = /** @type {HTMLDivElement} */ (box.current);
     const color = (/** @type {string} */ name) => colorOf(element, name);
-    const axis = { stroke: color("--text"), grid: { stroke: color("--line"), width: 1 }, ticks: { stroke: color("--line") } };
+    const axis = {
+      stroke: color("--text"),
+      grid: { stroke: color("--line"), width: 1 },
+      ticks: { stroke: color("--line") },
+    };
     const hasRight = lines.some((line) => line.isRight);
     plot.current = new uPlot(
       {
@@ -37,7 +42,11 @@ export function Chart({ title, times, lines, unit = "", rightUnit = "", summary,
         height: 200,
         cursor: { y: false },
         legend: { live: true },
-        scales: { x: { time: true, range: (_, low, high) => spanOf(from ?? low, high) }, y: { range: fromZero }, right: { range: fromZero } },
+        scales: {
+          x: { time: true, range: (_, low, high) => spanOf(from ?? low, high) },
+          y: { range: fromZero },
+          right: { range: fromZero },
+        },
         series: [
           { label: t("time"), value: (_, at) => (at === null ? "–" : timeOf(at * 1_000)) },
           ...lines.map((line) => ({
@@ -51,17 +60,33 @@ export function Chart({ title, times, lines, unit = "", rightUnit = "", summary,
           })),
         ],
         axes: [
-          { ...axis, space: 70, values: (_, ticks) => ticks.map((tick) => shortTimeOf(tick * 1_000)) },
+          {
+            ...axis,
+            space: 70,
+            values: (_, ticks) => ticks.map((tick) => shortTimeOf(tick * 1_000)),
+          },
           { ...axis, size: 56, values: (_, ticks) => ticks.map((tick) => `${tick}${unit}`) },
           ...(hasRight
-            ? [{ ...axis, side: 1, scale: "right", size: 64, grid: { show: false }, values: (/** @type {uPlot} */ _, /** @type {number[]} */ ticks) => ticks.map((tick) => `${tick}${rightUnit}`) }]
+            ? [
+                {
+                  ...axis,
+                  side: 1,
+                  scale: "right",
+                  size: 64,
+                  grid: { show: false },
+                  values: (/** @type {uPlot} */ _, /** @type {number[]} */ ticks) =>
+                    ticks.map((tick) => `${tick}${rightUnit}`),
+                },
+              ]
             : []),
         ],
       },
       data,
       element,
     );
-    const observer = new ResizeObserver(() => plot.current?.setSize({ width: element.clientWidth, height: 200 }));
+    const observer = new ResizeObserver(() =>
+      plot.current?.setSize({ width: element.clientWidth, height: 200 }),
+    );
     observer.observe(element);
     return () => {
       observer.disconnect();
@@ -70,7 +95,7 @@ export function Chart({ title, times, lines, unit = "", rightUnit = "", summary,
     };
   }, [shape]);
 
-  useEffect(() => plot.current?.setData(data), [data]);
+  useEffect(() => plot.current?.setData(data));
 
   return html`<figure class="chart">
     <figcaption><strong>${title}</strong> <span class="quiet">${summary}</span></figcaption>

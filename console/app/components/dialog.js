@@ -59,7 +59,9 @@ export function Confirmation({ action, close }) {
     setSending(true);
     setProblem(null);
     const form = new FormData(/** @type {HTMLFormElement} */ (event.target));
-    const values = Object.fromEntries([...form].map(([name, value]) => [name, String(value).trim()]));
+    const values = Object.fromEntries(
+      [...form].map(([name, value]) => [name, String(value).trim()]),
+    );
     try {
       say(await action.run(values, key.current));
       dialog.current?.close();

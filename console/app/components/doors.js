@@ -18,12 +18,20 @@ export function Doors({ cells, selected, toggle, stale }) {
 /** @param {{cell: any, isSelected: boolean, toggle: ((cell: number) => void) | null, isStale: boolean}} properties */
 function Door({ cell, isSelected, toggle, isStale }) {
   const number = cell.cell_number;
-  const classes = ["door", cell.door, cell.health !== "ok" ? cell.health : "", isSelected ? "selected" : "", isStale ? "stale" : ""];
+  const classes = [
+    "door",
+    cell.door,
+    cell.health !== "ok" ? cell.health : "",
+    isSelected ? "selected" : "",
+    isStale ? "stale" : "",
+  ];
   return html`<li class=${classes.join(" ")} data-cell=${number}>
     <div class="top">
-      ${toggle
-        ? html`<label><input type="checkbox" checked=${isSelected} onChange=${() => toggle(number)} aria-label=${t("select_cell", { n: number })} /> <strong>${number}</strong></label>`
-        : html`<strong>${number}</strong>`}
+      ${
+        toggle
+          ? html`<label><input type="checkbox" checked=${isSelected} onChange=${() => toggle(number)} aria-label=${t("select_cell", { n: number })} /> <strong>${number}</strong></label>`
+          : html`<strong>${number}</strong>`
+      }
       <span class="quiet">${word("door", cell.door)}</span>
     </div>
     <div>${contentOf(cell)}</div>

@@ -17,7 +17,11 @@ const SHOWN = 20;
  */
 export function Commands({ query, concerns }) {
   const isCommand = (event) => event.type.startsWith("command.") && concerns(event);
-  const found = useResource(() => get("/v1/commands", { ...query, limit: SHOWN }), Object.values(query), isCommand);
+  const found = useResource(
+    () => get("/v1/commands", { ...query, limit: SHOWN }),
+    Object.values(query),
+    isCommand,
+  );
   return html`<${Loaded} resource=${found}>${({ commands }) =>
     commands.length === 0
       ? html`<p class="quiet">${t("no_commands")}</p>`
@@ -38,13 +42,24 @@ export function CommandRow({ command }) {
  * @param {any} command
  */
 export function outcomeOf(command) {
-  const cells = command.cells.length > 0
-    ? command.cells.map((cell) => `${cell.cell_number}: ${word("result", cell.result)}`).join(", ")
-    : (command.payload.cells ?? []).length > 0 ? t("cells_list", { cells: command.payload.cells.join(", ") }) : "";
+  const cells =
+    command.cells.length > 0
+      ? command.cells
+          .map((cell) => `${cell.cell_number}: ${word("result", cell.result)}`)
+          .join(", ")
+      : (command.payload.cells ?? []).length > 0
+        ? t("cells_list", { cells: command.payload.cells.join(", ") })
+        : "";
   const parts = [
     cells,
     command.reason ? word("reason", command.reason) : "",
-    command.published_at && command.finished_at ? t("after", { duration: millisecondsOf(Date.parse(command.finished_at) - Date.parse(command.published_at)) }) : "",
+    command.published_at && command.finished_at
+      ? t("after", {
+          duration: millisecondsOf(
+            Date.parse(command.finished_at) - Date.parse(command.published_at),
+          ),
+        })
+      : "",
     command.late ? t("late") : "",
     command.inferred ? t("inferred") : "",
   ];
@@ -57,7 +72,11 @@ export function outcomeOf(command) {
  */
 export function Bookings({ query, concerns }) {
   const isBooking = (event) => event.type.startsWith("booking.") && concerns(event);
-  const found = useResource(() => get("/v1/bookings", { ...query, limit: SHOWN }), Object.values(query), isBooking);
+  const found = useResource(
+    () => get("/v1/bookings", { ...query, limit: SHOWN }),
+    Object.values(query),
+    isBooking,
+  );
   return html`<${Loaded} resource=${found}>${({ bookings }) =>
     bookings.length === 0
       ? html`<p class="quiet">${t("no_bookings")}</p>`
@@ -113,7 +132,11 @@ function Evidence({ movement }) {
  */
 export function Anomalies({ query, concerns }) {
   const isAnomaly = (event) => event.type === "anomaly.raised" && concerns(event);
-  const found = useResource(() => get("/v1/anomalies", { ...query, limit: SHOWN }), Object.values(query), isAnomaly);
+  const found = useResource(
+    () => get("/v1/anomalies", { ...query, limit: SHOWN }),
+    Object.values(query),
+    isAnomaly,
+  );
   return html`<${Loaded} resource=${found}>${({ anomalies }) =>
     anomalies.length === 0
       ? html`<p class="quiet">${t("no_anomalies")}</p>`

@@ -29,7 +29,12 @@ export function CabinetMap({ cabinets }) {
 
 /** @param {HTMLDivElement} element */
 function makeMap(element) {
-  const map = L.map(element, { attributionControl: false, preferCanvas: true, zoomControl: false, zoomSnap: 0.5 }).setView([55.75, 37.62], 10);
+  const map = L.map(element, {
+    attributionControl: false,
+    preferCanvas: true,
+    zoomControl: false,
+    zoomSnap: 0.5,
+  }).setView([55.75, 37.62], 10);
   L.control.scale({ imperial: false }).addTo(map);
   /** @type {L.Control.Zoom | undefined} */
   let zoom;
@@ -43,7 +48,10 @@ function makeMap(element) {
     const bounds = map.getBounds().pad(0.2);
     const visible = shown.filter((row) => bounds.contains([row.lat, row.lon]));
     const colors = Object.fromEntries(
-      STATES.map((state) => [state, { fill: colorOf(element, `--${state}`), edge: colorOf(element, "--panel") }]),
+      STATES.map((state) => [
+        state,
+        { fill: colorOf(element, `--${state}`), edge: colorOf(element, "--panel") },
+      ]),
     );
     const make = visible.length > MOST_NUMBERS ? dotOf : markerOf;
     const focused = /** @type {HTMLElement | null} */ (document.activeElement)?.dataset?.cabinet;
@@ -52,7 +60,9 @@ function makeMap(element) {
       make(row, colors).addTo(layer);
     }
     if (focused) {
-      /** @type {HTMLElement | null} */ (element.querySelector(`[data-cabinet="${CSS.escape(focused)}"]`))?.focus();
+      /** @type {HTMLElement | null} */ (
+        element.querySelector(`[data-cabinet="${CSS.escape(focused)}"]`)
+      )?.focus();
     }
   }
 
@@ -66,7 +76,11 @@ function makeMap(element) {
       shown = cabinets;
       if (!hasView && cabinets.length > 0) {
         hasView = true;
-        map.fitBounds(L.latLngBounds(cabinets.map((row) => [row.lat, row.lon])), { padding: [30, 30], maxZoom: 15, animate: false });
+        map.fitBounds(L.latLngBounds(cabinets.map((row) => [row.lat, row.lon])), {
+          padding: [30, 30],
+          maxZoom: 15,
+          animate: false,
+        });
       }
       zoom?.remove();
       zoom = L.control.zoom({ zoomInTitle: t("zoom_in"), zoomOutTitle: t("zoom_out") }).addTo(map);
@@ -113,23 +127,40 @@ function open(row) {
  */
 function dotOf(row, colors) {
   const { fill, edge } = colors[row.state];
-  return L.circleMarker([row.lat, row.lon], { radius: 5, weight: 1, color: edge, fillColor: fill, fillOpacity: 1 })
+  return L.circleMarker([row.lat, row.lon], {
+    radius: 5,
+    weight: 1,
+    color: edge,
+    fillColor: fill,
+    fillOpacity: 1,
+  })
     .bindTooltip(() => labelOf(row))
     .on("click", () => open(row));
 }
 
 /** @param {CabinetRow} row */
 function markerOf(row) {
-  const icon = L.divIcon({ className: `pin ${row.state}`, html: String(row.ready), iconSize: [30, 30] });
-  const marker = L.marker([row.lat, row.lon], { icon, alt: labelOf(row), title: labelOf(row), riseOnHover: true });
-  return marker.on("click", () => open(row)).on("add", () => {
-    const pin = marker.getElement();
-    pin?.setAttribute("aria-label", labelOf(row));
-    pin?.setAttribute("data-cabinet", row.cabinet_id);
-    pin?.addEventListener("keydown", (event) => {
-      if (event.key === "Enter") {
-        open(row);
-      }
-    });
+  const icon = L.divIcon({
+    className: `pin ${row.state}`,
+    html: String(row.ready),
+    iconSize: [30, 30],
   });
+  const marker = L.marker([row.lat, row.lon], {
+    icon,
+    alt: labelOf(row),
+    title: labelOf(row),
+    riseOnHover: true,
+  });
+  return marker
+    .on("click", () => open(row))
+    .on("add", () => {
+      const pin = marker.getElement();
+      pin?.setAttribute("aria-label", labelOf(row));
+      pin?.setAttribute("data-cabinet", row.cabinet_id);
+      pin?.addEventListener("keydown", (event) => {
+        if (event.key === "Enter") {
+          open(row);
+        }
+      });
+    });
 }

@@ -14,7 +14,9 @@ export function sentenceOf(problem) {
     return known;
   }
   if (problem.status === 0 || !problem.body.title) {
-    return problem.status === 0 ? t("problem.not_reached") : t("problem.strange", { status: problem.status });
+    return problem.status === 0
+      ? t("problem.not_reached")
+      : t("problem.strange", { status: problem.status });
   }
   const fields = (problem.body.errors ?? []).map((e) => `${e.field}: ${e.message}`);
   return [problem.body.detail ?? problem.body.title, ...fields].join(" ");

@@ -23,7 +23,9 @@ export function Table({ columns, rows, label, keyOf, first }) {
   const [view, setView] = useState({ top: 0, height: 600 });
   const sorted = useMemo(() => {
     const sort = columns.find((column) => column.name === order.name)?.sort;
-    return sort ? [...rows].sort((a, b) => compare(sort(a), sort(b)) * (order.isDown ? -1 : 1)) : rows;
+    return sort
+      ? [...rows].sort((a, b) => compare(sort(a), sort(b)) * (order.isDown ? -1 : 1))
+      : rows;
   }, [rows, order, columns]);
 
   useEffect(() => {
@@ -77,5 +79,7 @@ function Header({ column, order, setOrder }) {
  * @param {string | number} b
  */
 function compare(a, b) {
-  return typeof a === "string" && typeof b === "string" ? a.localeCompare(b, "en", { numeric: true }) : Number(a) - Number(b);
+  return typeof a === "string" && typeof b === "string"
+    ? a.localeCompare(b, "en", { numeric: true })
+    : Number(a) - Number(b);
 }

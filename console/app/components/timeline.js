@@ -22,7 +22,9 @@ export function Timeline({ entries, hasMore = false, more, empty }) {
   return html`
     <ol class="timeline">
       ${entries.map((entry) => {
-        const date = new Intl.DateTimeFormat(language.value, { dateStyle: "full" }).format(new Date(entry.at));
+        const date = new Intl.DateTimeFormat(language.value, { dateStyle: "full" }).format(
+          new Date(entry.at),
+        );
         const heading = date === day ? null : html`<li class="day" key=${date}>${date}</li>`;
         day = date;
         return html`${heading}

@@ -31,7 +31,11 @@ export function Accumulator({ id: given }) {
     (event) => event.type.startsWith("accumulator.") && isOfThis(event.resource),
     REFRESH_MS,
   );
-  const { resource: movements, more, canGrow } = useMovements(path`/v1/accumulators/${id}/movements`, {}, isOfThis);
+  const {
+    resource: movements,
+    more,
+    canGrow,
+  } = useMovements(path`/v1/accumulators/${id}/movements`, {}, isOfThis);
   return html`
     <h1 tabindex="-1">${t("accumulator")} ${id} <${Copy} text=${id} /></h1>
     <${Loaded} resource=${accumulator} missing=${t("no_accumulator", { id })}>${(data) => html`
@@ -69,7 +73,10 @@ function Heading({ accumulator, reload }) {
  * @param {{accumulator: any, movements: any[]}} properties
  */
 function ChargeChart({ accumulator, movements }) {
-  const points = [...movements].reverse().filter((one) => one.battery_charge !== null).map((one) => [Date.parse(one.at) / 1_000, one.battery_charge]);
+  const points = [...movements]
+    .reverse()
+    .filter((one) => one.battery_charge !== null)
+    .map((one) => [Date.parse(one.at) / 1_000, one.battery_charge]);
   if (accumulator.battery_charge !== null) {
     points.push([now() / 1_000, accumulator.battery_charge]);
   }
@@ -106,7 +113,7 @@ function actions(accumulator, reload) {
     action: () => ({
       title: `${label}: ${id}`,
       explanation,
-      fields: [reason],
+      fields: [{ ...reason, hint: t("reason_in_log") }],
       confirm: label,
       run: (values) => patch({ status, reason: values.reason }),
     }),
@@ -119,15 +126,30 @@ function actions(accumulator, reload) {
         title: t("correct_title", { id }),
         explanation: t("correct_explanation"),
         fields: [
-          { name: "kind", label: t("where_it_is"), type: /** @type {const} */ ("select"), options: [
-            { value: "contractor_id", label: t("place.contractor") },
-            { value: "scooter_id", label: t("place.scooter") },
-            { value: "cabinet_id", label: t("place.cabinet") },
-            { value: "nowhere", label: t("place.unknown") },
-          ] },
+          {
+            name: "kind",
+            label: t("where_it_is"),
+            type: /** @type {const} */ ("select"),
+            options: [
+              { value: "contractor_id", label: t("place.contractor") },
+              { value: "scooter_id", label: t("place.scooter") },
+              { value: "cabinet_id", label: t("place.cabinet") },
+              { value: "nowhere", label: t("place.unknown") },
+            ],
+          },
           { name: "id", label: t("id_of_it"), optional: true },
-          { name: "cell_number", label: t("cell_if_cabinet"), type: /** @type {const} */ ("number"), optional: true },
-          { name: "charge", label: t("charge_optional"), type: /** @type {const} */ ("number"), optional: true },
+          {
+            name: "cell_number",
+            label: t("cell_if_cabinet"),
+            type: /** @type {const} */ ("number"),
+            optional: true,
+          },
+          {
+            name: "charge",
+            label: t("charge_optional"),
+            type: /** @type {const} */ ("number"),
+            optional: true,
+          },
           reason,
         ],
         confirm: t("correct"),
@@ -136,6 +158,7 @@ function actions(accumulator, reload) {
     },
     status(t("quarantine"), "quarantined", t("quarantine_explanation")),
     status(t("release"), "in_service", t("release_explanation")),
+    status(t("mark_missing"), "missing", t("missing_explanation")),
     {
       label: t("retire"),
       isDisabled: accumulator.status === "retired",
@@ -156,6 +179,9 @@ function actions(accumulator, reload) {
 
 /** @param {Record<string, string>} values */
 function correctionOf({ kind, id, cell_number: cell, charge, reason }) {
-  const place = kind === "nowhere" ? { nowhere: true } : { [kind]: id, ...(kind === "cabinet_id" ? { cell_number: Number(cell) } : {}) };
+  const place =
+    kind === "nowhere"
+      ? { nowhere: true }
+      : { [kind]: id, ...(kind === "cabinet_id" ? { cell_number: Number(cell) } : {}) };
   return { place, reason, ...(charge ? { battery_charge: Number(charge) } : {}) };
 }

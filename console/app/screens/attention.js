@@ -32,9 +32,11 @@ export function Attention() {
     <h1 tabindex="-1">${t("attention")}</h1>
     <${Loaded} resource=${found}>${({ items, counts }) => html`
       <${Kinds} counts=${counts} kind=${kind} setKind=${setKind} />
-      ${items.length === 0
-        ? html`<p class="notice good" role="status">${t("nothing_needs_a_person")}</p>`
-        : html`<ul class="rows tasks">${items.map((item) => html`<${Item} key=${keyOf(item)} item=${item} reload=${found.reload} />`)}</ul>`}
+      ${
+        items.length === 0
+          ? html`<p class="notice good" role="status">${t("nothing_needs_a_person")}</p>`
+          : html`<ul class="rows tasks">${items.map((item) => html`<${Item} key=${keyOf(item)} item=${item} reload=${found.reload} />`)}</ul>`
+      }
       ${items.length === LIMIT && html`<p class="quiet">${t("first_n", { n: LIMIT })}</p>`}`}<//>
   `;
 }
@@ -42,10 +44,16 @@ export function Attention() {
 /** @param {{counts: Record<string, number>, kind: string, setKind: (kind: string) => void}} properties */
 function Kinds({ counts, kind, setKind }) {
   const total = Object.values(counts).reduce((sum, count) => sum + count, 0);
-  const choices = /** @type {[string, number][]} */ ([["", total], ...Object.entries(counts).filter(([name, count]) => count > 0 || name === kind)]);
+  const choices = /** @type {[string, number][]} */ ([
+    ["", total],
+    ...Object.entries(counts).filter(([name, count]) => count > 0 || name === kind),
+  ]);
   return html`<div class="chips" role="group" aria-label=${t("filter")}>
     ${choices.map(
-      ([name, count]) => html`<button type="button" key=${name} aria-pressed=${kind === name} onClick=${() => setKind(name)}>
+      ([
+        name,
+        count,
+      ]) => html`<button type="button" key=${name} aria-pressed=${kind === name} onClick=${() => setKind(name)}>
         ${name ? word("attention", name) : t("all")} <strong>${numberOf(count)}</strong>
       </button>`,
     )}
@@ -63,7 +71,12 @@ function Item({ item, reload }) {
       fields: [{ name: "note", label: t("note"), hint: t("note_hint") }],
       confirm: t("acknowledge"),
       run: async (values, /** @type {string} */ key) => {
-        await change("POST", path`/v1/anomalies/${item.anomaly_id}/acknowledge`, { note: values.note }, key);
+        await change(
+          "POST",
+          path`/v1/anomalies/${item.anomaly_id}/acknowledge`,
+          { note: values.note },
+          key,
+        );
         reload();
         return t("done");
       },
@@ -79,7 +92,7 @@ function Item({ item, reload }) {
       ${item.command_id && html`${t("command")} <${Name} kind="command" id=${item.command_id} />`}
     </span>
     <${Detail} item=${item} />
-    ${item.since && html`<span class="quiet">${t("since")} <${Time} at=${item.since} /></span>`}
+    ${item.since && html`<span class="quiet">${t("began")} <${Time} at=${item.since} ago /></span>`}
     ${item.anomaly_id !== null && session.may("operator") && html`<${Actions} actions=${[acknowledge]} />`}
   </li>`;
 }
@@ -96,7 +109,7 @@ function Detail({ item: { kind, detail } }) {
     return html`<span>${t("accumulators_n", { n: Number.parseInt(detail, 10) })}</span>`;
   }
   if (kind === "command_unresolved") {
-    return html`<span>${t("cells_list", { cells: detail.replace("cells ", "") })}</span>`;
+    return html`<span>${t("cells_list", { cells: detail.replace(/^cells? /, "") })}</span>`;
   }
   if (SAID_BY_KIND.has(detail)) {
     return null;
@@ -107,5 +120,13 @@ function Detail({ item: { kind, detail } }) {
 
 /** @param {any} item */
 function keyOf(item) {
-  return [item.kind, item.cabinet_id, item.cell_number, item.accumulator_id, item.contractor_id, item.command_id, item.anomaly_id].join(" ");
+  return [
+    item.kind,
+    item.cabinet_id,
+    item.cell_number,
+    item.accumulator_id,
+    item.contractor_id,
+    item.command_id,
+    item.anomaly_id,
+  ].join(" ");
 }

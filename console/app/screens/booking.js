@@ -36,7 +36,7 @@ function Details({ booking, reload }) {
   useSignal(session);
   const cancel = {
     label: t("cancel_booking"),
-    isDisabled: booking.status !== "active",
+    isDisabled: !["active", "returning"].includes(booking.status),
     action: () => ({
       title: t("cancel_booking_title"),
       explanation: t("cancel_booking_explanation", { contractor: booking.contractor_id }),
@@ -51,8 +51,7 @@ function Details({ booking, reload }) {
   };
   return html`
     <p class="lead">
-      <${Badge} group="booking_status" code=${booking.status} /> ${word("booking", booking.kind)}
-      · <${Name} kind="contractor" id=${booking.contractor_id} /> · <${Name} kind="cabinet" id=${booking.cabinet_id} />
+      <${Badge} group="booking_status" code=${booking.status} /> ${word("booking", booking.kind)} · <${Name} kind="contractor" id=${booking.contractor_id} /> · <${Name} kind="cabinet" id=${booking.cabinet_id} />
     </p>
     <div class="figures">
       <${Figure} name=${t("requested")} value=${booking.requested} />

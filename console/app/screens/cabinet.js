@@ -45,7 +45,14 @@ export function Cabinet({ id }) {
 /** @param {{cabinet: any}} properties */
 function Heading({ cabinet }) {
   const stock = cabinet.accumulators;
-  const state = cabinet.status === "inactive" ? "inactive" : cabinet.alarms.length > 0 ? "alarm" : cabinet.online ? "online" : "offline";
+  const state =
+    cabinet.status === "inactive"
+      ? "inactive"
+      : cabinet.alarms.length > 0
+        ? "alarm"
+        : cabinet.online
+          ? "online"
+          : "offline";
   return html`
     <p>
       <${Badge} group="state" code=${state} />
@@ -70,7 +77,11 @@ function Heading({ cabinet }) {
  * @param {{cabinet: any}} properties
  */
 function Messages({ cabinet }) {
-  const reported = cabinet.cells.map((cell) => cell.reported_at).filter(Boolean).sort().at(-1);
+  const reported = cabinet.cells
+    .map((cell) => cell.reported_at)
+    .filter(Boolean)
+    .sort()
+    .at(-1);
   const point = `${cabinet.coords.lat.toFixed(5)}, ${cabinet.coords.lon.toFixed(5)}`;
   return html`<dl class="facts">
     <div><dt>${t("device")}</dt><dd>${cabinet.device_id}</dd></div>
@@ -103,19 +114,25 @@ function Cells({ cabinet, reload }) {
   return html`<section aria-label=${t("doors")}>
     <h2>${t("doors")}</h2>
     <${Doors} cells=${cabinet.cells} selected=${selected} toggle=${isOperator ? toggle : null} stale=${isStale} />
-    ${isOperator
-      ? html`<div class="actions">
+    ${
+      isOperator
+        ? html`<div class="actions">
           <p class="quiet" role="status">${cells.length > 0 ? t("cells_selected", { cells: cells.join(", ") }) : t("select_cells")}</p>
           <${Actions} actions=${cellActions(cabinet, cells, done)} />
           <${Actions} actions=${cabinetActions(cabinet, reload)} />
         </div>`
-      : html`<p class="quiet">${t("scope_shows_only", { scope: word("scope", session.value.scope ?? "read") })}</p>`}
+        : html`<p class="quiet">${t("scope_shows_only", { scope: word("scope", session.value.scope ?? "read") })}</p>`
+    }
   </section>`;
 }
 
 /** @param {{id: string}} properties */
 function History({ id }) {
-  const { resource, more, canGrow } = useMovements("/v1/movements", { cabinet_id: id }, (movement) => touches(movement, "cabinet_id", id));
+  const { resource, more, canGrow } = useMovements(
+    "/v1/movements",
+    { cabinet_id: id },
+    (movement) => touches(movement, "cabinet_id", id),
+  );
   return html`<${Loaded} resource=${resource}>${({ movements, hasMore }) =>
     html`<${Timeline} entries=${movements.map(movementEntry)} hasMore=${hasMore && canGrow} more=${more} empty=${t("no_movements")} />`}<//>`;
 }

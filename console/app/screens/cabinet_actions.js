@@ -45,11 +45,18 @@ export function cellActions(cabinet, cells, done) {
       action: () => ({
         title: t("unlock_title", { cells: list, id }),
         explanation: t("unlock_explanation"),
-        fields: [reason(), { name: "contractor_id", label: t("for_whom"), optional: true, hint: t("for_whom_hint") }],
+        fields: [
+          reason(),
+          { name: "contractor_id", label: t("for_whom"), optional: true, hint: t("for_whom_hint") },
+        ],
         confirm: t("unlock"),
         isDangerous: true,
         run: async ({ reason: why, contractor_id: whom }, key) => {
-          const said = await command(id, { kind: "unlock", cells, reason: why, ...(whom ? { contractor_id: whom } : {}) }, key);
+          const said = await command(
+            id,
+            { kind: "unlock", cells, reason: why, ...(whom ? { contractor_id: whom } : {}) },
+            key,
+          );
           done();
           return said;
         },
@@ -138,7 +145,8 @@ export function cabinetActions(cabinet, reload) {
         fields: [reason()],
         confirm: isActive ? t("deactivate") : t("activate"),
         isDangerous: isActive,
-        run: ({ reason: why }) => patch({ status: isActive ? "inactive" : "active", status_reason: why }),
+        run: ({ reason: why }) =>
+          patch({ status: isActive ? "inactive" : "active", status_reason: why }),
       }),
     },
     {
@@ -146,7 +154,15 @@ export function cabinetActions(cabinet, reload) {
       action: () => ({
         title: t("enrol_title", { id }),
         explanation: t("enrol_explanation"),
-        fields: [{ name: "hours", label: t("enrol_hours"), type: "number", value: "1", hint: t("enrol_hint") }],
+        fields: [
+          {
+            name: "hours",
+            label: t("enrol_hours"),
+            type: "number",
+            value: "1",
+            hint: t("enrol_hint"),
+          },
+        ],
         confirm: t("enrol"),
         run: ({ hours }) => patch({ enrol_until: enrolUntil(Number(hours)) }),
       }),
@@ -156,7 +172,14 @@ export function cabinetActions(cabinet, reload) {
       action: () => ({
         title: t("change_cells_title", { id }),
         explanation: t("change_cells_explanation"),
-        fields: [{ name: "cells_total", label: t("cells"), type: "number", value: String(cabinet.cells_total) }],
+        fields: [
+          {
+            name: "cells_total",
+            label: t("cells"),
+            type: "number",
+            value: String(cabinet.cells_total),
+          },
+        ],
         confirm: t("save"),
         run: ({ cells_total: total }) => patch({ cells_total: Number(total) }),
       }),

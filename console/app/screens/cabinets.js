@@ -9,11 +9,25 @@ import { csvOf, download } from "../csv.js";
 import { STATES, useFleet } from "../fleet.js";
 import { numberOf } from "../format.js";
 import { html } from "../html.js";
-import { t, word } from "../text.js";
+import { useSignal } from "../signal.js";
+import { language, t, word } from "../text.js";
 
 /** @typedef {import("../fleet.js").CabinetRow} CabinetRow */
 
-const CSV_COLUMNS = ["cabinet_id", "state", "online", "ready", "free", "faulty", "accumulators", "cells_total", "last_seen_at", "firmware", "lat", "lon"];
+const CSV_COLUMNS = [
+  "cabinet_id",
+  "state",
+  "online",
+  "ready",
+  "free",
+  "faulty",
+  "accumulators",
+  "cells_total",
+  "last_seen_at",
+  "firmware",
+  "lat",
+  "lon",
+];
 
 /** @param {{query: URLSearchParams}} properties */
 export function Cabinets({ query }) {
@@ -30,16 +44,20 @@ function CabinetTable({ cabinets, query }) {
   const [words, setWords] = useState(query.get("q") ?? "");
   const [state, setState] = useState(query.get("state") ?? "");
   const [near, setNear] = useState(query.get("near") ?? "");
-  const point = pointOf(near);
+  const point = useMemo(() => pointOf(near), [near]);
   const rows = useMemo(() => {
     const wanted = words.trim().toLowerCase();
     const matches = (/** @type {CabinetRow} */ row) =>
       (!state || row.state === state) &&
-      (!wanted || row.cabinet_id.toLowerCase().includes(wanted) || (row.firmware ?? "").toLowerCase().includes(wanted));
+      (!wanted ||
+        row.cabinet_id.toLowerCase().includes(wanted) ||
+        (row.firmware ?? "").toLowerCase().includes(wanted));
     const found = cabinets.filter(matches);
     return point ? found.map((row) => ({ ...row, distance: distanceOf(point, row) })) : found;
-  }, [cabinets, words, state, near]);
-  const columns = useMemo(() => columnsOf(point !== null), [near, t("cabinets")]);
+  }, [cabinets, words, state, point]);
+  const spoken = useSignal(language);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the labels are in the viewer's language
+  const columns = useMemo(() => columnsOf(point !== null), [point, spoken]);
   return html`
     <form class="filters" role="search" onSubmit=${(/** @type {Event} */ event) => event.preventDefault()}>
       <label>${t("filter")} <input type="search" value=${words} onInput=${(event) => setWords(event.target.value)} /></label>
@@ -69,17 +87,47 @@ function columnsOf(isNear) {
     sort: (/** @type {CabinetRow} */ row) => Number(row[name]),
   });
   return [
-    { name: "id", label: t("cabinet"), cell: (/** @type {CabinetRow} */ row) => html`<${Name} kind="cabinet" id=${row.cabinet_id} />`, sort: (/** @type {CabinetRow} */ row) => row.cabinet_id },
+    {
+      name: "id",
+      label: t("cabinet"),
+      cell: (/** @type {CabinetRow} */ row) =>
+        html`<${Name} kind="cabinet" id=${row.cabinet_id} />`,
+      sort: (/** @type {CabinetRow} */ row) => row.cabinet_id,
+    },
     ...(isNear
-      ? [{ name: "distance", label: t("distance"), isNumber: true, cell: (row) => t("metres", { n: numberOf(Math.round(row.distance)) }), sort: (row) => row.distance }]
+      ? [
+          {
+            name: "distance",
+            label: t("distance"),
+            isNumber: true,
+            cell: (row) => t("metres", { n: numberOf(Math.round(row.distance)) }),
+            sort: (row) => row.distance,
+          },
+        ]
       : []),
-    { name: "state", label: t("state"), cell: (/** @type {CabinetRow} */ row) => html`<${Badge} group="state" code=${row.state} />`, sort: (/** @type {CabinetRow} */ row) => STATES.indexOf(row.state) },
+    {
+      name: "state",
+      label: t("state"),
+      cell: (/** @type {CabinetRow} */ row) => html`<${Badge} group="state" code=${row.state} />`,
+      sort: (/** @type {CabinetRow} */ row) => STATES.indexOf(row.state),
+    },
     number("ready", t("ready")),
     number("free", t("free")),
     number("faulty", t("faulty")),
     number("cells_total", t("cells")),
-    { name: "seen", label: t("last_seen"), cell: seen, sort: (/** @type {CabinetRow} */ row) => (row.online ? Number.MAX_SAFE_INTEGER : Date.parse(row.last_seen_at ?? "") || 0) },
-    { name: "firmware", label: t("firmware"), cell: (/** @type {CabinetRow} */ row) => row.firmware ?? "–", sort: (/** @type {CabinetRow} */ row) => row.firmware ?? "" },
+    {
+      name: "seen",
+      label: t("last_seen"),
+      cell: seen,
+      sort: (/** @type {CabinetRow} */ row) =>
+        row.online ? Number.MAX_SAFE_INTEGER : Date.parse(row.last_seen_at ?? "") || 0,
+    },
+    {
+      name: "firmware",
+      label: t("firmware"),
+      cell: (/** @type {CabinetRow} */ row) => row.firmware ?? "–",
+      sort: (/** @type {CabinetRow} */ row) => row.firmware ?? "",
+    },
   ];
 }
 
@@ -107,6 +155,8 @@ function distanceOf(a, b) {
   const radians = Math.PI / 180;
   const half =
     Math.sin(((b.lat - a.lat) * radians) / 2) ** 2 +
-    Math.cos(a.lat * radians) * Math.cos(b.lat * radians) * Math.sin(((b.lon - a.lon) * radians) / 2) ** 2;
+    Math.cos(a.lat * radians) *
+      Math.cos(b.lat * radians) *
+      Math.sin(((b.lon - a.lon) * radians) / 2) ** 2;
   return 2 * 6_371_000 * Math.asin(Math.sqrt(half));
 }

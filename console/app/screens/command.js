@@ -26,7 +26,10 @@ export function Command({ id }) {
 /** @param {{command: any}} properties */
 function Details({ command }) {
   const meaning = word("command_meaning", command.status);
-  const took = command.published_at && command.finished_at ? Date.parse(command.finished_at) - Date.parse(command.published_at) : null;
+  const took =
+    command.published_at && command.finished_at
+      ? Date.parse(command.finished_at) - Date.parse(command.published_at)
+      : null;
   return html`
     <p class="lead">
       <strong>${word("command", command.kind)}</strong> <${Badge} group="command_status" code=${command.status} />
@@ -44,14 +47,16 @@ function Details({ command }) {
     ${command.late && html`<p class="notice">${t("late_explained")}</p>`}
     ${command.inferred && html`<p class="notice">${t("inferred_explained")}</p>`}
     <h2>${t("cells")}</h2>
-    ${command.cells.length === 0
-      ? html`<p class="quiet">${(command.payload.cells ?? []).length > 0 ? t("asked_for_cells", { cells: command.payload.cells.join(", ") }) : t("no_cells")}</p>`
-      : html`<ul class="rows">${command.cells.map(
-          (cell) => html`<li key=${cell.cell_number}>
+    ${
+      command.cells.length === 0
+        ? html`<p class="quiet">${(command.payload.cells ?? []).length > 0 ? t("asked_for_cells", { cells: command.payload.cells.join(", ") }) : t("no_cells")}</p>`
+        : html`<ul class="rows">${command.cells.map(
+            (cell) => html`<li key=${cell.cell_number}>
             <span>${t("cell_n", { n: cell.cell_number })}</span>
             <${Badge} group="result" code=${cell.result} />
             ${cell.accumulator_id && html`<${Name} kind="accumulator" id=${cell.accumulator_id} /> <${Charge} percent=${cell.battery_charge} />`}
           </li>`,
-        )}</ul>`}
+          )}</ul>`
+    }
   `;
 }

@@ -22,7 +22,9 @@ const SHOWN_FAILURES = 100;
 
 export function Import() {
   useSignal(session);
-  const [file, setFile] = useState(/** @type {{name: string, header: string[], rows: Row[]} | null} */ (null));
+  const [file, setFile] = useState(
+    /** @type {{name: string, header: string[], rows: Row[]} | null} */ (null),
+  );
   const [wrong, setWrong] = useState(/** @type {string | null} */ (null));
   const [outcome, setOutcome] = useState(/** @type {Outcome | null} */ (null));
   const [isSending, setSending] = useState(false);
@@ -47,7 +49,9 @@ export function Import() {
       setFile(found);
       await send(found.rows, true);
     } catch (error) {
-      setWrong(error instanceof NotReadable ? t(error.text, error.values) : t("file_cannot_be_read"));
+      setWrong(
+        error instanceof NotReadable ? t(error.text, error.values) : t("file_cannot_be_read"),
+      );
     }
   }
 
@@ -93,20 +97,37 @@ export function Import() {
  * @param {(outcome: Outcome) => void} show
  */
 async function importRows(rows, isDryRun, show) {
-  const ordered = [...rows.filter((row) => row.kind === "cabinet"), ...rows.filter((row) => row.kind === "accumulator")];
+  const ordered = [
+    ...rows.filter((row) => row.kind === "cabinet"),
+    ...rows.filter((row) => row.kind === "accumulator"),
+  ];
   /** @type {Outcome} */
-  const outcome = { isDryRun, counts: { created: 0, updated: 0, unchanged: 0, failed: 0 }, failures: [], done: 0, problem: null };
+  const outcome = {
+    isDryRun,
+    counts: { created: 0, updated: 0, unchanged: 0, failed: 0 },
+    failures: [],
+    done: 0,
+    problem: null,
+  };
   show({ ...outcome });
   for (let from = 0; from < ordered.length; from += BATCH) {
     const batch = ordered.slice(from, from + BATCH);
-    const of = (/** @type {string} */ kind) => batch.filter((row) => row.kind === kind).map((row) => row.body);
+    const of = (/** @type {string} */ kind) =>
+      batch.filter((row) => row.kind === kind).map((row) => row.body);
     try {
-      const answer = await change("POST", "/v1/imports", { cabinets: of("cabinet"), accumulators: of("accumulator"), dry_run: isDryRun });
+      const answer = await change("POST", "/v1/imports", {
+        cabinets: of("cabinet"),
+        accumulators: of("accumulator"),
+        dry_run: isDryRun,
+      });
       answer.results.forEach((result, /** @type {number} */ index) => {
         outcome.counts[result.result] += 1;
         if (result.result === "failed") {
           const fields = result.errors.map((one) => `${one.field}: ${one.message}`);
-          outcome.failures.push({ row: batch[index], message: fields.join("; ") || result.detail || result.code });
+          outcome.failures.push({
+            row: batch[index],
+            message: fields.join("; ") || result.detail || result.code,
+          });
         }
       });
     } catch (error) {
@@ -137,13 +158,16 @@ function Result({ file, outcome, isSending, apply, repeat }) {
     ${isComplete && isDryRun && willChange > 0 && html`<button type="button" class="primary" disabled=${isSending} onClick=${apply}>${t("apply", { n: numberOf(willChange) })}</button>`}
     ${isComplete && isDryRun && willChange === 0 && failures.length === 0 && html`<p class="notice">${t("nothing_to_import")}</p>`}
     ${isComplete && !isDryRun && html`<p class="notice good">${t("import_is_done")}</p>`}
-    ${failures.length > 0 && html`
+    ${
+      failures.length > 0 &&
+      html`
       <h3>${t("failures")}</h3>
       <button type="button" onClick=${() => downloadFailures(file, failures)}>${t("download_failures")}</button>
       <ul class="rows">
         ${failures.slice(0, SHOWN_FAILURES).map(({ row, message }) => html`<li key=${row.line}><span>${t("line_n", { n: row.line })}</span> <strong>${row.id}</strong> <span>${message}</span></li>`)}
       </ul>
-      ${failures.length > SHOWN_FAILURES && html`<p class="quiet">${t("first_n", { n: SHOWN_FAILURES })}</p>`}`}
+      ${failures.length > SHOWN_FAILURES && html`<p class="quiet">${t("first_n", { n: SHOWN_FAILURES })}</p>`}`
+    }
   `;
 }
 

@@ -1,7 +1,7 @@
 // @ts-check
 /** Asks for the operator's key. */
 import { useState } from "preact/hooks";
-import { Problem, whose } from "../api.js";
+import { whose } from "../api.js";
 import { sentenceOf } from "../components/problem.js";
 import { html } from "../html.js";
 import { localKeys } from "../page.js";
@@ -25,8 +25,9 @@ export function Key() {
     try {
       session.begin(key, await whose(key));
     } catch (error) {
-      const { status } = /** @type {Problem} */ (error);
-      setProblem(status === 401 || status === 403 ? t("key_is_unknown") : sentenceOf(/** @type {Problem} */ (error)));
+      const found = /** @type {import("../api.js").Problem} */ (error);
+      const isRefused = found.status === 401 || found.status === 403;
+      setProblem(isRefused ? t("key_is_unknown") : sentenceOf(found));
     } finally {
       setAsking(false);
     }
@@ -49,10 +50,13 @@ export function Key() {
       <input id="key" name="key" type="password" required autocomplete="off" spellcheck=${false} />
       <button type="submit" class="primary" disabled=${isAsking}>${isAsking ? t("checking") : t("use_key")}</button>
     </form>
-    ${localKeys.length > 0 && html`
+    ${
+      localKeys.length > 0 &&
+      html`
       <p>${t("local_keys")}</p>
       <div class="buttons">
         ${localKeys.map((key) => html`<button type="button" key=${key} disabled=${isAsking} onClick=${() => use(key)}>${key} <span class="quiet">${word("scope", key.replace("local-", ""))}</span></button>`)}
-      </div>`}
+      </div>`
+    }
   </div>`;
 }

@@ -15,7 +15,11 @@ import { t, word } from "../text.js";
 
 export function Overview() {
   const fleet = useFleet();
-  const history = useResource(() => get("/v1/history"), [], () => false);
+  const history = useResource(
+    () => get("/v1/history"),
+    [],
+    () => false,
+  );
   return html`
     <h1 tabindex="-1">${t("overview")}</h1>
     <${Loaded} resource=${fleet}>${(/** @type {import("../fleet.js").Fleet} */ data) => html`
@@ -69,7 +73,8 @@ function LastDay({ past }) {
   const seconds = (point) => Date.parse(point.at) / 1_000;
   const dayAgo = now() / 1_000 - 24 * 3_600;
   const latest = stock.at(-1);
-  const total = (/** @type {string} */ name) => unlocks.reduce((/** @type {number} */ sum, one) => sum + one[name], 0);
+  const total = (/** @type {string} */ name) =>
+    unlocks.reduce((/** @type {number} */ sum, one) => sum + one[name], 0);
   const count = total("count");
   const busiest = unlocks.reduce((a, b) => (b.p99_ms > (a?.p99_ms ?? -1) ? b : a), null);
   return html`
@@ -90,10 +95,28 @@ function LastDay({ past }) {
       rightUnit=" s"
       summary=${count ? t("unlocks_summary", { count, failed: total("failed"), slowest: millisecondsOf(busiest?.p99_ms) }) : t("no_unlocks")}
       lines=${[
-        { label: t("unlocks_per_minute"), color: "--full", values: unlocks.map((one) => rounded((one.count * 60) / step)) },
-        { label: t("failed_per_minute"), color: "--alarm", values: unlocks.map((one) => rounded((one.failed * 60) / step)) },
-        { label: t("answer_p50"), color: "--ready", isRight: true, values: unlocks.map((one) => inSeconds(one.p50_ms)) },
-        { label: t("answer_p99"), color: "--short", isRight: true, values: unlocks.map((one) => inSeconds(one.p99_ms)) },
+        {
+          label: t("unlocks_per_minute"),
+          color: "--full",
+          values: unlocks.map((one) => rounded((one.count * 60) / step)),
+        },
+        {
+          label: t("failed_per_minute"),
+          color: "--alarm",
+          values: unlocks.map((one) => rounded((one.failed * 60) / step)),
+        },
+        {
+          label: t("answer_p50"),
+          color: "--ready",
+          isRight: true,
+          values: unlocks.map((one) => inSeconds(one.p50_ms)),
+        },
+        {
+          label: t("answer_p99"),
+          color: "--short",
+          isRight: true,
+          values: unlocks.map((one) => inSeconds(one.p99_ms)),
+        },
       ]}
     />
   `;

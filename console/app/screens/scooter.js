@@ -26,7 +26,8 @@ export function Scooter({ id }) {
       accumulators.length === 0
         ? html`<p class="quiet">${t("scooter_is_empty")}</p>`
         : html`<ul class="rows">${accumulators.map(
-            (one) => html`<li key=${one.accumulator_id}><${Name} kind="accumulator" id=${one.accumulator_id} /> <${Charge} percent=${one.battery_charge} /></li>`,
+            (one) =>
+              html`<li key=${one.accumulator_id}><${Name} kind="accumulator" id=${one.accumulator_id} /> <${Charge} percent=${one.battery_charge} /></li>`,
           )}</ul>`}<//>
     <section>
       <h2>${t("history")}</h2>

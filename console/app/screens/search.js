@@ -23,11 +23,15 @@ export function SearchBox() {
     }
     setText("");
     try {
-      const { results } = ID.test(wanted) ? await get("/v1/search", { q: wanted }) : { results: [] };
+      const { results } = ID.test(wanted)
+        ? await get("/v1/search", { q: wanted })
+        : { results: [] };
       const exact = results.filter((one) => one.id.toLowerCase() === wanted.toLowerCase());
       const [only] = exact.length > 0 ? exact : results;
       const isOne = (exact.length || results.length) === 1;
-      location.hash = isOne ? address(SCREENS[/** @type {keyof typeof SCREENS} */ (only.kind)], only.id) : address("search", null, { q: wanted });
+      location.hash = isOne
+        ? address(SCREENS[/** @type {keyof typeof SCREENS} */ (only.kind)], only.id)
+        : address("search", null, { q: wanted });
     } catch {
       location.hash = address("search", null, { q: wanted }); // That screen says what is wrong.
     }
@@ -53,7 +57,8 @@ export function Search({ query }) {
       results.length === 0
         ? html`<p class="notice" role="status">${t("search_found_nothing", { text: wanted })}</p>`
         : html`<ul class="rows">${results.map(
-            (one) => html`<li key=${`${one.kind} ${one.id}`}><span>${word("kind", one.kind)}</span> <${Name} kind=${one.kind} id=${one.id} label=${one.id} /></li>`,
+            (one) =>
+              html`<li key=${`${one.kind} ${one.id}`}><span>${word("kind", one.kind)}</span> <${Name} kind=${one.kind} id=${one.id} label=${one.id} /></li>`,
           )}</ul>`}<//>
   `;
 }

@@ -15,7 +15,8 @@ const MOST_CARRIED = 200;
 
 /** @param {{id: string}} properties */
 export function Technician({ id }) {
-  const isOfThis = (event) => event.type.startsWith("booking.") && event.resource.contractor_id === id;
+  const isOfThis = (event) =>
+    event.type.startsWith("booking.") && event.resource.contractor_id === id;
   const moved = (movement) => touches(movement, "contractor_id", id);
   const carried = useResource(
     () => get("/v1/accumulators", { contractor_id: id, limit: MOST_CARRIED }),
@@ -46,18 +47,23 @@ export function Technician({ id }) {
 /** @param {{accumulators: any[], movements: any[], id: string}} properties */
 function Carried({ accumulators, movements, id }) {
   const since = (one) =>
-    movements.find((movement) => movement.accumulator_id === one.accumulator_id && movement.to?.contractor_id === id)?.at;
+    movements.find(
+      (movement) =>
+        movement.accumulator_id === one.accumulator_id && movement.to?.contractor_id === id,
+    )?.at;
   return html`
     <div class="figures"><${Figure} name=${t("accumulators")} value=${accumulators.length} /></div>
-    ${accumulators.length === 0
-      ? html`<p class="quiet">${t("carries_nothing")}</p>`
-      : html`<ul class="rows">${accumulators.map(
-          (one) => html`<li key=${one.accumulator_id}>
+    ${
+      accumulators.length === 0
+        ? html`<p class="quiet">${t("carries_nothing")}</p>`
+        : html`<ul class="rows">${accumulators.map(
+            (one) => html`<li key=${one.accumulator_id}>
             <${Name} kind="accumulator" id=${one.accumulator_id} />
             <${Charge} percent=${one.battery_charge} />
             ${one.status !== "in_service" && html`<${Badge} group="accumulator_status" code=${one.status} />`}
-            ${since(one) && html`<span class="quiet">${t("since")} <${Time} at=${since(one)} /></span>`}
+            ${since(one) && html`<span class="quiet">${t("received")} <${Time} at=${since(one)} ago /></span>`}
           </li>`,
-        )}</ul>`}
+          )}</ul>`
+    }
   `;
 }

@@ -29,12 +29,38 @@ async function all() {
 }
 
 export function Technicians() {
-  const found = useResource(all, [], (event) => event.type.startsWith("booking.") || event.type === "accumulator.moved");
+  const found = useResource(
+    all,
+    [],
+    (event) => event.type.startsWith("booking.") || event.type === "accumulator.moved",
+  );
   const columns = [
-    { name: "id", label: t("technician"), cell: (one) => html`<${Name} kind="contractor" id=${one.contractor_id} />`, sort: (one) => one.contractor_id },
-    { name: "count", label: t("accumulators"), isNumber: true, cell: (one) => one.accumulators_total, sort: (one) => one.accumulators_total },
-    { name: "since", label: t("held_since"), cell: (one) => (one.held_since ? html`<${Time} at=${one.held_since} ago />` : "–"), sort: (one) => Date.parse(one.held_since ?? "") || Number.MAX_SAFE_INTEGER },
-    { name: "bookings", label: t("open_bookings"), isNumber: true, cell: (one) => one.open_bookings.length, sort: (one) => one.open_bookings.length },
+    {
+      name: "id",
+      label: t("technician"),
+      cell: (one) => html`<${Name} kind="contractor" id=${one.contractor_id} />`,
+      sort: (one) => one.contractor_id,
+    },
+    {
+      name: "count",
+      label: t("accumulators"),
+      isNumber: true,
+      cell: (one) => one.accumulators_total,
+      sort: (one) => one.accumulators_total,
+    },
+    {
+      name: "since",
+      label: t("held_since"),
+      cell: (one) => (one.held_since ? html`<${Time} at=${one.held_since} ago />` : "–"),
+      sort: (one) => Date.parse(one.held_since ?? "") || Number.MAX_SAFE_INTEGER,
+    },
+    {
+      name: "bookings",
+      label: t("open_bookings"),
+      isNumber: true,
+      cell: (one) => one.open_bookings.length,
+      sort: (one) => one.open_bookings.length,
+    },
   ];
   return html`
     <h1 tabindex="-1">${t("technicians")}</h1>

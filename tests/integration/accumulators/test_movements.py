@@ -50,14 +50,36 @@ def test_pages_contain_every_movement_once(ledger: Service, limit: int) -> None:
         ({"accumulator_id": "a-1"}, [ALL[0], ALL[2]]),
         ({"contractor_id": "T-1"}, [ALL[0], ALL[2]]),  # to the contractor, and away again
         ({"cabinet_id": "C-1"}, [ALL[2]]),
+        ({"scooter_id": "S-1"}, [ALL[1]]),
+        ({"scooter_id": "T-1"}, []),
         ({"cabinet_id": "C-1", "accumulator_id": "B-1"}, []),
+        ({"cabinet_id": "C-1", "contractor_id": "T-1"}, [ALL[2]]),
     ],
-    ids=["accumulator", "contractor", "cabinet", "two filters"],
+    ids=["accumulator", "contractor", "cabinet", "scooter", "no scooter", "none", "two places"],
 )
 def test_movements_are_filtered(
     ledger: Service, query: dict[str, str], expected: list[tuple[str, str]]
 ) -> None:
     assert listed(ledger, **query) == expected
+
+
+def test_a_movement_within_a_cabinet_is_listed_once(ledger: Service) -> None:
+    place = {"cabinet_id": "C-1", "cell_number": 2}
+    ledger.patch("/v1/accumulators/A-1", {"place": place, "reason": "the next cell"})
+    assert listed(ledger, cabinet_id="C-1") == [ALL[2], ALL[2]]
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 200])
+def test_pages_of_a_place_contain_what_came_and_what_left_by_time(
+    service: Service, limit: int
+) -> None:
+    service.post("/v1/accumulators", {"accumulator_id": "A-1", "scooter_id": "S-1"})
+    for place in ("S-2", "S-1", "S-2", "S-1"):
+        body = {"place": {"scooter_id": place}, "reason": "x"}
+        service.patch("/v1/accumulators/A-1", body)
+    service.post("/v1/accumulators", {"accumulator_id": "A-2", "scooter_id": "S-3"})
+    found = all_pages(service, "/v1/movements", "movements", limit=limit, scooter_id="S-1")
+    assert [movement["movement_id"] for movement in found] == [1, 2, 3, 4, 5]
 
 
 def test_a_period_contains_its_beginning_and_not_its_end(ledger: Service) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from local.cabinet.cells import Accumulator
+from shared.models.cabinets import Cabinet
 from tests.integration.api_calls import refusal
 from tests.integration.cabinets.cabinet_requests import MOSCOW, ids, register
 from tests.support.service import Service
@@ -109,7 +110,7 @@ def test_a_cabinet_shows_its_counts(service: Service) -> None:
     }
     assert (cabinet["free_cells"], cabinet["faulty_cells"]) == (0, 1)
     assert service.get("/v1/cabinets")["cabinets"] == [
-        {name: value for name, value in cabinet.items() if name != "cells"}
+        {name: cabinet[name] for name in Cabinet.model_fields}
     ]
 
 

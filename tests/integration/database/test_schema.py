@@ -92,9 +92,13 @@ CHECKED = [
     f"{HELD}; UPDATE booking_cells SET state = 'gone', finished = true",  # noqa: S608 - constants
     "UPDATE commands SET status = 'sent'",
     "UPDATE idempotency_keys SET key = ''",
+    "INSERT INTO stock_samples VALUES ('2026-11-22 12:00:01', 0, 0, 0, 0)",
+    "INSERT INTO stock_samples VALUES ('2026-11-22 12:00', -1, 0, 0, 0)",
+    "INSERT INTO stock_samples VALUES ('2026-11-22 12:00', 0, 0, 2, 1)",
     "UPDATE idempotency_keys SET key = repeat('x', 129)",
 ]
 UNIQUE = [
+    "INSERT INTO stock_samples SELECT '2026-11-22 12:00', n, 0, 0, 0 FROM generate_series(1, 2) n",
     "UPDATE cabinets SET device_id = 'C-1'",
     "INSERT INTO boots VALUES ('C-1', 'a', 1), ('C-1', 'b', 1)",
     "INSERT INTO boots VALUES ('C-1', 'a', 1), ('C-1', 'a', 2)",

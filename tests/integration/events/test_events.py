@@ -9,6 +9,7 @@ import pytest
 
 from local.cabinet.hardware import Accumulator
 from shared import config, db
+from shared.models.cabinets import Cabinet
 from shared.repo import cabinets
 from tests.integration.events.following import Event, Follower
 from tests.support.service import Service
@@ -25,7 +26,8 @@ def shown_now(service: Service, event: Event) -> Any:
         return service.cell(int(subject.partition("/")[2]), cabinet)
     plural = {"booking": "bookings", "command": "commands", "accumulator": "accumulators"}
     found = service.get(f"/v1/{plural.get(noun, 'cabinets')}/{subject}")
-    found.pop("cells") if noun == "cabinet" else None
+    if noun == "cabinet":
+        found = {name: found[name] for name in Cabinet.model_fields}
     return found
 
 
