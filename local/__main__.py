@@ -48,6 +48,16 @@ def _parser() -> argparse.ArgumentParser:
     _add_up(commands.add_parser("up", help="Start everything; Ctrl-C stops it", epilog=_SETTINGS))
     demo = commands.add_parser("demo", help="Play a technician's shift, each step checked")
     demo.add_argument("--url", help="URL of a running stack; default: start one")
+    text = "Wait after each step, to watch it in the console; default: %(const)s s"
+    demo.add_argument(
+        "--slow",
+        type=_number(float, 0, 10),
+        nargs="?",
+        const=3.0,
+        default=0.0,
+        metavar="SECONDS",
+        help=text,
+    )
     _add_data_dir(demo)
     demo.set_defaults(run=_demo)
     cabinet = commands.add_parser("cabinet", help="Act on a simulated cabinet of a running stack")
@@ -182,7 +192,7 @@ def _demo(args: argparse.Namespace) -> int:
     from local import demo
 
     signals.handle()
-    return demo.main(url=args.url, data_dir=args.data_dir)
+    return demo.main(url=args.url, data_dir=args.data_dir, pause=args.slow)
 
 
 def _rehearse(args: argparse.Namespace) -> int:

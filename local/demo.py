@@ -23,8 +23,11 @@ class StepFailed(AssertionError):
     """A step failed; the message has the expected and the actual result."""
 
 
-def main(*, url: str | None, data_dir: Path) -> int:
-    """Play the shift; return 0 if every step succeeded. Without `url`, start a local cloud."""
+def main(*, url: str | None, data_dir: Path, pause: float = 0) -> int:
+    """Play the shift; return 0 if every step succeeded. Without `url`, start a local cloud.
+
+    With `pause`, in seconds, it waits after each step, so that one can watch in the console.
+    """
     begun = time.monotonic()
     screen = sys.stdout  # the stack redirects standard output to its log
 
@@ -35,8 +38,10 @@ def main(*, url: str | None, data_dir: Path) -> int:
         say("Starting a local cloud: PostgreSQL, broker, functions, bridge, 12 cabinets …")
     with _stack(url, data_dir) as (api_url, control_url):
         say(f"It is ready after {time.monotonic() - begun:.1f} s.\n" if url is None else "")
+        if pause:
+            say(f"Watch the shift in the console: {api_url}/\n")
         say(f"{'':>3} {'who':<11} {'does':<41} and sees\n{'':>3} {'-' * 110}")
-        shift = Shift(Api(api_url, API_KEYS["backend"]), Control(control_url), say)
+        shift = Shift(Api(api_url, API_KEYS["backend"]), Control(control_url), say, pause)
         try:
             shift.play()
         except (StepFailed, UnexpectedStatus, ControlError) as error:
@@ -68,9 +73,12 @@ def _stack(url: str | None, data_dir: Path) -> Iterator[tuple[str, str]]:
 class Shift:
     """The shift. `steps`: the number of steps that succeeded so far."""
 
-    def __init__(self, api: Api, control: Control, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, api: Api, control: Control, say: Callable[[str], None], pause: float = 0
+    ) -> None:
         self._api = api
         self._say = say
+        self._pause = pause
         self._control = control
         self.steps = 0
         run = format(int(time.time()) % 1_000_000, "06d")
@@ -304,6 +312,7 @@ class Shift:
     def _tell(self, who: str, does: str, sees: str) -> None:
         self.steps += 1
         self._say(f"{self.steps:>3} {who:<11} {does:<41} {sees}")
+        time.sleep(self._pause)
 
 
 def _list(items: list[Any]) -> str:

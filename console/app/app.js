@@ -132,7 +132,7 @@ function Owner() {
 
 function Languages() {
   const other = language.value === "en" ? "ru" : "en";
-  return html`<button type="button" lang=${other} onClick=${() => speak(other)}>${other === "ru" ? "Русский" : "English"}</button>`;
+  return html`<button type="button" lang=${other} title=${other === "ru" ? "Русский" : "English"} onClick=${() => speak(other)}>${other.toUpperCase()}</button>`;
 }
 
 /** What is true of everything on the page. */

@@ -36,6 +36,15 @@ def without_ids(text: str) -> str:
     return re.sub(r"-\d{6}", "-NNNNNN", text)
 
 
+def test_the_slow_demo_begins_with_the_address_of_the_console() -> None:
+    with running() as stack:
+        arguments = ["--url", stack.url, "--data-dir", str(stack.data_dir)]
+        output = run_demo("--slow", "0.01", *arguments)
+        assert f"Watch the shift in the console: {stack.url}/\n" in output
+        assert output.index("console") < output.index("who")
+        assert "all hold" in output
+
+
 def test_the_demo_can_be_repeated_against_a_running_cloud() -> None:
     with running() as stack:
         for _ in range(2):

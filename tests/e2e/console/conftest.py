@@ -6,13 +6,14 @@ causes a problem (watched_page.py).
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from tests.e2e.console import screens
 from tests.e2e.console.watched_page import Problems, watched_page
 from tests.support.console import skip_without_files
 from tests.support.local_cloud import LocalCloud, running
@@ -45,6 +46,13 @@ def browser() -> Iterator[Browser]:
     """A headless Chromium."""
     skip_without("chromium")
     skip_without_files()
+    with launched() as browser:
+        yield browser
+
+
+@contextmanager
+def launched() -> Iterator[Browser]:
+    """Start a headless Chromium, and close it afterwards."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=find_chromium(), args=_ARGUMENTS)
         yield browser
@@ -73,8 +81,8 @@ def open_page(browser: Browser, problems: Problems) -> Iterator[OpenPage]:
 @pytest.fixture(scope="session")
 def stack() -> Iterator[LocalCloud]:
     """The local cloud of the console's tests; each test uses cabinets of its own."""
-    settings = {"OFFLINE_AFTER_SECONDS": "7200", "UNLOCK_WAIT_SECONDS": "3"}
-    with running("--cabinets", "30", "--poll-seconds", "3600", settings=settings) as stack:
+    options = ("--cabinets", "40", "--poll-seconds", "3600")
+    with running(*options, settings=screens.SETTINGS) as stack:
         yield stack
 
 

@@ -6,6 +6,21 @@ from typing import Any
 from tests.support.local_cloud import Cabinet, LocalCloud
 from tests.support.waiting import wait_until
 
+SETTINGS = {
+    "OFFLINE_AFTER_SECONDS": "7200",  # no cabinet is offline until a test cuts its network
+    "UNLOCK_WAIT_SECONDS": "3",
+}
+
+_LAST_DAY = """
+    INSERT INTO stock_samples (at, ready, free, online, active)
+    SELECT at, 62 + 14 * sin(hour * pi() / 9), 48 - 9 * sin(hour * pi() / 9), 13, 14
+      FROM generate_series(date_trunc('minute', now()) - interval '1 day',
+                           date_trunc('minute', now()) - interval '2 minutes',
+                           interval '1 minute') at,
+           LATERAL (SELECT extract(epoch FROM at) / 3600 AS hour) h
+        ON CONFLICT DO NOTHING"""
+"""What the overview shows of the last day, which nobody waits for."""
+
 
 @dataclass(frozen=True)
 class Scenes:
@@ -38,6 +53,7 @@ class Scenes:
 
 def play(stack: LocalCloud) -> Scenes:
     """Let a technician work, and let some things go wrong, with four cabinets of the cloud."""
+    stack.sql(_LAST_DAY)
     busy = stack.cabinet()
     accumulator, scooter = _swap(busy)
     failed = _break(busy)

@@ -49,7 +49,7 @@ def test_no_english_word_is_left_on_a_russian_screen(
     russian = words(" ".join(texts["ru"].values()))
     english = words(" ".join(texts["en"].values())) - russian
     scenes = screens.play(stack)
-    page.get_by_role("button", name="Русский").click()
+    page.get_by_role("button", name="RU").click()
     expect(page.get_by_role("heading", name="Обзор")).to_be_visible()
     assert page.evaluate("document.documentElement.lang") == "ru"
     left = {}
@@ -68,11 +68,11 @@ def test_no_english_word_is_left_on_a_russian_screen(
 def test_the_language_is_switched_in_place_and_kept(open_console: OpenConsole) -> None:
     page = open_console("cabinets")
     page.get_by_label("Filter").fill("C-00")
-    page.get_by_role("button", name="Русский").click()
+    page.get_by_role("button", name="RU").click()
     expect(page.get_by_role("heading", name="Шкафы")).to_be_visible()
     expect(page.get_by_role("columnheader", name="Прошивка")).to_be_visible()
     expect(page.get_by_label("Фильтр")).to_have_value("C-00")
     page.reload()
     expect(page.get_by_role("heading", name="Шкафы")).to_be_visible()
-    page.get_by_role("button", name="English").click()
+    page.get_by_role("button", name="EN").click()
     expect(page.get_by_role("heading", name="Cabinets")).to_be_visible()

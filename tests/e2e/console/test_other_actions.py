@@ -113,7 +113,7 @@ def test_the_table_is_downloaded_as_it_is_shown(
 ) -> None:
     page = open_console("cabinets")
     page.get_by_label("Filter").fill(cabinet.cabinet_id.lower())
-    expect(page.get_by_text("1 of 30")).to_be_visible()
+    expect(page.get_by_text("1 of ")).to_be_visible()
     with page.expect_download() as download:
         page.get_by_role("button", name="Download CSV").click()
     download.value.save_as(tmp_path / "cabinets.csv")
