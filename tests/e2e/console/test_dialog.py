@@ -118,4 +118,4 @@ def test_an_unlock_without_an_answer_leads_to_the_command(
     expect(page.get_by_text("its next report will tell")).to_be_visible()
     cabinet.answer("release")
     expect(page.locator(".lead")).to_contain_text("succeeded")
-    expect(page.get_by_text("after its deadline")).to_be_visible()
+    expect(page.get_by_text("after the deadline")).to_be_visible()
