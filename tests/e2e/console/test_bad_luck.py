@@ -21,7 +21,7 @@ _TIME = re.compile(r"Not connected since \d\d:\d\d:\d\d")
 
 def disable(cabinet: Cabinet, cell: int) -> None:
     path = f"/v1/cabinets/{cabinet.cabinet_id}/cells/{cell}"
-    body = {"health": "disabled", "reason": "seen while away"}
+    body = {"health": "disabled", "reason": "нет связи"}
     assert cabinet.stack.operator.call("PATCH", path, body).status == 200
 
 
@@ -70,7 +70,7 @@ def test_the_page_says_since_when_it_is_not_connected_and_catches_up_by_itself(
 
     page.unroute("**/v1/**")
     expect(page.get_by_text("Live", exact=True)).to_be_visible(timeout=10_000)
-    expect(door(page, 5)).to_contain_text("seen while away")
+    expect(door(page, 5)).to_contain_text("нет связи")
     expect(page.get_by_role("alert")).to_have_count(0)
 
 
@@ -103,7 +103,7 @@ def test_everything_is_read_again_when_the_cursor_has_expired(
     page = open_console(f"cabinets/{cabinet.cabinet_id}")
     expect(door(page, 6)).to_be_visible()
     page.route("**/v1/events*", expire, times=1)
-    expect(door(page, 6)).to_contain_text("seen while away")
+    expect(door(page, 6)).to_contain_text("нет связи")
     expect(page.get_by_text("Live", exact=True)).to_be_visible()
 
 
