@@ -94,7 +94,7 @@ def list_movements(accumulator_id: AccumulatorId, query: Page) -> MovementPage:
 
 @api.route("GET", "/v1/movements", scope="read")
 def list_all_movements(query: MovementQuery) -> MovementPage:
-    """List the movements of all accumulators, oldest first."""
+    """List the movements of all accumulators, oldest first, or newest first if asked."""
     with db.statements() as tx:
         return accumulators.all_movements(tx, query)
 

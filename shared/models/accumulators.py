@@ -142,6 +142,7 @@ class MovementQuery(Request):
     scooter_id: Id | None = Field(None, description="From or to this scooter")
     since: Moment | None = Field(None, description="At this time or later")
     until: Moment | None = Field(None, description="Before this time")
+    newest_first: bool = Field(default=False, description="The newest first, not the oldest")
     limit: int = Field(200, ge=1, le=1000)
     cursor: str | None = Field(
         None, max_length=500, description="`next_cursor` of the previous page"

@@ -246,14 +246,15 @@ def movements(tx: Tx, accumulator_id: str, *, before: int | None, limit: int) ->
 def all_movements(tx: Tx, query: Mapping[str, Any]) -> list[Row]:
     """Return the movements that match, by time; one row more than `limit`.
 
-    `query`: accumulator_id, cabinet_id, contractor_id, scooter_id, since, until, after_at,
-    after_id, limit; None for no condition.
+    `query`: accumulator_id, cabinet_id, contractor_id, scooter_id, since, until, newest_first,
+    after_at, after_id, limit; None for no condition.
     """
-    page = """
+    order, follows = ("DESC", "<") if query["newest_first"] else ("ASC", ">")
+    page = f"""
            AND at >= coalesce(%(since)s::timestamptz, '-infinity')
            AND at < coalesce(%(until)s::timestamptz, 'infinity')
-           AND (at, movement_id) > (coalesce(%(after_at)s::timestamptz, '-infinity'),
-                                    coalesce(%(after_id)s::bigint, 0))
+           AND (%(after_id)s::bigint IS NULL
+                OR (at, movement_id) {follows} (%(after_at)s::timestamptz, %(after_id)s::bigint))
            AND (%(accumulator_id)s::text IS NULL OR accumulator_id = %(accumulator_id)s)
            AND (%(cabinet_id)s::text IS NULL
                 OR %(cabinet_id)s IN (from_cabinet_id, to_cabinet_id))
@@ -261,12 +262,12 @@ def all_movements(tx: Tx, query: Mapping[str, Any]) -> list[Row]:
                 OR %(contractor_id)s IN (from_contractor_id, to_contractor_id))
            AND (%(scooter_id)s::text IS NULL
                 OR %(scooter_id)s IN (from_scooter_id, to_scooter_id))
-         ORDER BY at, movement_id
+         ORDER BY at {order}, movement_id {order}
          LIMIT %(limit)s + 1"""
     parts = [f"(SELECT * FROM movements WHERE {part}{page})" for part in _parts(query)]  # noqa: S608
     sql = f"""
         SELECT * FROM ({" UNION ALL ".join(parts)}) m
-         ORDER BY at, movement_id
+         ORDER BY at {order}, movement_id {order}
          LIMIT %(limit)s + 1"""  # noqa: S608 - constants
     return tx.all(sql, query)
 

@@ -72,7 +72,7 @@ def movements(tx: Tx, accumulator_id: str, page: Page) -> MovementPage:
 
 
 def all_movements(tx: Tx, query: MovementQuery) -> MovementPage:
-    """Return a page of the movements of all accumulators that match, oldest first."""
+    """Return a page of the movements of all accumulators that match, by time."""
     after_at, after_id = cursor.decode(query.cursor, Time, MovementId)
     rows = accumulators.all_movements(
         tx, {**query.model_dump(), "after_at": after_at, "after_id": after_id}

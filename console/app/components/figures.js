@@ -1,7 +1,8 @@
 // @ts-check
 /** Small things that show a value: times, charges, badges. */
-import { html } from "../html.js";
+
 import { agoOf, percentOf, timeOf } from "../format.js";
+import { html } from "../html.js";
 import { t, word } from "../text.js";
 
 /** A time, and how long ago it was.

@@ -23,7 +23,7 @@ export function CabinetMap({ cabinets }) {
     map.current = made;
     return made.remove;
   }, []);
-  useEffect(() => map.current?.draw(cabinets), [cabinets, language.value]);
+  useEffect(() => map.current?.draw(cabinets), [cabinets]);
   return html`<div class="map" ref=${box} role="region" aria-label=${t("map")}></div>`;
 }
 
@@ -43,20 +43,39 @@ function makeMap(element) {
   /** @type {CabinetRow[]} */
   let shown = [];
   let hasView = false;
+  let hasAllDots = false;
 
-  function redraw() {
+  function name() {
+    zoom?.remove();
+    zoom = L.control.zoom({ zoomInTitle: t("zoom_in"), zoomOutTitle: t("zoom_out") }).addTo(map);
+  }
+
+  function move() {
     const bounds = map.getBounds().pad(0.2);
     const visible = shown.filter((row) => bounds.contains([row.lat, row.lon]));
+    if (visible.length <= MOST_NUMBERS) {
+      hasAllDots = false;
+      redraw(visible, markerOf);
+    } else if (!hasAllDots) {
+      hasAllDots = true; // From now on the canvas moves them: thousands are drawn once.
+      redraw(shown, dotOf);
+    }
+  }
+
+  /**
+   * @param {CabinetRow[]} rows
+   * @param {typeof dotOf | typeof markerOf} make
+   */
+  function redraw(rows, make) {
     const colors = Object.fromEntries(
       STATES.map((state) => [
         state,
         { fill: colorOf(element, `--${state}`), edge: colorOf(element, "--panel") },
       ]),
     );
-    const make = visible.length > MOST_NUMBERS ? dotOf : markerOf;
     const focused = /** @type {HTMLElement | null} */ (document.activeElement)?.dataset?.cabinet;
     layer.clearLayers();
-    for (const row of visible) {
+    for (const row of rows) {
       make(row, colors).addTo(layer);
     }
     if (focused) {
@@ -66,7 +85,13 @@ function makeMap(element) {
     }
   }
 
-  map.on("moveend", redraw);
+  name();
+  map.on("moveend", move);
+  const stop = language.listen(() => {
+    name();
+    hasAllDots = false;
+    move();
+  });
   const observer = new ResizeObserver(() => map.invalidateSize());
   observer.observe(element);
 
@@ -82,11 +107,11 @@ function makeMap(element) {
           animate: false,
         });
       }
-      zoom?.remove();
-      zoom = L.control.zoom({ zoomInTitle: t("zoom_in"), zoomOutTitle: t("zoom_out") }).addTo(map);
-      redraw();
+      hasAllDots = false;
+      move();
     },
     remove() {
+      stop();
       observer.disconnect();
       map.remove();
     },

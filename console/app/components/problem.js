@@ -19,7 +19,9 @@ export function sentenceOf(problem) {
       : t("problem.strange", { status: problem.status });
   }
   const fields = (problem.body.errors ?? []).map((e) => `${e.field}: ${e.message}`);
-  return [problem.body.detail ?? problem.body.title, ...fields].join(" ");
+  const { detail, title, reason } = problem.body;
+  const why = reason ? [`${t("reason")}: ${word("reason", reason)}.`] : [];
+  return [detail ?? title, ...why, ...fields].join(" ");
 }
 
 /** @param {{problem: import("../api.js").Problem, retry?: () => void}} properties */

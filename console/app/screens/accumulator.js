@@ -1,6 +1,7 @@
 // @ts-check
 /** One accumulator: where it is, its charge, and its chain of custody. */
 import { change, get } from "../api.js";
+import { now } from "../clock.js";
 import { Chart } from "../components/chart.js";
 import { Actions } from "../components/dialog.js";
 import { Badge, Charge, Figure, Time } from "../components/figures.js";
@@ -8,7 +9,6 @@ import { Anomalies, movementEntry } from "../components/lists.js";
 import { Copy, Place } from "../components/names.js";
 import { Loaded } from "../components/problem.js";
 import { Timeline } from "../components/timeline.js";
-import { now } from "../clock.js";
 import { percentOf } from "../format.js";
 import { useMovements } from "../history.js";
 import { html } from "../html.js";

@@ -2,6 +2,7 @@
 /** One cabinet: its doors, what it is doing, what has happened, and what an operator can do. */
 import { useState } from "preact/hooks";
 import { get } from "../api.js";
+import { now } from "../clock.js";
 import { Actions } from "../components/dialog.js";
 import { Doors } from "../components/doors.js";
 import { Badge, Figure, Time } from "../components/figures.js";
@@ -9,7 +10,6 @@ import { Anomalies, Bookings, Commands, movementEntry } from "../components/list
 import { Copy } from "../components/names.js";
 import { Loaded } from "../components/problem.js";
 import { Timeline } from "../components/timeline.js";
-import { now } from "../clock.js";
 import { touches, useMovements } from "../history.js";
 import { html } from "../html.js";
 import { useResource } from "../resource.js";
@@ -130,7 +130,7 @@ function Cells({ cabinet, reload }) {
 function History({ id }) {
   const { resource, more, canGrow } = useMovements(
     "/v1/movements",
-    { cabinet_id: id },
+    { cabinet_id: id, newest_first: "true" },
     (movement) => touches(movement, "cabinet_id", id),
   );
   return html`<${Loaded} resource=${resource}>${({ movements, hasMore }) =>

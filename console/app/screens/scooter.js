@@ -19,7 +19,11 @@ export function Scooter({ id }) {
     [id],
     (event) => event.type === "accumulator.moved" && moved(event.resource),
   );
-  const { resource, more, canGrow } = useMovements("/v1/movements", { scooter_id: id }, moved);
+  const { resource, more, canGrow } = useMovements(
+    "/v1/movements",
+    { scooter_id: id, newest_first: "true" },
+    moved,
+  );
   return html`
     <h1 tabindex="-1">${t("scooter")} ${id} <${Copy} text=${id} /></h1>
     <${Loaded} resource=${inside}>${({ accumulators }) =>

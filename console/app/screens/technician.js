@@ -23,7 +23,11 @@ export function Technician({ id }) {
     [id],
     (event) => event.type === "accumulator.moved" && moved(event.resource),
   );
-  const { resource, more, canGrow } = useMovements("/v1/movements", { contractor_id: id }, moved);
+  const { resource, more, canGrow } = useMovements(
+    "/v1/movements",
+    { contractor_id: id, newest_first: "true" },
+    moved,
+  );
   return html`
     <h1 tabindex="-1">${t("technician")} ${id} <${Copy} text=${id} /></h1>
     <div class="columns">

@@ -81,9 +81,15 @@ def open_page(browser: Browser, problems: Problems) -> Iterator[OpenPage]:
 @pytest.fixture(scope="session")
 def stack() -> Iterator[LocalCloud]:
     """The local cloud of the console's tests; each test uses cabinets of its own."""
-    options = ("--cabinets", "40", "--poll-seconds", "3600")
+    options = ("--cabinets", "60", "--poll-seconds", "3600")
     with running(*options, settings=screens.SETTINGS) as stack:
         yield stack
+
+
+@pytest.fixture(scope="session")
+def scenes(stack: LocalCloud) -> screens.Scenes:
+    """What the screens show of a fleet that looks alive."""
+    return screens.play(stack)
 
 
 @pytest.fixture

@@ -8,15 +8,10 @@ from playwright.sync_api import Locator, Page, expect
 from tests.e2e.console import screens
 from tests.e2e.console.conftest import OpenConsole, Violations
 from tests.e2e.console.dialogs import door, open_dialog
-from tests.support.local_cloud import Cabinet, LocalCloud
+from tests.support.local_cloud import Cabinet
 
 MOST_TABS = 120
 WIDTHS = {"phone": (360, 740), "wall": (1920, 1080)}
-
-
-@pytest.fixture(scope="module")
-def scenes(stack: LocalCloud) -> screens.Scenes:
-    return screens.play(stack)
 
 
 def walk(page: Page, scenes: screens.Scenes) -> Iterator[str]:

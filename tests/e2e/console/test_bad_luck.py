@@ -21,7 +21,7 @@ _TIME = re.compile(r"Not connected since \d\d:\d\d:\d\d")
 
 def disable(cabinet: Cabinet, cell: int) -> None:
     path = f"/v1/cabinets/{cabinet.cabinet_id}/cells/{cell}"
-    body = {"health": "disabled", "reason": "seen while away"}
+    body = {"health": "disabled", "reason": "нет связи"}
     assert cabinet.stack.operator.call("PATCH", path, body).status == 200
 
 
@@ -47,8 +47,8 @@ def refuse(route: Route) -> None:
     [
         (cut, "The service cannot be reached."),
         (hang, "The service did not answer in time."),
-        (answer_html, "answered instead of it (status 502)"),
-        (refuse, "The service has lost its database"),
+        (answer_html, "such as a proxy (status 502)"),
+        (refuse, "The service cannot reach its database"),
     ],
 )
 def test_the_page_says_since_when_it_is_not_connected_and_catches_up_by_itself(
@@ -70,7 +70,7 @@ def test_the_page_says_since_when_it_is_not_connected_and_catches_up_by_itself(
 
     page.unroute("**/v1/**")
     expect(page.get_by_text("Live", exact=True)).to_be_visible(timeout=10_000)
-    expect(door(page, 5)).to_contain_text("seen while away")
+    expect(door(page, 5)).to_contain_text("нет связи")
     expect(page.get_by_role("alert")).to_have_count(0)
 
 
@@ -103,7 +103,7 @@ def test_everything_is_read_again_when_the_cursor_has_expired(
     page = open_console(f"cabinets/{cabinet.cabinet_id}")
     expect(door(page, 6)).to_be_visible()
     page.route("**/v1/events*", expire, times=1)
-    expect(door(page, 6)).to_contain_text("seen while away")
+    expect(door(page, 6)).to_contain_text("нет связи")
     expect(page.get_by_text("Live", exact=True)).to_be_visible()
 
 
@@ -120,7 +120,7 @@ def test_a_cabinet_that_is_removed_while_it_is_shown_says_so(
     expect(page.get_by_role("button", name="Unlock")).to_have_count(0)
 
 
-@pytest.mark.parametrize(("hours", "word"), [(1, "ahead"), (-1, "behind")])
+@pytest.mark.parametrize(("hours", "word"), [(1, "fast"), (-1, "slow")])
 def test_a_viewers_wrong_clock_is_named_and_does_not_change_ago(
     open_page: OpenPage, stack: LocalCloud, cabinet: Cabinet, hours: int, word: str
 ) -> None:
@@ -130,7 +130,7 @@ def test_a_viewers_wrong_clock_is_named_and_does_not_change_ago(
     page.goto("/")
     page.get_by_role("button", name="local-operator").click()
     page.goto(f"/#/cabinets/{cabinet.cabinet_id}")
-    expect(page.get_by_text(f"The clock of this device is 60 min {word}")).to_be_visible()
+    expect(page.get_by_text(f"This device's clock is 60 min {word}")).to_be_visible()
     seen = page.locator(".figure", has_text="Last seen").locator("time")
     expect(seen).to_have_text(re.compile(r"^\d+ s ago$"))
 

@@ -62,7 +62,7 @@ def test_cells_are_unlocked_without_a_technician_and_locked(shown: Page, cabinet
     perform(shown, "Lock", reason=REASON)
     command = last_command(cabinet)
     assert (command["kind"], command["status"]) == ("lock", "succeeded")
-    expect(shown.get_by_text(f"Lock: succeeded. {number}: locked", exact=False).last).to_be_visible()
+    expect(shown.get_by_text(f"Lock: succeeded. {number}: locked")).to_be_visible()
 
 
 def test_a_report_is_asked_for(shown: Page, cabinet: Cabinet) -> None:

@@ -2,7 +2,7 @@
 
 from urllib.parse import quote
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Dialog, Page, Request, expect
 
 from tests.e2e.console.conftest import OpenConsole
 from tests.e2e.console.watched_page import Problems
@@ -32,11 +32,17 @@ ADDRESSES = {
 def watch(page: Page) -> list[str]:
     """Return a list to which dialogs and requests that are not the console's own are added."""
     seen: list[str] = []
-    page.on("dialog", lambda dialog: (seen.append(dialog.message), dialog.dismiss()))
-    page.on(
-        "request",
-        lambda sent: seen.append(sent.url) if sent.resource_type in ("image", "script") else None,
-    )
+
+    def dismiss(dialog: Dialog) -> None:
+        seen.append(dialog.message)
+        dialog.dismiss()
+
+    def note(request: Request) -> None:
+        if request.resource_type in ("image", "script"):
+            seen.append(request.url)
+
+    page.on("dialog", dismiss)
+    page.on("request", note)
     return seen
 
 

@@ -59,7 +59,7 @@ def test_a_file_that_cannot_be_read_is_explained(open_console: OpenConsole) -> N
     for text, explanation in {
         "": "no lines",
         "cabinet_id;colour\nC-1;red\n": "Unknown column “colour”",
-        "lat,lon\n1,2\n": "There is no column cabinet_id",
+        "lat,lon\n1,2\n": "neither a column cabinet_id",
         'cabinet_id,address\nC-1,"open\n': "A quotation mark in line 2",
         "cabinet_id,lat\nC-1,1,2\n": "Line 2 has 3 fields, but there are 2 columns",
     }.items():

@@ -14,7 +14,8 @@ STORED = "() => [Object.keys(sessionStorage), Object.keys(localStorage), documen
 def test_a_wrong_key_is_refused_and_a_local_key_is_used(page: Page, problems: Problems) -> None:
     problems.allow("status of 40[13]")
     field = page.get_by_label("API key")
-    for key, explanation in {"nobodys-key": "does not know this key", "ключ": "This is no key"}.items():
+    explanations = {"nobodys-key": "does not know this key", "ключ": "This is not a key"}
+    for key, explanation in explanations.items():
         field.fill(key)
         page.get_by_role("button", name="Use this key").click()
         expect(page.get_by_role("alert")).to_contain_text(explanation)

@@ -7,7 +7,6 @@ from playwright.sync_api import Page, expect
 
 from tests.e2e.console import screens
 from tests.e2e.console.conftest import OpenConsole
-from tests.support.local_cloud import LocalCloud
 
 _TEXTS = """async () => {
   const [{ en }, { ru }] = await Promise.all(
@@ -42,13 +41,12 @@ def test_both_languages_have_the_same_texts_and_placeholders(page: Page) -> None
 
 
 def test_no_english_word_is_left_on_a_russian_screen(
-    open_console: OpenConsole, stack: LocalCloud
+    open_console: OpenConsole, scenes: screens.Scenes
 ) -> None:
     page = open_console("overview")
     texts: dict[str, Any] = page.evaluate(_TEXTS)
     russian = words(" ".join(texts["ru"].values()))
     english = words(" ".join(texts["en"].values())) - russian
-    scenes = screens.play(stack)
     page.get_by_role("button", name="RU").click()
     expect(page.get_by_role("heading", name="Обзор")).to_be_visible()
     assert page.evaluate("document.documentElement.lang") == "ru"

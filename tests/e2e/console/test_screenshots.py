@@ -9,9 +9,8 @@ from tests.support.local_cloud import LocalCloud
 
 
 def test_each_screen_is_taken_in_each_form(
-    browser: Browser, stack: LocalCloud, tmp_path: Path
+    browser: Browser, stack: LocalCloud, scenes: screens.Scenes, tmp_path: Path
 ) -> None:
-    scenes = screens.play(stack)
     screenshots.take(browser, stack, scenes, tmp_path)
     names = [*scenes.addresses(), "sign-in"]
     forms = screenshots.FORMS

@@ -1,4 +1,4 @@
-"""`GET /v1/movements`: the ledger of all accumulators, oldest first."""
+"""`GET /v1/movements`: the ledger of all accumulators, oldest or newest first."""
 
 from typing import Any
 from urllib.parse import quote
@@ -42,6 +42,17 @@ def test_pages_contain_every_movement_once(ledger: Service, limit: int) -> None:
     ledger.sql("UPDATE movements SET at = '2026-11-01T10:00:00Z'")  # the time alone is no order
     found = all_pages(ledger, "/v1/movements", "movements", limit=limit)
     assert [(m["accumulator_id"], m["cause"]) for m in found] == ALL
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 1000])
+@pytest.mark.parametrize(("query", "expected"), [({}, ALL), ({"contractor_id": "T-1"}, ALL[::2])])
+def test_pages_can_begin_with_the_newest(
+    ledger: Service, limit: int, query: dict[str, str], expected: list[tuple[str, str]]
+) -> None:
+    ledger.sql("UPDATE movements SET at = '2026-11-01T10:00:00Z'")
+    query = {**query, "newest_first": "true"}
+    found = all_pages(ledger, "/v1/movements", "movements", limit=limit, **query)
+    assert [(m["accumulator_id"], m["cause"]) for m in found] == expected[::-1]
 
 
 @pytest.mark.parametrize(
