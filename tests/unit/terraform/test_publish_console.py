@@ -73,7 +73,7 @@ def test_each_file_is_uploaded_with_its_type_and_how_long_to_keep_it(
     assert headers["Cache-Control"] == IMMUTABLE
     assert page_headers["Content-Type"] == "text/html; charset=utf-8"
     assert page_headers["Cache-Control"] == "no-cache"
-    assert b'src="/console/0123456789ab/app/app.js"' in page
+    assert b'src="/console/0123456789ab/app/main.js"' in page
     assert b"img-src 'self' data: https://tiles.example;" in page
 
 
