@@ -110,7 +110,7 @@ def test_the_rehearsal_of_what_was_applied_succeeds(applied: Applied, tmp_path: 
 
 
 def _plant_console_without_its_entry_point(deployment: Deployment) -> None:
-    for file in (deployment.packages / "console").glob("*/app/app.js"):
+    for file in (deployment.packages / "console").glob("*/app/main.js"):
         file.unlink()
 
 
