@@ -63,7 +63,7 @@ def _is_page(page: Page) -> bool:
 
 def _has_files(url: str) -> bool:
     """Check the page's entry point; only the local cloud's version, dev, is not kept."""
-    found = re.search(r'src="(/console/(\w+)/app/app\.js)"', _fetch(url, "/").text)
+    found = re.search(r'src="(/console/(\w+)/app/main\.js)"', _fetch(url, "/").text)
     if found is None:
         return False
     file = _fetch(url, found[1])
