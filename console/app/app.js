@@ -44,6 +44,7 @@ export function App() {
   const { key, caller, scope } = useSignal(session);
   useSignal(language);
   const current = useSignal(route);
+  const isConnecting = useSignal(connection).state === "connecting";
   const main = useRef(/** @type {HTMLElement | null} */ (null));
   const place = `${current.screen}/${current.id}`;
 
@@ -57,7 +58,7 @@ export function App() {
   useEffect(() => {
     main.current?.querySelector("h1")?.focus({ preventScroll: true });
     window.scrollTo(0, 0);
-  }, [place, key === ""]);
+  }, [place, key === "", isConnecting]);
 
   useEffect(() => {
     const heading = main.current?.querySelector("h1");
@@ -71,7 +72,7 @@ export function App() {
     }}>${t("skip")}</a>
     <${Head} current=${current.screen} isKnown=${key !== ""} />
     <main id="main" ref=${main} tabindex="-1">
-      ${key === "" ? html`<${Key} />` : html`<${Notices} /><${Screen} key=${place} route=${current} />`}
+      ${key === "" ? html`<${Key} />` : isConnecting ? html`<p class="quiet" role="status">${t("reading")}</p>` : html`<${Notices} /><${Screen} key=${place} route=${current} />`}
     </main>
     ${scope && html`<footer class="quiet">${t("key_in_use", { caller: caller ?? "", scope: word("scope", scope) })}</footer>`}
     <${Toasts} />

@@ -90,15 +90,16 @@ async function read() {
  * @returns {number} the pause until the next request
  */
 function receive(page) {
-  const isFirst = cursor === null;
-  const wasLost = connection.value.state === "lost";
+  const { state } = connection.value;
+  // The screens read what they show after the session's first answer: until then nothing is missing.
+  const hasGap = state === "lost" || (state === "live" && cursor === null);
   cursor = page.cursor;
   lastAnswer = now();
   failures = 0;
-  if (connection.value.state !== "live") {
+  if (state !== "live") {
     connection.set({ state: "live", lostAt: null, problem: null });
   }
-  if (isFirst || wasLost) {
+  if (hasGap) {
     events.set(null);
   } else if (page.events.length > 0) {
     events.set(page.events);
