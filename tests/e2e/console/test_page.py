@@ -1,9 +1,11 @@
 """The console's page in a browser: it loads, and its policy holds."""
 
+from urllib.parse import urlsplit
+
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.e2e.console.conftest import OpenPage, Violations
+from tests.e2e.console.conftest import OpenConsole, OpenPage, Violations
 from tests.e2e.console.watched_page import Problems
 from tests.support.local_cloud import running
 
@@ -64,6 +66,17 @@ def test_a_map_and_a_chart_are_drawn_under_the_policy(page: Page) -> None:
 
     expect(page.locator(".leaflet-control-zoom-in")).to_be_visible()
     expect(page.locator(".uplot canvas")).to_be_visible()
+
+
+def test_the_fleet_is_read_once_when_the_page_is_opened(open_console: OpenConsole) -> None:
+    page = open_console("overview")
+    requests: list[str] = []
+    page.on("request", lambda request: requests.append(urlsplit(request.url).path))
+    page.reload()
+    expect(page.get_by_role("region", name="Map of the cabinets").first).to_be_visible()
+    with page.expect_response("**/v1/events?after=*"):
+        pass
+    assert requests.count("/v1/overview") == 1
 
 
 def test_tiles_come_from_the_host_that_is_set(open_page: OpenPage, problems: Problems) -> None:
