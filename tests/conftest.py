@@ -50,8 +50,12 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> "LoadFileSch
     """Run all tests of a file in one worker, so that its servers start once."""
     from xdist.scheduler import LoadFileScheduling  # noqa: PLC0415 - only with workers
 
+    class LoadGroupScheduling(LoadFileScheduling):  # type: ignore[misc] # it has no types
+        def _split_scope(self, nodeid: str) -> str:
+            return schedule.group(nodeid)
+
     config.option.loadscopereorder = False
-    return LoadFileScheduling(config, log)
+    return LoadGroupScheduling(config, log)
 
 
 @pytest.fixture(scope="session")

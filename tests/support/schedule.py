@@ -1,18 +1,15 @@
-"""The order of the test files: the longest first, so that all workers finish together."""
+"""Which tests run in one worker, and in which order: longest first, so that all end together."""
 
 LONGEST = (
     "integration/local/test_rehearsal.py",
+    "e2e/console/",
     "simulation/test_simulation.py",
     "e2e/test_up.py",
     "campaign/test_document.py",
-    "e2e/console/test_accessibility.py",
     "e2e/conformance/test_mistakes.py",
     "e2e/test_walkthroughs.py",
     "e2e/test_refusals.py",
     "integration/deployment/test_packages.py",
-    "e2e/console/test_bad_luck.py",
-    "e2e/console/test_other_actions.py",
-    "e2e/console/test_cabinet_actions.py",
     "faults/test_faults.py",
     "faults/test_following.py",
     "integration/webhooks/test_deliveries.py",
@@ -22,10 +19,6 @@ LONGEST = (
     "soak/test_soak.py",
     "e2e/test_lost_replies.py",
     "e2e/test_shift.py",
-    "e2e/console/test_shift.py",
-    "e2e/console/test_dialog.py",
-    "e2e/console/test_import.py",
-    "e2e/console/test_screenshots.py",
     "integration/deployment/test_deployment_logins.py",
     "integration/broker/test_command_expiry.py",
     "integration/deployment/test_deployment_access.py",
@@ -37,8 +30,17 @@ LONGEST = (
     "campaign/test_injection.py",
 )
 
+IN_ONE_WORKER = ("tests/e2e/console/",)
+"""Folders whose files share a browser and a local cloud."""
+
+
+def group(nodeid: str) -> str:
+    """Return what the tests of one worker have in common: their file, or their folder."""
+    file = nodeid.partition("::")[0]
+    return next((folder for folder in IN_ONE_WORKER if file.startswith(folder)), file)
+
 
 def rank(nodeid: str) -> int:
-    """Return the position of a test's file; files that are not listed come last, in any order."""
-    file = nodeid.partition("::")[0].removeprefix("tests/")
-    return LONGEST.index(file) if file in LONGEST else len(LONGEST)
+    """Return the position of a test's file; what is not listed comes last, in any order."""
+    tests = group(nodeid).removeprefix("tests/")
+    return LONGEST.index(tests) if tests in LONGEST else len(LONGEST)

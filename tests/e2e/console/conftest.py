@@ -41,7 +41,7 @@ _ARGUMENTS = [
 ]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     """A headless Chromium."""
     skip_without("chromium")
@@ -78,7 +78,7 @@ def open_page(browser: Browser, problems: Problems) -> Iterator[OpenPage]:
         yield open_page
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stack() -> Iterator[LocalCloud]:
     """The local cloud of the console's tests; each test uses cabinets of its own."""
     options = ("--cabinets", "60", "--poll-seconds", "3600")
@@ -86,7 +86,7 @@ def stack() -> Iterator[LocalCloud]:
         yield stack
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def scenes(stack: LocalCloud) -> screens.Scenes:
     """What the screens show of a fleet that looks alive."""
     return screens.play(stack)
@@ -116,7 +116,7 @@ def page(open_page: OpenPage, stack: LocalCloud) -> Page:
     return page
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def violations() -> Violations:
     """Returns a page's violations of WCAG 2.1 AA as axe sees them, each with its elements."""
     skip_without_files(_AXE)
