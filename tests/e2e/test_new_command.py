@@ -19,7 +19,7 @@ from tests.support.processes import ROOT
 from tests.support.programs import needs
 from tests.support.shell import shell_in
 
-COPIED = ("functions", "shared", "bridge", "local", "docs", "examples")
+COPIED = ("functions", "shared", "bridge", "local", "console", "docs", "examples")
 PAGE = (ROOT / "docs" / "adding-a-command.md").read_text()
 
 

@@ -18,10 +18,11 @@ _HELD = """
     SELECT c.command_id::text, c.status, b.status AS booking
       FROM commands c JOIN bookings b USING (booking_id)
      WHERE c.status IN ('pending', 'published', 'no_answer')
-       -- A return's cells are empty when they are opened again: they need not stay held.
+       -- A return's cells are empty when they are opened again: they need not stay held. Times do
+       -- not tell which command was first: one is that of a transaction that waited for the lock.
        AND NOT (b.kind = 'return' AND EXISTS (
             SELECT FROM commands o
-             WHERE o.booking_id = b.booking_id AND o.created_at < c.created_at
+             WHERE o.booking_id = b.booking_id AND o.command_id <> c.command_id
                AND o.status IN ('succeeded', 'partially_succeeded')))
        AND (b.status <> 'unlocking' OR (
             SELECT count(*) FROM booking_cells h
