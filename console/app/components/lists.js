@@ -29,7 +29,7 @@ export function Commands({ query, concerns }) {
 }
 
 /** @param {{command: any}} properties */
-export function CommandRow({ command }) {
+function CommandRow({ command }) {
   return html`<li>
     <${Time} at=${command.created_at} />
     <${Name} kind="command" id=${command.command_id} label=${word("command", command.kind)} />
