@@ -45,7 +45,12 @@ let isRunning = false;
 export function follow() {
   document.addEventListener("visibilitychange", () => schedule(0));
   window.addEventListener("online", () => schedule(0));
+  let followed = session.value.key;
   session.listen(({ key }) => {
+    if (key === followed) {
+      return; // Only its name and scope became known.
+    }
+    followed = key;
     cursor = null;
     lastAnswer = null;
     failures = 0;
