@@ -4,6 +4,7 @@ Source of the fields and their limits: docs/protocol.md, "Cabinet → service". 
 send is read by `shared/protocols`.
 """
 
+from datetime import datetime
 from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -17,6 +18,8 @@ class RawMessage(NamedTuple):
     event_id: str
     device_id: str
     payload: bytes
+    received_at: datetime | None = None
+    """When it was received from the broker, by the bridge's clock."""
 
 
 ShortText = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\x00]+$")]

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 from contextlib import suppress
+from datetime import datetime
 from typing import Any
 
 from shared.messages import RawMessage
@@ -40,6 +41,7 @@ def _raw_message(record: Any) -> RawMessage:
             event_id=_name(metadata["event_id"]),
             device_id=_name(details["device_id"]),
             payload=base64.b64decode(details["payload"], validate=True),
+            received_at=_time(metadata.get("created_at")),
         )
     except (KeyError, TypeError, ValueError):
         raw = _serialized(record)
@@ -54,6 +56,14 @@ def _name(value: Any) -> str:
     if not (printable and 0 < len(value) <= _MAX_NAME_LENGTH):
         raise ValueError("not a name")
     return str(value)
+
+
+def _time(value: Any) -> datetime | None:
+    """Return a time with its zone; None if it cannot be read: the message is understood anyway."""
+    with suppress(TypeError, ValueError):
+        time = datetime.fromisoformat(value)
+        return time if time.tzinfo else None
+    return None
 
 
 def _serialized(record: Any) -> bytes:

@@ -92,13 +92,17 @@ def _record_arrival(
             _add_anomaly(uow, "unknown_accumulator", cell, accumulator_id)
     if arrival.place == cell.location:
         return
+    other_cell = _other_cell_reporting(uow, arrival)
+    if other_cell is not None and observation.is_new and uow.is_outdated(cell, by=other_cell):
+        # It was here and is there by now. The next message shows what is here.
+        cell.set(content="unknown", reported_id=None)
+        return
     occupant = uow.accumulator_in(cell)
     if occupant is not None:
         if uow.unsettled_unlocks(cell.cabinet_id, cell.cell_number):
             return  # settling the command will record where the occupant went
         # It has no departure: the same message reports it in another cell.
         uow.move(occupant, NOWHERE, "reported", discrepancy=True)
-    other_cell = _other_cell_reporting(uow, arrival)
     if other_cell is not None:
         if not observation.is_new:
             return  # both cells keep reporting it; it stays in the one that began last

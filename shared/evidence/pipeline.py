@@ -1,6 +1,7 @@
 """The pipeline: run the steps over a batch of messages, in one transaction."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from shared import holds, log
 from shared.db import Tx
@@ -54,7 +55,7 @@ def _apply_all(
         if cabinet is None:  # removed since its device was looked up
             uow.add_anomaly("unknown_device", message.raw.device_id)
         else:
-            _apply(uow, cabinet, message.content)
+            _apply(uow, cabinet, message.content, message.raw.received_at)
     end_holds(uow)
     senders = {message.cabinet_id for message in received} & uow.cabinets.keys()
     new_anomalies = uow.save(senders)
@@ -65,13 +66,17 @@ def _apply_all(
     return uow
 
 
-def _apply(uow: UnitOfWork, cabinet: Cabinet, message: AnyMessage) -> None:
+def _apply(
+    uow: UnitOfWork, cabinet: Cabinet, message: AnyMessage, received_at: datetime | None
+) -> None:
     if isinstance(message, Goodbye):
         _apply_goodbye(cabinet, message)
         return
     cabinet.heard, cabinet.signed_off = True, False
     command = _answered_command(uow, cabinet, message)
-    placed = place(uow, cabinet, message, asked_at=command.created_at if command else None)
+    asked_at = command.created_at if command else None
+    uow.set_age(received_at, asked_at)
+    placed = place(uow, cabinet, message, asked_at=asked_at)
     match message:
         case CommandResult():
             _apply_result(uow, cabinet, message, placed)

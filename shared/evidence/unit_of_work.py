@@ -6,6 +6,7 @@ them too.
 """
 
 from collections.abc import Collection
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -44,6 +45,7 @@ class UnitOfWork:
         self._bookings_by_cabinet: dict[str, list[Booking]] = {}
         self._accumulator_by_cell: dict[tuple[str, int], Accumulator] = {}
         self._message: Row = {}
+        self._sent_after: datetime | None = None
         self._moves: list[Move] = []
         self._registered: list[Row] = []
         self._boots: dict[tuple[str, str], Row] = {}
@@ -195,11 +197,30 @@ class UnitOfWork:
         """Return the booking that the command is for, if it is for one."""
         return self.bookings.get(command.booking_id) if command.booking_id else None
 
+    def is_outdated(self, cell: Cell, *, by: Cell) -> bool:
+        """Whether the current message, which reports `cell`, is older than what `by` reported.
+
+        Only if they are in different cabinets, whose messages have no common order.
+        """
+        applied_at = self.cabinets[by.cabinet_id].applied_at
+        is_older = applied_at and self._sent_after and self._sent_after <= applied_at
+        return cell.cabinet_id != by.cabinet_id and bool(is_older)
+
     # --- changes ------------------------------------------------------------------------------
 
     def start_message(self, message: Row) -> None:
         """Start a message (device_id, cabinet_id, event_id, payload): anomalies refer to it."""
         self._message = message
+        self._sent_after = None
+
+    def set_age(self, received_at: datetime | None, asked_at: datetime | None) -> None:
+        """Set when the current message was received, and when it was asked for, if it was.
+
+        The first is by the bridge's clock, the second by the database's. A bridge whose clock is
+        slow so makes an unasked message look too old, but not the answer to a poll.
+        """
+        times = (time for time in (received_at, asked_at) if time is not None)
+        self._sent_after = max(times, default=None)
 
     def add_anomaly(
         self, reason: str, detail: str = "", *, accumulator_id: str | None = None

@@ -212,6 +212,9 @@ MUTATIONS: dict[str, Mutation] = {
     "only the first part of a result counts": lambda p: rewrite(
         p, settle, "settle", "_settle_further(uow, cabinet, command, outcome)", "return"
     ),
+    "an outdated report moves an accumulator back": lambda p: rewrite(
+        p, unit_of_work.UnitOfWork, "is_outdated", "cell.cabinet_id != by.cabinet_id", "False"
+    ),
     "a late opening is that of an earlier command": lambda p: rewrite(
         p, unit_of_work.UnitOfWork, "failed_opening", "of_cell[-1]", "of_cell[0]"
     ),

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from shared.errors import QueueUnavailable
 from tests.simulation.calls import current
+from tests.simulation.clock import Clock
 from tests.support.service import record
 
 Message = dict[str, Any]
@@ -44,7 +45,8 @@ class Session:
 class Network:
     """The broker, the cabinets' connections, and the trigger's queue."""
 
-    def __init__(self, *, ordered: bool) -> None:
+    def __init__(self, clock: Clock, *, ordered: bool) -> None:
+        self._clock = clock
         self.ordered = ordered
         """Whether a slow broker keeps the order of commands."""
         self.sessions: dict[str, Session] = {}
@@ -107,7 +109,8 @@ class Network:
 
     def _receive(self, device_id: str, payload: bytes) -> None:
         self._events += 1
-        self.inbox.append(record(device_id, payload, event_id=f"event-{self._events}"))
+        event_id, now = f"event-{self._events}", self._clock.now()
+        self.inbox.append(record(device_id, payload, event_id=event_id, received_at=now))
 
     def connect(self, device_id: str, will: bytes) -> None:
         """Connect a cabinet, and send its queued events."""

@@ -20,7 +20,7 @@ class RunState:
     def __init__(self, plan: Plan, database: Database) -> None:
         self.plan, self.database = plan, database
         self.clock = Clock()
-        self.network = Network(ordered=not plan.honours_ttl)
+        self.network = Network(self.clock, ordered=not plan.honours_ttl)
         self.world = World(self.clock, self.network, plan)
         self.calls: list[Call] = []
         self.memory = Memory()

@@ -195,10 +195,16 @@ class Service:
         else:
             self.deliver(*[(cabinet_id, message) for message in messages])
 
-    def deliver(self, *messages: tuple[str, Message | bytes], event_id: str = "") -> Any:
+    def deliver(
+        self,
+        *messages: tuple[str, Message | bytes],
+        event_id: str = "",
+        received_at: datetime | None = None,
+    ) -> Any:
         """Pass messages to the trigger function in one batch, as the bridge does."""
         if messages:
-            event = {"messages": [record(*message, event_id=event_id) for message in messages]}
+            records = [record(*m, event_id=event_id, received_at=received_at) for m in messages]
+            event = {"messages": records}
             return self.pool.invoke("mqtt_trigger", event, timeout=30)
         return None
 
@@ -303,14 +309,21 @@ class Service:
         assert self.get("/v1/stats")["audit"] == {"ok": True, "violations": []}
 
 
-def record(device_id: str, message: Message | bytes, *, event_id: str = "") -> Message:
-    """Return a message in the form of the IoT trigger's event."""
+def record(
+    device_id: str,
+    message: Message | bytes,
+    *,
+    event_id: str = "",
+    received_at: datetime | None = None,
+) -> Message:
+    """Return a message in the form of the IoT trigger's event; received now by default."""
+    time = (received_at or datetime.now(UTC)).astimezone(UTC)
     payload = message if isinstance(message, bytes) else json.dumps(message).encode()
     return {
         "event_metadata": {
             "event_id": event_id or str(uuid4()),
             "event_type": "yandex.cloud.events.iot.IoTMessage",
-            "created_at": "2026-11-22T10:00:00.123456789Z",
+            "created_at": f"{time:%Y-%m-%dT%H:%M:%S.%f}789Z",  # as IoT Core: in nanoseconds
         },
         "details": {
             "registry_id": "local",

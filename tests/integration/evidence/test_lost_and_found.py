@@ -1,5 +1,7 @@
 """Edge cases E31 to E35: accumulators taken, vanished, unreadable, or reported twice."""
 
+from datetime import UTC, datetime
+
 import pytest
 
 from local.cabinet.hardware import Accumulator
@@ -140,6 +142,28 @@ def test_e35_an_accumulator_reported_by_two_cabinets_is_quarantined_where_it_was
     report_cells(service, cell_state(1, "C-1.A-1"), cabinet_id="C-2")
     assert service.place("C-1.A-1") == {"cabinet_id": "C-2", "cell_number": 1}
     assert service.get("/v1/accumulators/C-1.A-1")["status"] == "quarantined"
+    service.check_invariants()
+
+
+def test_e35_a_message_that_another_cabinets_message_overtook_moves_no_accumulator_back(
+    service: Service,
+) -> None:
+    service.add_cabinet("C-1", charges=[90])
+    service.add_cabinet("C-2", charges=[80])
+    issue = service.book()
+    service.hold_messages = True
+    assert service.unlock(issue).status == 504
+    before = datetime.now(UTC)
+    delayed = service.cabinets["C-1"].state_report()  # the door is open, nothing is taken yet
+    service.hold_messages = False
+    report_cells(service, cell_state(2, "C-1.A-1"), cabinet_id="C-2")
+    in_second = {"cabinet_id": "C-2", "cell_number": 2}
+    assert service.place("C-1.A-1") == in_second
+    service.deliver(("C-1", delayed), received_at=before)
+    assert service.place("C-1.A-1") == in_second
+    assert service.cell(1)["content"] == "unknown"
+    service.act("C-1", lambda hardware: hardware.close_door(1))  # it is still there
+    assert service.place("C-1.A-1") == IN_CELL_1
     service.check_invariants()
 
 

@@ -1,6 +1,7 @@
 """Trigger events: every record becomes a message, even a malformed one."""
 
 import base64
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -14,6 +15,20 @@ def test_a_record_becomes_a_raw_message() -> None:
     [message] = raw_messages({"messages": [record("C-1", b"\x00\xff", event_id="e-1")]})
     assert (message.event_id, message.device_id) == ("e-1", "C-1")
     assert message.payload == b"\x00\xff"
+
+
+def test_a_message_has_the_time_when_the_bridge_received_it() -> None:
+    noon = datetime(2026, 11, 22, 12, tzinfo=UTC)
+    [message] = raw_messages({"messages": [record("C-1", b"x", received_at=noon)]})
+    assert message.received_at == noon
+
+
+@pytest.mark.parametrize("time", [None, 5, "", "noon", "2026-11-22T12:00:00", "x" * 10_000])
+def test_a_record_with_an_unreadable_time_is_understood_without_it(time: Any) -> None:
+    whole = record("C-1", b"x")
+    metadata = {**whole["event_metadata"], "created_at": time}
+    [message] = raw_messages({"messages": [{**whole, "event_metadata": metadata}]})
+    assert (message.device_id, message.payload, message.received_at) == ("C-1", b"x", None)
 
 
 def test_records_keep_their_order() -> None:
