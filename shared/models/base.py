@@ -28,7 +28,7 @@ Time = Annotated[AwareDatetime, AfterValidator(lambda time: time.astimezone(UTC)
 """A time, shown in UTC."""
 
 
-CallerName = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00]+$")]
+CallerName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
 """The name of an API key."""
 
 

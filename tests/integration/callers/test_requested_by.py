@@ -224,8 +224,10 @@ def test_an_import_has_who_sent_it(service: Service) -> None:
     done(service.call("POST", "/v1/imports", fleet, key="operator"))  # changes nothing
     assert service.get("/v1/cabinets/C-2")["requested_by"] == DESK
     assert ledger(service, "A-1") == [("registered", DESK)]
-    moved = {"accumulators": [{"accumulator_id": "A-1", "scooter_id": "S-1"}]}
-    moved["cabinets"] = [cabinet | {"address": "Tverskaya 1"}]
+    moved = {
+        "cabinets": [cabinet | {"address": "Tverskaya 1"}],
+        "accumulators": [{"accumulator_id": "A-1", "scooter_id": "S-1"}],
+    }
     done(service.call("POST", "/v1/imports", moved, key="operator"))
     assert service.get("/v1/cabinets/C-2")["requested_by"] == "operator"
     assert ledger(service, "A-1") == [("corrected", "operator"), ("registered", DESK)]
