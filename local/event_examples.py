@@ -9,6 +9,26 @@ _CURSOR = "WzQyMSwgImU3ZDJmYjY0LTFjMGUtNGY1My05YTg1LTJkMGY2YjFjM2E5MCJd"
 _BOOKING = RESPONSES["get_booking 200"]
 _COMMAND = RESPONSES["get_command 200"]
 _CABINET = RESPONSES["list_cabinets 200"]["cabinets"][0] | {"distance_m": None}
+_BY_REQUESTS = {
+    "booking.created",
+    "booking.active",
+    "booking.unlocking",
+    "booking.cancelled",
+    "command.pending",
+    "command.published",
+    "command.not_published",
+    "accumulator.changed",
+    "cabinet.changed",
+    "cabinet.removed",
+    "cell.changed",
+}
+"""Types whose example shows what a request did; the others, what a cabinet or the time did."""
+_OTHERWISE = {
+    "booking.expired": "poll",
+    "command.no_answer": "poll",
+    "command.unresolved": "poll",
+    "cabinet.offline": "poll",
+}
 _STATES_OF_CELLS = {
     "unlocking": "held",
     "completed": "opened",
@@ -28,13 +48,15 @@ def event(kind: str) -> Example:
     """Return an event of this type."""
     noun, _, what = kind.partition(".")
     subject, resource = _resource(noun, what)
+    is_asked = kind in _BY_REQUESTS
     return {
         "event_id": f"e7d2fb64-1c0e-4f53-9a85-{TYPES.index(kind):012}",
         "type": kind,
         "subject": subject,
         "cabinet_id": "C-001",
         "at": "2026-11-22T12:00:00.840000Z",
-        "caused_by": "backend" if noun == "booking" else "C-001",
+        "caused_by": resource["requested_by"] if is_asked else _OTHERWISE.get(kind, "C-001"),
+        "requested_by": resource["requested_by"] if is_asked else None,
         "resource": resource,
     }
 
@@ -74,7 +96,8 @@ def _booking(what: str) -> Example:
         return _BOOKING | {"kind": "return", "status": what, "min_charge": None, "cells": cells}
     cells = [c | {"state": _STATES_OF_CELLS.get(what, "held")} for c in _BOOKING["cells"]]
     status = what if what not in {"created", "changed"} else "active"
-    return _BOOKING | {"status": status, "cells": cells}
+    cancelled_by = "backend" if what == "cancelled" else None
+    return _BOOKING | {"status": status, "cancelled_by": cancelled_by, "cells": cells}
 
 
 def _command(status: str) -> Example:

@@ -42,6 +42,7 @@ _CABINET: Example = {
     "free_cells": 3,
     "faulty_cells": 1,
     "distance_m": 120,
+    "requested_by": "operator",
 }
 _CELL: Example = {
     "cell_number": 1,
@@ -53,6 +54,7 @@ _CELL: Example = {
     "health_reason": None,
     "booking_id": None,
     "reported_at": _NOON,
+    "requested_by": None,
 }
 _NEW_CELL: Example = _CELL | {
     "door": "unknown",
@@ -101,6 +103,7 @@ _WEBHOOK: Example = {
     "status": "active",
     "status_reason": None,
     "created_at": _NOON,
+    "requested_by": "operator",
     "oldest_undelivered_at": _NOON,
     "last_attempt_at": _NOON,
     "last_status_code": 503,
@@ -121,6 +124,7 @@ def _accumulator(accumulator_id: str, charge: int, place: Example) -> Example:
         "charge_at": _NOON,
         "state_of_health": 96,
         "status": "in_service",
+        "requested_by": "operator",
     }
 
 
@@ -137,6 +141,8 @@ _BOOKING: Example = {
     "expires_at": "2026-11-22T12:30:00Z",
     "created_at": _NOON,
     "command_id": None,
+    "requested_by": "backend",
+    "cancelled_by": None,
     "cells": [
         {
             "cell_number": number,
@@ -174,6 +180,7 @@ _COMMAND: Example = {
     "late": False,
     "inferred": False,
     "reason": None,
+    "requested_by": "backend",
 }
 _SENT: Example = _COMMAND | {"status": "published", "cells": [], "finished_at": None}
 _MOVEMENT: Example = {
@@ -190,6 +197,7 @@ _MOVEMENT: Example = {
     "transfer_id": None,
     "discrepancy": False,
     "reason": None,
+    "requested_by": None,
 }
 _IMPORTED: Example = {"result": "created", "code": None, "detail": None, "errors": []}
 
@@ -354,7 +362,8 @@ RESPONSES: dict[str, Example] = {
     "register_cabinet 201": _NEW_CABINET,
     "get_cabinet 200": _CABINET_DETAILS,
     "change_cabinet 200": _CABINET_DETAILS | {"status": "inactive", "status_reason": "being moved"},
-    "change_cell 200": _CELL | {"health": "disabled", "health_reason": "the door is bent"},
+    "change_cell 200": _CELL
+    | {"health": "disabled", "health_reason": "the door is bent", "requested_by": "operator"},
     "import_fleet 200": {
         "results": [
             _IMPORTED | {"kind": "cabinet", "id": "C-003"},
@@ -480,6 +489,7 @@ RESPONSES: dict[str, Example] = {
     "cancel_booking 200": _BOOKING
     | {
         "status": "cancelled",
+        "cancelled_by": "backend",
         "cells": [cell | {"state": "released"} for cell in _BOOKING["cells"]],
     },
     "unlock_booking 200": {
@@ -519,6 +529,7 @@ RESPONSES: dict[str, Example] = {
         "installed": _accumulator("A-0003", 97, {"scooter_id": "S-1"}),
         "removed": _accumulator("A-0042", 12, _WITH_CONTRACTOR),
         "at": _NOON,
+        "requested_by": "backend",
     },
     "create_transfer 200": {
         "transfer_id": _TRANSFER_ID,
@@ -529,6 +540,7 @@ RESPONSES: dict[str, Example] = {
             _accumulator("A-0042", 12, {"contractor_id": "VAN-1"}),
         ],
         "at": _NOON,
+        "requested_by": "backend",
     },
 }
 """Response bodies by operation and status."""

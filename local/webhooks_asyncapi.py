@@ -136,6 +136,16 @@ def _envelope(name: str, model: type[BaseModel]) -> type[BaseModel]:
             None,
         ),
         "causedby": (str, Field(description="Name of the API key, or id of the device")),
+        "requestedby": (
+            Annotated[
+                str,
+                Field(
+                    description="Name of the API key whose request made the change; absent if a"
+                    " cabinet's message or the time did"
+                ),
+            ],
+            None,
+        ),
         "data": (model.model_fields["resource"].annotation, ...),
     }
     made: type[BaseModel] = create_model(f"{name}Message", __doc__=model.__doc__, **fields)
@@ -161,5 +171,10 @@ def _example(kind: str) -> examples.Example:
         return event_examples.event(kind)
     webhook_id = examples.RESPONSES["create_webhook 201"]["webhook_id"]
     resource = {"webhook_id": webhook_id} if kind == "webhook.test" else {"missed_at_most": 421}
-    named = {"subject": webhook_id, "cabinet_id": None, "caused_by": "service"}
+    named = {
+        "subject": webhook_id,
+        "cabinet_id": None,
+        "caused_by": "service",
+        "requested_by": None,
+    }
     return event_examples.event("cell.changed") | named | {"type": kind, "resource": resource}

@@ -43,7 +43,7 @@ class Tx:
 
     def __init__(self, *, single: bool) -> None:
         self._single = single
-        self._cause = f"SET LOCAL feed.caused_by = '{cause}'; " if (cause := _cause()) else ""
+        self._attribution, self._attributes = _attribution()
         self._cursor: psycopg2.extensions.cursor | None = None
         self._unsent: list[bytes] = []
 
@@ -102,16 +102,17 @@ class Tx:
             message, self._unsent = b"; ".join(self._unsent), []
             self._cursor.execute(message)
             return self._cursor
-        opened = (_LIMITS if self._single else _BEGIN) + self._cause + sql
+        opened = (_LIMITS if self._single else _BEGIN) + self._attribution + sql
+        params = {**(params or {}), **self._attributes}
         self._cursor = (_cached_connection() or _connect()).cursor()
         try:
-            self._cursor.execute(opened, params or {})
+            self._cursor.execute(opened, params)
         except (psycopg2.OperationalError, psycopg2.InterfaceError):
             if not self._cursor.connection.closed:
                 raise
             log.info("the database connection was cut; connecting again")
             self._cursor = _connect().cursor()
-            self._cursor.execute(opened, params or {})
+            self._cursor.execute(opened, params)
         return self._cursor
 
     def commit(self) -> None:
@@ -128,12 +129,13 @@ class Tx:
             close()
 
 
-def attribute_to(caller: str | None) -> None:
-    """Name the caller in the events of this instance's transactions from now on.
+def attribute_to(cause: str | None, *, requested_by: str | None = None) -> None:
+    """Name who causes what this instance's transactions write from now on.
 
-    None: the events name the device whose message is applied.
+    `cause`: named in the events; None: they name the device whose message is applied.
+    `requested_by`: the name of the API key, if it is a request; stored with all that it changes.
     """
-    _instance.caller = caller
+    _instance.cause, _instance.requested_by = cause, requested_by
 
 
 @contextmanager
@@ -193,9 +195,16 @@ def _translate_errors() -> Iterator[None]:
         raise DatabaseUnavailable from error
 
 
-def _cause() -> str:
-    """Return the caller's name as text that needs no quoting in SQL."""
-    return re.sub(r"[^A-Za-z0-9._-]", "_", getattr(_instance, "caller", None) or "")
+def _attribution() -> tuple[str, Params]:
+    """Return the SQL that names who causes what a transaction writes, and its parameters."""
+    sql, params = "", {}
+    if cause := getattr(_instance, "cause", None):
+        params["_cause"] = re.sub(r"[^A-Za-z0-9._-]", "_", cause)
+        sql += "SET LOCAL feed.caused_by = %(_cause)s; "
+    if requested_by := getattr(_instance, "requested_by", None):
+        params["_requested_by"] = requested_by
+        sql += "SET LOCAL feed.requested_by = %(_requested_by)s; "
+    return sql, params
 
 
 def _cached_connection() -> Connection | None:

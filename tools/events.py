@@ -53,6 +53,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     text = "only these types, separated by commas; docs/event-types.md lists them"
     parser.add_argument("--types", metavar="TYPE,…", help=text)
     parser.add_argument("--cabinet", metavar="ID", help="only events of this cabinet")
+    text = "only changes that requests of this API key made"
+    parser.add_argument("--requested-by", metavar="NAME", help=text)
     text = "print each event as JSON, as the API returns it"
     parser.add_argument("--json", action="store_true", help=text)
     service.add_connection(parser)
@@ -83,7 +85,12 @@ def run(args: argparse.Namespace) -> int:
 
 def _pages(client: Service, cursor: str | None, args: argparse.Namespace) -> Iterator[Page]:
     """Yield the pages after a cursor, to the end of the feed; with --follow, for ever."""
-    filters = {"types": args.types, "cabinet_id": args.cabinet, "limit": _LIMIT}
+    filters = {
+        "types": args.types,
+        "cabinet_id": args.cabinet,
+        "requested_by": args.requested_by,
+        "limit": _LIMIT,
+    }
     while True:
         try:
             page = _page(client, {**filters, "after": cursor})

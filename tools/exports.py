@@ -68,7 +68,7 @@ LISTS: dict[str, _List] = {
         200,
         (
             *("cabinet_id", "device_id", "lat", "lon", "address", "cells_total", "protocol"),
-            *("status", "status_reason", "online", "last_seen_at"),
+            *("status", "status_reason", "requested_by", "online", "last_seen_at"),
             *("accumulators", "available", "held", "free_cells", "faulty_cells"),
         ),
         _cabinet,
@@ -78,7 +78,7 @@ LISTS: dict[str, _List] = {
         200,
         (
             *("accumulator_id", "battery_charge", *_PLACE),
-            *("charge_at", "state_of_health", "status"),
+            *("charge_at", "state_of_health", "status", "requested_by"),
         ),
         lambda item: item,
     ),
@@ -90,7 +90,7 @@ LISTS: dict[str, _List] = {
             *(f"from_{name}" for name in _PLACE),
             *(f"to_{name}" for name in _PLACE),
             *("battery_charge", "booking_id", "command_id", "swap_id", "transfer_id"),
-            *("discrepancy", "reason"),
+            *("discrepancy", "reason", "requested_by"),
         ),
         _movement,
     ),

@@ -7,10 +7,10 @@ from shared.models.accumulators import (
     AccumulatorPage,
     AccumulatorQuery,
     AccumulatorRequest,
+    CustodyQuery,
     MovementPage,
     MovementQuery,
 )
-from shared.models.base import Page
 from shared.models.contractors import ContractorPage, ContractorQuery
 from shared.services import accumulators, contractors
 from shared.values import AccumulatorId
@@ -86,7 +86,7 @@ def retire_accumulator(accumulator_id: AccumulatorId) -> None:
     scope="read",
     raises=(errors.AccumulatorNotFound,),
 )
-def list_movements(accumulator_id: AccumulatorId, query: Page) -> MovementPage:
+def list_movements(accumulator_id: AccumulatorId, query: CustodyQuery) -> MovementPage:
     """List an accumulator's chain of custody, newest first."""
     with db.statements() as tx:
         return accumulators.movements(tx, accumulator_id, query)

@@ -96,7 +96,7 @@ def _call(route: Route, event: Event, context: Any, request_id: str) -> Response
         caller = caller_of(event)
         caller.require(route.scope)
         log.bind(caller=caller.name)
-        db.attribute_to(caller.name)
+        db.attribute_to(caller.name, requested_by=caller.name)
     arguments = _arguments(route, event)
     key = _idempotency_key(route, event, caller)
     if key is None or caller is None:

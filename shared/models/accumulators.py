@@ -6,7 +6,18 @@ from uuid import UUID
 
 from pydantic import ConfigDict, Field, model_validator
 
-from shared.models.base import GIVEN, Model, Moment, Page, Reason, Request, Time, refused
+from shared.models.base import (
+    GIVEN,
+    CallerName,
+    Model,
+    Moment,
+    Page,
+    Reason,
+    Request,
+    Time,
+    by_key,
+    refused,
+)
 from shared.models.places import InCell, InScooter, Nowhere, Place, WithContractor, place_of
 from shared.values import AccumulatorId, Charge, Id
 
@@ -76,6 +87,10 @@ class Accumulator(Model):
     charge_at: Time | None = Field(description="When the charge last changed")
     state_of_health: int | None
     status: AccumulatorStatus
+    requested_by: str | None = by_key(
+        "that registered it, or corrected its status or charge last;"
+        " null: a cabinet's report has changed the status since"
+    )
 
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> Self:
@@ -108,6 +123,7 @@ class Movement(Model):
     transfer_id: UUID | None
     discrepancy: bool
     reason: str | None
+    requested_by: str | None = by_key("that reported it; null: a cabinet's message did")
 
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> Self:
@@ -133,6 +149,12 @@ class AccumulatorQuery(Page):
     min_charge: int | None = Field(None, ge=0, le=100)
 
 
+class CustodyQuery(Page):
+    """Filters of the list of one accumulator's movements."""
+
+    requested_by: CallerName | None = Field(None, description="Reported by this API key")
+
+
 class MovementQuery(Request):
     """Filters of the list of all movements."""
 
@@ -140,6 +162,7 @@ class MovementQuery(Request):
     cabinet_id: Id | None = Field(None, description="From or to a cell of this cabinet")
     contractor_id: Id | None = Field(None, description="From or to this contractor")
     scooter_id: Id | None = Field(None, description="From or to this scooter")
+    requested_by: CallerName | None = Field(None, description="Reported by this API key")
     since: Moment | None = Field(None, description="At this time or later")
     until: Moment | None = Field(None, description="Before this time")
     newest_first: bool = Field(default=False, description="The newest first, not the oldest")

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field
 
-from shared.models.base import Model, Page, Reason, Request, Time
+from shared.models.base import CallerName, Model, Page, Reason, Request, Time
 from shared.values import AccumulatorId, Id
 
 MAX_PAYLOAD = 2000
@@ -84,6 +84,9 @@ class AnomalyQuery(Page):
     cabinet_id: Id | None = None
     accumulator_id: AccumulatorId | None = None
     open: bool | None = Field(None, description="Not acknowledged, or repeated since")
+    requested_by: CallerName | None = Field(
+        None, description="Whose last acknowledgement is by this API key"
+    )
 
 
 class AcknowledgeRequest(Request):

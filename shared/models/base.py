@@ -28,6 +28,10 @@ Time = Annotated[AwareDatetime, AfterValidator(lambda time: time.astimezone(UTC)
 """A time, shown in UTC."""
 
 
+CallerName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
+"""The name of an API key."""
+
+
 def _moment(value: object) -> datetime:
     """Read a time. Pydantic would also read a number of seconds, a date, a time without a zone."""
     form = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)"
@@ -100,3 +104,11 @@ class Page(Request):
     cursor: str | None = Field(
         None, max_length=500, description="`next_cursor` of the previous page"
     )
+
+
+def by_key(text: str) -> Any:
+    """Return the field of a resource that names an API key; `text` says what its request did.
+
+    Events of before migration 0016 do not have it.
+    """
+    return Field(None, description=f"Name of the API key {text}")

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import ConfigDict, Field, model_validator
 
-from shared.models.base import GIVEN, Model, Page, Request, Time, refused
+from shared.models.base import GIVEN, CallerName, Model, Page, Request, Time, by_key, refused
 from shared.values import Charge, Id
 
 BookingKind = Literal["issue", "return"]
@@ -71,6 +71,8 @@ class Booking(Model):
     expires_at: Time
     created_at: Time
     command_id: UUID | None
+    requested_by: str | None = by_key("that made it")
+    cancelled_by: str | None = by_key("that cancelled it; null: nobody did")
     cells: list[BookingCell]
 
 
@@ -87,3 +89,4 @@ class BookingQuery(Page):
     cabinet_id: Id | None = None
     contractor_id: Id | None = None
     status: BookingStatus | None = None
+    requested_by: CallerName | None = Field(None, description="Made or cancelled by this API key")

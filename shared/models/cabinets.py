@@ -13,7 +13,19 @@ from pydantic import (
     model_validator,
 )
 
-from shared.models.base import ABSENT, Model, Moment, Page, Reason, Request, Text, Time, refused
+from shared.models.base import (
+    ABSENT,
+    CallerName,
+    Model,
+    Moment,
+    Page,
+    Reason,
+    Request,
+    Text,
+    Time,
+    by_key,
+    refused,
+)
 from shared.values import DEVICE_ID_SCHEMA, DeviceId, Id
 
 CabinetStatus = Literal["active", "inactive"]
@@ -107,6 +119,7 @@ class Cabinet(Model):
     free_cells: int
     faulty_cells: int
     distance_m: int | None = Field(description="Distance from the query's `near`, metres")
+    requested_by: str | None = by_key("that registered it, or changed it last")
 
 
 class Cell(Model):
@@ -121,6 +134,7 @@ class Cell(Model):
     health_reason: str | None
     booking_id: UUID | None
     reported_at: Time | None
+    requested_by: str | None = by_key("that set `health`; null: the cabinet's reports did")
 
 
 class CabinetDetails(Cabinet):
@@ -186,6 +200,9 @@ class CabinetQuery(Page):
     min_available: int = Field(0, ge=0, le=1000)
     min_free_cells: int = Field(0, ge=0, le=1000)
     online: bool | None = None
+    requested_by: CallerName | None = Field(
+        None, description="Registered or changed last by this API key"
+    )
 
     @model_validator(mode="after")
     def _check_radius(self) -> Self:

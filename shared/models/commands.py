@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from shared.models.base import Model, Moment, Page, Time
+from shared.models.base import CallerName, Model, Moment, Page, Time, by_key
 from shared.models.bookings import BookingStatus
 from shared.values import Id
 
@@ -48,6 +48,7 @@ class Command(Model):
     late: bool
     inferred: bool
     reason: str | None
+    requested_by: str | None = by_key("that sent it first")
 
 
 class CommandPage(Model):
@@ -65,6 +66,7 @@ class CommandQuery(Page):
     kind: Id | None = Field(None, examples=["unlock"])
     status: CommandStatus | None = None
     since: Moment | None = Field(None, description="Created at this time or later")
+    requested_by: CallerName | None = Field(None, description="Sent by this API key")
 
 
 class Unlock(Model):

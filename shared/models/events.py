@@ -7,7 +7,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from shared.models.accumulators import Accumulator, Movement
 from shared.models.anomalies import AnomalyRecord
-from shared.models.base import Model, Request, Time
+from shared.models.base import CallerName, Model, Request, Time, by_key
 from shared.models.bookings import Booking
 from shared.models.cabinets import Cabinet, Cell
 from shared.models.commands import Command
@@ -61,6 +61,9 @@ class _Event(Model):
     at: Time = Field(description="When the change was made. The feed's order is not by this time")
     caused_by: str = Field(
         description="Name of the API key, id of the device, `poll`, or `service` if none of them"
+    )
+    requested_by: str | None = by_key(
+        "whose request made the change; null: a cabinet's message or the time did"
     )
 
 
@@ -167,9 +170,16 @@ class EventQuery(Request):
         examples=["booking.completed,accumulator.moved"],
     )
     cabinet_id: Id | None = Field(None, description="Only events of this cabinet")
+    requested_by: CallerName | None = Field(
+        None, description="Only changes that requests of this API key made"
+    )
     limit: int = Field(100, ge=1, le=1000)
 
     def conditions(self) -> dict[str, Any]:
         """Return the filters as parameters of the query."""
         cabinet_ids = None if self.cabinet_id is None else [self.cabinet_id]
-        return {"types": self.types, "cabinet_ids": cabinet_ids}
+        return {
+            "types": self.types,
+            "cabinet_ids": cabinet_ids,
+            "requested_by": self.requested_by,
+        }

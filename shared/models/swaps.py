@@ -6,7 +6,7 @@ from uuid import UUID
 from pydantic import ConfigDict, Field, model_validator
 
 from shared.models.accumulators import Accumulator
-from shared.models.base import ABSENT, GIVEN, Model, Request, Time, refused
+from shared.models.base import ABSENT, GIVEN, Model, Request, Time, by_key, refused
 from shared.values import AccumulatorId, Charge, Id
 
 
@@ -49,3 +49,4 @@ class Swap(Model):
     installed: Accumulator | None
     removed: Accumulator | None
     at: Time
+    requested_by: str | None = by_key("that reported it first")

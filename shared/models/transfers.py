@@ -6,7 +6,7 @@ from uuid import UUID
 from pydantic import Field, model_validator
 
 from shared.models.accumulators import Accumulator
-from shared.models.base import Model, Request, Time
+from shared.models.base import Model, Request, Time, by_key
 from shared.values import AccumulatorId, Id
 
 
@@ -40,3 +40,4 @@ class Transfer(Model):
     to_contractor_id: str
     accumulators: list[Accumulator]
     at: Time
+    requested_by: str | None = by_key("that reported it first")

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
-from shared.models.base import Model, Request, Time
+from shared.models.base import Model, Request, Time, by_key
 from shared.models.events import TYPES
 from shared.values import Id
 
@@ -99,6 +99,7 @@ class Webhook(Model):
     status: WebhookStatus
     status_reason: str | None = Field(description="Why it is paused")
     created_at: Time
+    requested_by: str | None = by_key("that made it, or changed it last")
     oldest_undelivered_at: Time | None = Field(
         description="Time of the oldest event that was not delivered yet; null if there is none"
     )

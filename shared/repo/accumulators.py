@@ -11,7 +11,7 @@ if TYPE_CHECKING:  # mqtt_trigger starts faster without the API's models
     from shared.models.accumulators import Cause
 
 _COLUMNS = """accumulator_id, cabinet_id, cell_number, contractor_id, scooter_id, battery_charge,
-       charge_at, state_of_health, status, is_unknown"""
+       charge_at, state_of_health, status, is_unknown, requested_by"""
 
 
 class Move(NamedTuple):
@@ -208,6 +208,10 @@ def save_readings(tx: Tx, rows: list[Row]) -> None:
                status = t.status, is_unknown = t.is_unknown,
                status_since = CASE WHEN a.status IS DISTINCT FROM t.status THEN now()
                                    ELSE a.status_since END,
+               requested_by = CASE WHEN a.status IS DISTINCT FROM t.status
+                                     OR a.battery_charge IS DISTINCT FROM t.battery_charge
+                                        AND caller() IS NOT NULL
+                                   THEN caller() ELSE a.requested_by END,
                charge_at = CASE WHEN a.battery_charge IS DISTINCT FROM t.battery_charge THEN now()
                                 ELSE a.charge_at END
           FROM jsonb_to_recordset(%(rows)s::jsonb)
@@ -232,22 +236,26 @@ def listing(tx: Tx, query: Mapping[str, Any]) -> list[Row]:
     return tx.all(sql, query)
 
 
-def movements(tx: Tx, accumulator_id: str, *, before: int | None, limit: int) -> list[Row]:
-    """Return the chain of custody, newest first; one row more than `limit`."""
+def movements(tx: Tx, accumulator_id: str, query: Mapping[str, Any]) -> list[Row]:
+    """Return the chain of custody, newest first; one row more than `limit`.
+
+    `query`: requested_by, before, limit; None for no condition.
+    """
     sql = """
         SELECT * FROM movements
          WHERE accumulator_id = %(accumulator_id)s
+           AND (%(requested_by)s::text IS NULL OR requested_by = %(requested_by)s)
            AND (%(before)s::bigint IS NULL OR movement_id < %(before)s)
          ORDER BY movement_id DESC
          LIMIT %(limit)s + 1"""
-    return tx.all(sql, {"accumulator_id": accumulator_id, "before": before, "limit": limit})
+    return tx.all(sql, {**query, "accumulator_id": accumulator_id})
 
 
 def all_movements(tx: Tx, query: Mapping[str, Any]) -> list[Row]:
     """Return the movements that match, by time; one row more than `limit`.
 
-    `query`: accumulator_id, cabinet_id, contractor_id, scooter_id, since, until, newest_first,
-    after_at, after_id, limit; None for no condition.
+    `query`: accumulator_id, cabinet_id, contractor_id, scooter_id, requested_by, since, until,
+    newest_first, after_at, after_id, limit; None for no condition.
     """
     order, follows = ("DESC", "<") if query["newest_first"] else ("ASC", ">")
     page = f"""
@@ -262,6 +270,7 @@ def all_movements(tx: Tx, query: Mapping[str, Any]) -> list[Row]:
                 OR %(contractor_id)s IN (from_contractor_id, to_contractor_id))
            AND (%(scooter_id)s::text IS NULL
                 OR %(scooter_id)s IN (from_scooter_id, to_scooter_id))
+           AND (%(requested_by)s::text IS NULL OR requested_by = %(requested_by)s)
          ORDER BY at {order}, movement_id {order}
          LIMIT %(limit)s + 1"""
     parts = [f"(SELECT * FROM movements WHERE {part}{page})" for part in _parts(query)]  # noqa: S608

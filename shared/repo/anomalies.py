@@ -98,6 +98,7 @@ def listing(tx: Tx, query: Mapping[str, Any]) -> list[Row]:
                   AND (%(reason)s::text IS NULL OR reason = %(reason)s)
                   AND (%(cabinet_id)s::text IS NULL OR cabinet_id = %(cabinet_id)s)
                   AND (%(accumulator_id)s::text IS NULL OR accumulator_id = %(accumulator_id)s)
+                  AND (%(requested_by)s::text IS NULL OR acknowledged_by = %(requested_by)s)
                   AND (%(before_at)s::timestamptz IS NULL
                        OR (at, anomaly_id) < (%(before_at)s, %(before_id)s))
                 ORDER BY at DESC, anomaly_id DESC

@@ -13,7 +13,8 @@ if TYPE_CHECKING:  # mqtt_trigger starts faster without the API's models
 
 _BOOKING = """
     SELECT b.booking_id, b.cabinet_id, b.contractor_id, b.kind, b.requested, b.min_charge,
-           b.created_at, b.expires_at, b.command_id, b.status, coalesce((
+           b.created_at, b.expires_at, b.command_id, b.status, b.requested_by, b.cancelled_by,
+           coalesce((
            SELECT jsonb_agg(jsonb_build_object(
                       'cell_number', h.cell_number, 'accumulator_id', h.accumulator_id,
                       'battery_charge', h.battery_charge, 'state', h.state, 'reason', h.reason)
@@ -150,6 +151,8 @@ def listing(tx: Tx, query: Mapping[str, Any]) -> list[Row]:
     sql = f"""{_BOOKING}
          WHERE (%(cabinet_id)s::text IS NULL OR b.cabinet_id = %(cabinet_id)s)
            AND (%(contractor_id)s::text IS NULL OR b.contractor_id = %(contractor_id)s)
+           AND (%(requested_by)s::text IS NULL
+                OR b.requested_by = %(requested_by)s OR b.cancelled_by = %(requested_by)s)
            AND (%(status)s::text IS NULL OR b.status = %(status)s)
            -- The same condition on the stored status, for which there is an index.
            AND (%(status)s::text IS NULL OR b.written_status = %(status)s
@@ -178,7 +181,9 @@ def finish(tx: Tx, booking_id: UUID, *, event: str, reason: str) -> bool:
     """
     sql = """
         WITH ended AS (
-            UPDATE bookings SET status = %(target)s, finished_at = now()
+            UPDATE bookings
+               SET status = %(target)s, finished_at = now(),
+                   cancelled_by = CASE WHEN %(reason)s = 'cancelled' THEN caller() END
              WHERE booking_id = %(booking_id)s AND status = ANY (%(sources)s)
             RETURNING booking_id),
         finished AS (

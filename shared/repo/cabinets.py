@@ -97,13 +97,14 @@ def of_accumulators(tx: Tx, accumulator_ids: Collection[str]) -> set[str]:
 def describe(tx: Tx, query: dict[str, Any]) -> list[Row]:
     """Return cabinets with their stock, nearest first, then by id; one row more than `limit`.
 
-    `query`: lat, lon, radius_m, min_charge, min_available, min_free_cells, online, cabinet_id,
-    after_away_m, after_id, limit, offline_after; None for no condition; metres, seconds.
+    `query`: lat, lon, radius_m, min_charge, min_available, min_free_cells, online, requested_by,
+    cabinet_id, after_away_m, after_id, limit, offline_after; None for no condition; metres,
+    seconds.
     """
     sql = """
         SELECT near.*, CASE WHEN %(lat)s::float8 IS NOT NULL THEN away_m END AS distance_m, s.*
           FROM (SELECT cabinet_id, device_id, lat, lon, address, protocol, status, status_reason,
-                       alarms, online, last_seen_at, cells_total, away_m,
+                       alarms, online, last_seen_at, cells_total, requested_by, away_m,
                        CASE WHEN enrol_until > now() THEN enrol_until END AS enrol_until
                   FROM (SELECT *, coalesce(last_seen_at > now() - make_interval(
                                       secs => %(offline_after)s), false)
@@ -117,6 +118,7 @@ def describe(tx: Tx, query: dict[str, Any]) -> list[Row]:
                           FROM cabinets
                          WHERE %(cabinet_id)s::text IS NULL OR cabinet_id = %(cabinet_id)s) c
                  WHERE (%(online)s::boolean IS NULL OR online = %(online)s)
+                   AND (%(requested_by)s::text IS NULL OR requested_by = %(requested_by)s)
                    AND (%(radius_m)s::integer IS NULL OR away_m <= %(radius_m)s)
                    AND (%(after_id)s::text IS NULL
                         OR (away_m, cabinet_id) > (%(after_away_m)s::integer, %(after_id)s))
@@ -151,7 +153,7 @@ def board(tx: Tx, cabinet_id: str) -> Row:
 
 
 def update(tx: Tx, rows: list[Row]) -> None:
-    """Save the fields of locked cabinets that people change, besides the device.
+    """Save the fields of locked cabinets that people change, besides the device, and who does.
 
     The statuses have moved through `states.CABINET`.
     """
@@ -159,7 +161,7 @@ def update(tx: Tx, rows: list[Row]) -> None:
         UPDATE cabinets c
            SET lat = t.lat, lon = t.lon, address = t.address, status = t.status,
                status_reason = t.status_reason, cells_total = t.cells_total,
-               protocol = t.protocol, enrol_until = t.enrol_until
+               protocol = t.protocol, enrol_until = t.enrol_until, requested_by = caller()
           FROM jsonb_to_recordset(%(rows)s::jsonb)
                AS t (cabinet_id text, lat float8, lon float8, address text, status text,
                      status_reason text, cells_total smallint, protocol text,

@@ -20,9 +20,11 @@ def describe(tx: Tx, cabinet_id: str, cell_number: int | None = None) -> list[Ro
     """Return a cabinet's cells, or one of them, with contents and holds, by number."""
     sql = """
         SELECT s.cell_number, s.door, s.content, s.accumulator_id, s.battery_charge, s.health,
-               s.health_reason, s.booking_id, greatest(s.reported_at, c.reported_at) AS reported_at
+               s.health_reason, s.booking_id, x.requested_by,
+               greatest(s.reported_at, c.reported_at) AS reported_at
           FROM stock s
           JOIN cabinets c USING (cabinet_id)
+          JOIN cells x USING (cabinet_id, cell_number)
          WHERE s.cabinet_id = %(cabinet_id)s
            AND (%(cell_number)s::integer IS NULL OR s.cell_number = %(cell_number)s)
          ORDER BY s.cell_number"""
@@ -35,7 +37,10 @@ def set_health(tx: Tx, cabinet_id: str, cells: Collection[int], health: str, rea
         UPDATE cells
            SET health = %(health)s,
                health_since = CASE WHEN health = %(health)s THEN health_since ELSE now() END,
-               health_reason = CASE WHEN %(health)s = 'ok' THEN NULL ELSE %(reason)s END
+               health_reason = CASE WHEN %(health)s = 'ok' THEN NULL ELSE %(reason)s END,
+               requested_by = CASE WHEN health = %(health)s
+                                    AND (health = 'ok' OR health_reason = %(reason)s)
+                                   THEN requested_by ELSE caller() END
          WHERE cabinet_id = %(cabinet_id)s AND cell_number = ANY (%(cells)s)"""
     params = {"cabinet_id": cabinet_id, "cells": [*cells], "health": health, "reason": reason}
     return tx.execute(sql, params)
@@ -92,7 +97,8 @@ def save(tx: Tx, rows: list[Row]) -> None:
                health = t.health, health_reason = t.health_reason, boot_no = t.boot_no, seq = t.seq,
                opened_by = t.opened_by, reported_at = now(),
                health_since = CASE WHEN (c.health, c.fault IS NULL) = (t.health, t.fault IS NULL)
-                                   THEN c.health_since ELSE now() END
+                                   THEN c.health_since ELSE now() END,
+               requested_by = CASE WHEN c.health = t.health THEN c.requested_by END
           FROM jsonb_to_recordset(%(rows)s::jsonb)
                AS t (cabinet_id text, cell_number smallint, door text, content text,
                      reported_id text, fault text, health text, health_reason text,

@@ -16,7 +16,7 @@ _COLUMNS = """command_id, cabinet_id, kind, payload, booking_id, contractor_id, 
 _IN_FLIGHT = [*states.COMMAND_IN_FLIGHT]
 
 _GET = f"""
-    SELECT {_COLUMNS}, written_status,
+    SELECT {_COLUMNS}, requested_by, written_status,
            extract(epoch FROM deadline - now())::float8 AS seconds_left
       FROM current_commands
      WHERE command_id = %(command_id)s"""  # noqa: S608 - the columns are a constant
@@ -136,6 +136,7 @@ def listing(tx: Tx, query: Mapping[str, Any]) -> list[Row]:
            AND (%(cabinet_id)s::text IS NULL OR cabinet_id = %(cabinet_id)s)
            AND (%(booking_id)s::uuid IS NULL OR booking_id = %(booking_id)s)
            AND (%(kind)s::text IS NULL OR kind = %(kind)s)
+           AND (%(requested_by)s::text IS NULL OR requested_by = %(requested_by)s)
            AND (%(since)s::timestamptz IS NULL OR created_at >= %(since)s)
            AND (%(before_at)s::timestamptz IS NULL
                 OR (created_at, command_id) < (%(before_at)s, %(before_id)s))
@@ -143,11 +144,11 @@ def listing(tx: Tx, query: Mapping[str, Any]) -> list[Row]:
          LIMIT %(limit)s + 1"""
     # Each part follows an index. The second: those whose time-out is not written yet.
     sql = f"""
-        (SELECT {_COLUMNS} FROM current_commands
+        (SELECT {_COLUMNS}, requested_by FROM current_commands
           WHERE (%(status)s::text IS NULL OR written_status = %(status)s AND (
                  %(status)s <> ALL (%(sources)s) OR deadline > now())){page})
         UNION ALL
-        (SELECT {_COLUMNS} FROM current_commands
+        (SELECT {_COLUMNS}, requested_by FROM current_commands
           WHERE %(status)s = %(target)s AND written_status = ANY (%(sources)s)
             AND deadline <= now(){page})
          ORDER BY created_at DESC, command_id DESC

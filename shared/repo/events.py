@@ -47,13 +47,16 @@ def after(tx: Tx, position: int, *, limit: int, conditions: Mapping[str, Any]) -
                         THEN f.feed_id END AS check_id
               FROM feed f),
         found AS (
-            SELECT e.*
+            SELECT e.position, e.event_id, e.type, e.subject, e.cabinet_id, e.at, e.caused_by,
+                   e.resource ->> 'event_requested_by' AS requested_by, e.resource
               FROM span
               JOIN events e ON e.position > %(position)s AND e.position <= span.final
              WHERE (%(types)s::text[] IS NULL OR e.type = ANY (%(types)s))
                AND (%(cabinet_ids)s::text[] IS NULL OR e.cabinet_id = ANY (%(cabinet_ids)s)
                     OR e.type = 'accumulator.moved'
                        AND e.resource ->> 'from_cabinet_id' = ANY (%(cabinet_ids)s))
+               AND (%(requested_by)s::text IS NULL
+                    OR e.resource ->> 'event_requested_by' = %(requested_by)s)
              ORDER BY e.position
              LIMIT %(limit)s),
         sized AS (
@@ -72,7 +75,7 @@ def after(tx: Tx, position: int, *, limit: int, conditions: Mapping[str, Any]) -
               FROM span LEFT JOIN page ON true)
         SELECT page.*, span.check_id FROM page CROSS JOIN span
         UNION ALL
-        SELECT finish.position, e.event_id, NULL, NULL, NULL, NULL, NULL, NULL, span.check_id
+        SELECT finish.position, e.event_id, NULL, NULL, NULL, NULL, NULL, NULL, NULL, span.check_id
           FROM finish
          CROSS JOIN span
           LEFT JOIN events e ON e.position = finish.position

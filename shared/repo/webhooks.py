@@ -12,7 +12,7 @@ LEASE_SECONDS = 30
 
 _DESCRIBE = """
     SELECT w.webhook_id, w.url, w.types, w.cabinet_ids, w.status, w.status_reason, w.created_at,
-           w.secret_generation, w.last_attempt_at, w.last_status_code, w.last_error,
+           w.requested_by, w.secret_generation, w.last_attempt_at, w.last_status_code, w.last_error,
            w.failures AS consecutive_failures,
            CASE WHEN w.failures > 0 AND w.status = 'active'
                 THEN w.next_attempt_at END AS next_attempt_at,
@@ -62,10 +62,10 @@ def lock(tx: Tx, webhook_id: UUID) -> Row | None:
 
 
 def update(tx: Tx, webhook_id: UUID, changes: Row) -> None:
-    """Change the fields that `changes` names: url, types, cabinet_ids."""
+    """Change the fields that `changes` names: url, types, cabinet_ids; record who does."""
     sql = """
         UPDATE webhooks
-           SET url = coalesce(%(url)s, url),
+           SET requested_by = caller(), url = coalesce(%(url)s, url),
                types = CASE WHEN %(sets_types)s THEN %(types)s::text[] ELSE types END,
                cabinet_ids = CASE WHEN %(sets_cabinet_ids)s THEN %(cabinet_ids)s::text[]
                                   ELSE cabinet_ids END

@@ -19,11 +19,12 @@ from shared.models.accumulators import (
     AccumulatorPage,
     AccumulatorQuery,
     AccumulatorRequest,
+    CustodyQuery,
     Movement,
     MovementPage,
     MovementQuery,
 )
-from shared.models.base import Page, Time
+from shared.models.base import Time
 from shared.models.places import InCell, location_of, place_of
 from shared.repo import accumulators, cabinets, cells, returns
 from shared.repo.accumulators import Move, location_in
@@ -59,15 +60,15 @@ def listing(tx: Tx, query: AccumulatorQuery) -> AccumulatorPage:
     )
 
 
-def movements(tx: Tx, accumulator_id: str, page: Page) -> MovementPage:
+def movements(tx: Tx, accumulator_id: str, query: CustodyQuery) -> MovementPage:
     """Return a page of the chain of custody, newest first."""
     get(tx, accumulator_id)
-    [before] = cursor.decode(page.cursor, MovementId)
-    rows = accumulators.movements(tx, accumulator_id, before=before, limit=page.limit)
-    has_more = len(rows) > page.limit
+    [before] = cursor.decode(query.cursor, MovementId)
+    rows = accumulators.movements(tx, accumulator_id, {**query.model_dump(), "before": before})
+    has_more = len(rows) > query.limit
     return MovementPage(
-        movements=[Movement.of(row) for row in rows[: page.limit]],
-        next_cursor=cursor.encode(rows[page.limit - 1]["movement_id"]) if has_more else None,
+        movements=[Movement.of(row) for row in rows[: query.limit]],
+        next_cursor=cursor.encode(rows[query.limit - 1]["movement_id"]) if has_more else None,
     )
 
 

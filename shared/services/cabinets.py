@@ -49,6 +49,7 @@ _NO_CONDITION = {
     "min_available": 0,
     "min_free_cells": 0,
     "online": None,
+    "requested_by": None,
     "cabinet_id": None,
     "after_away_m": None,
     "after_id": None,

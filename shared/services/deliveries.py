@@ -267,7 +267,11 @@ def _load(tx: Tx, row: Row) -> tuple[list[Message], int]:
     if oldest is not None and oldest > position + 1:
         messages.append(_gap(row["webhook_id"], position, oldest))
         position = oldest - 1
-    conditions = {"types": row["types"], "cabinet_ids": row["cabinet_ids"]}
+    conditions = {
+        "types": row["types"],
+        "cabinet_ids": row["cabinet_ids"],
+        "requested_by": None,
+    }
     *found, end = events.after(tx, position, limit=BATCH, conditions=conditions)
     messages += [_message(row["webhook_id"], event["position"], _shown(event)) for event in found]
     return messages, end["position"]

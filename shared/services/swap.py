@@ -151,4 +151,5 @@ def _response(tx: Tx, request: SwapRequest, movement: Row) -> Swap:
         installed=shown.get(request.installed_accumulator_id or ""),
         removed=shown.get(request.removed_accumulator_id or ""),
         at=movement["at"],
+        requested_by=movement["requested_by"],
     )

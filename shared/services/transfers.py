@@ -37,6 +37,7 @@ def record(tx: Tx, transfer_id: UUID, request: TransferRequest) -> Transfer:
         to_contractor_id=request.to_contractor_id,
         accumulators=[Accumulator.of(found[id_]) for id_ in ids],
         at=recorded[0]["at"],
+        requested_by=recorded[0]["requested_by"],
     )
 
 

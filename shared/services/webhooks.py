@@ -113,6 +113,7 @@ def notice(kind: str, webhook_id: UUID, event_id: UUID, resource: Row) -> dict[s
         "cabinet_id": None,
         "at": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
         "caused_by": "service",
+        "requested_by": None,
         "resource": resource,
     }
 

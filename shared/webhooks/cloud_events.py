@@ -10,7 +10,11 @@ SOURCE = "urn:scooter-accumulator:events"
 
 def body(event: Mapping[str, Any]) -> bytes:
     """Return the body for an event of the API: its fields as JSON has them."""
-    extensions = {"cabinetid": event["cabinet_id"], "causedby": event["caused_by"]}
+    extensions = {
+        "cabinetid": event["cabinet_id"],
+        "causedby": event["caused_by"],
+        "requestedby": event["requested_by"],
+    }
     attributes = {
         "specversion": "1.0",
         "id": event["event_id"],

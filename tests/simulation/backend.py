@@ -9,6 +9,9 @@ from tests.support.cloud import Context
 
 Body = dict[str, Any]
 IMPORTS = "/v1/imports"
+BACKEND, OPERATOR = "backend", "operator"
+"""The names of the keys: one books and reports, the other registers, corrects and commands."""
+_OF_BACKEND = ("/v1/bookings", "/v1/swaps", "/v1/transfers")
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,11 @@ class Request:
     def path(self) -> str:
         """The resource with its parameters filled in."""
         return self.resource.format_map(dict(self.parameters))
+
+    @property
+    def caller(self) -> str:
+        """The name of the key that the request has."""
+        return BACKEND if self.resource.startswith(_OF_BACKEND) else OPERATOR
 
     def __str__(self) -> str:
         body = " ".join(f"{v}" for v in json.loads(self.body or "{}").values())
@@ -55,7 +63,7 @@ class Request:
             "operationId": self.resource,
             "requestContext": {
                 "requestId": "simulated",
-                "authorizer": {"name": "simulation", "scope": "operator"},
+                "authorizer": {"name": self.caller, "scope": "operator"},
             },
         }
         handler = importlib.import_module(f"functions.{self.function}.main").handler

@@ -25,7 +25,7 @@ from tests.simulation.waiting import Waiting
 from tests.support.cloud import Context
 
 _TABLES = """cabinets, boots, cells, accumulators, movements, bookings, booking_cells, commands,
-    anomalies, idempotency_keys, event_outbox, events, simulation.changes"""
+    anomalies, idempotency_keys, event_outbox, events, removals, simulation.changes"""
 _NOW = """
     CREATE FUNCTION public.now() RETURNS timestamptz LANGUAGE sql STABLE
         AS $$ SELECT current_setting('sim.now')::timestamptz $$"""

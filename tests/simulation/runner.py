@@ -27,6 +27,7 @@ from tests.simulation import (
     plan,
     without_waiting,
 )
+from tests.simulation.caller_checks import check_callers
 from tests.simulation.calls import Disruption, current
 from tests.simulation.clock import virtual_datetime
 from tests.simulation.database import Database
@@ -81,6 +82,7 @@ def run(schedule: Plan, database: Database) -> Result:
             checks.at_rest(sim)
             checks.after_run(sim)
             check_feed(sim)
+            check_callers(sim)
         except Violation as violation:
             sim.history.note(f"VIOLATION {violation}")
             return _result(sim, taken, violation)

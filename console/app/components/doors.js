@@ -3,6 +3,7 @@
 import { html } from "../html.js";
 import { t, word } from "../text.js";
 import { Badge, Charge, Time } from "./figures.js";
+import { By } from "./lists.js";
 import { Name } from "./names.js";
 
 /**
@@ -37,7 +38,7 @@ function Door({ cell, isSelected, toggle, isStale }) {
     <div>${contentOf(cell)}</div>
     ${cell.content === "occupied" && html`<${Charge} percent=${cell.battery_charge} />`}
     ${cell.booking_id && html`<div>${t("held_by")} <${Name} kind="booking" id=${cell.booking_id} /></div>`}
-    ${cell.health !== "ok" && html`<div><${Badge} group="health" code=${cell.health} /> <span class="quiet">${word("reason", cell.health_reason ?? "")}</span></div>`}
+    ${cell.health !== "ok" && html`<div><${Badge} group="health" code=${cell.health} /> <span class="quiet">${word("reason", cell.health_reason ?? "")}</span> <${By} name=${cell.requested_by} /></div>`}
     ${isStale && html`<div class="quiet">${cell.reported_at ? html`${t("as_of")} <${Time} at=${cell.reported_at} ago />` : t("never_reported")}</div>`}
   </li>`;
 }

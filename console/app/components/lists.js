@@ -35,6 +35,7 @@ function CommandRow({ command }) {
     <${Name} kind="command" id=${command.command_id} label=${word("command", command.kind)} />
     <${Badge} group="command_status" code=${command.status} />
     <span>${outcomeOf(command)}</span>
+    <${By} name=${command.requested_by} />
   </li>`;
 }
 
@@ -91,7 +92,15 @@ function BookingRow({ booking }) {
     <${Name} kind="booking" id=${booking.booking_id} label=${word("booking", booking.kind)} />
     <${Badge} group="booking_status" code=${booking.status} />
     <span><${Name} kind="contractor" id=${booking.contractor_id} /> · <${Name} kind="cabinet" id=${booking.cabinet_id} />${cells ? ` · ${t("cells_list", { cells })}` : ""}</span>
+    <${By} name=${booking.requested_by} />
   </li>`;
+}
+
+/** Whose request it was: the name of a key. Nothing if a cabinet or the time did it.
+ * @param {{name: string | null, text?: "requested_by" | "cancelled_by"}} properties
+ */
+export function By({ name, text = "requested_by" }) {
+  return name && html`<span class="quiet">${t(text, { by: name })}</span>`;
 }
 
 /**
@@ -123,6 +132,7 @@ function Evidence({ movement }) {
     ${movement.transfer_id && html` · ${t("transfer")} <code title=${movement.transfer_id}>${movement.transfer_id.slice(0, 8)}</code>`}
     ${movement.reason && html` · “${movement.reason}”`}
     ${movement.discrepancy && html` · <strong>${t("discrepancy")}</strong>`}
+    ${movement.requested_by && html` · <${By} name=${movement.requested_by} />`}
   `;
 }
 

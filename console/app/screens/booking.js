@@ -3,7 +3,7 @@
 import { change, get } from "../api.js";
 import { Actions } from "../components/dialog.js";
 import { Badge, Charge, Figure, Time } from "../components/figures.js";
-import { Commands } from "../components/lists.js";
+import { By, Commands } from "../components/lists.js";
 import { Copy, Name } from "../components/names.js";
 import { Loaded } from "../components/problem.js";
 import { html } from "../html.js";
@@ -52,6 +52,7 @@ function Details({ booking, reload }) {
   return html`
     <p class="lead">
       <${Badge} group="booking_status" code=${booking.status} /> ${word("booking", booking.kind)} · <${Name} kind="contractor" id=${booking.contractor_id} /> · <${Name} kind="cabinet" id=${booking.cabinet_id} />
+      <${By} name=${booking.requested_by} /> <${By} name=${booking.cancelled_by} text="cancelled_by" />
     </p>
     <div class="figures">
       <${Figure} name=${t("requested")} value=${booking.requested} />

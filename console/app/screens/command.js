@@ -2,6 +2,7 @@
 /** One command: when it was sent, what the cabinet answered, and why it failed. */
 import { get } from "../api.js";
 import { Badge, Charge, Figure, Time } from "../components/figures.js";
+import { By } from "../components/lists.js";
 import { Copy, Name } from "../components/names.js";
 import { Loaded } from "../components/problem.js";
 import { millisecondsOf } from "../format.js";
@@ -35,6 +36,7 @@ function Details({ command }) {
       <strong>${word("command", command.kind)}</strong> <${Badge} group="command_status" code=${command.status} />
       ${command.cabinet_id && html` · <${Name} kind="cabinet" id=${command.cabinet_id} />`}
       ${command.booking_id && html` · ${t("booking")} <${Name} kind="booking" id=${command.booking_id} />`}
+      <${By} name=${command.requested_by} />
     </p>
     ${meaning !== command.status && html`<p>${meaning}</p>`}
     ${command.reason && html`<p>${t("reason")}: <strong>${word("reason", command.reason)}</strong></p>`}

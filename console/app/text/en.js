@@ -295,6 +295,8 @@ export const en = {
   anomalies: "Anomalies",
   no_anomalies: "No anomalies in the last 30 days.",
   acknowledged_by: "seen by {by}",
+  requested_by: "by {by}",
+  cancelled_by: "cancelled by {by}",
   acknowledge: "Acknowledge",
   acknowledge_title: "Acknowledge this anomaly?",
   note: "Note",

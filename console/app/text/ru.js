@@ -291,6 +291,8 @@ export const ru = {
   anomalies: "Аномалии",
   no_anomalies: "За последние 30 дней аномалий нет.",
   acknowledged_by: "просмотрено: {by}",
+  requested_by: "запросил: {by}",
+  cancelled_by: "отменил: {by}",
   acknowledge: "Отметить просмотренной",
   acknowledge_title: "Отметить аномалию просмотренной?",
   note: "Заметка",

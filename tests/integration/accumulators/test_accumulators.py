@@ -45,6 +45,7 @@ def test_an_accumulator_is_registered_at_its_place(service: Service, place: dict
         "battery_charge": 97,
         "state_of_health": None,
         "status": "in_service",
+        "requested_by": "operator",
     }
     assert service.get("/v1/accumulators/A-1") == response.body
     assert service.movement_causes("A-1") == ["registered"]

@@ -207,7 +207,9 @@ def test_the_tool_waits_for_the_service_longer_than_one_request_is_tried(
             gateway.start()
 
     url = f"http://127.0.0.1:{port}"
-    args = argparse.Namespace(follow=True, types="accumulator.moved", cabinet=None)
+    args = argparse.Namespace(
+        follow=True, types="accumulator.moved", cabinet=None, requested_by=None
+    )
     with Client(url, KEYS["read"], sleep=lambda _: None, notify=start_at_last) as client:
         page = next(events._pages(client, follower.cursor, args))
     gateway.stop()
