@@ -23,7 +23,11 @@ def move_accumulators(uow: UnitOfWork, cabinet: Cabinet, observations: list[Obse
                 _add_duplicate(uow, uow.accumulators[reported_id], observation.cell)
         elif reported_id:
             arrived.add(reported_id)
-            _record_arrival(uow, cabinet, observation, reported_id)
+            if _is_outdated(uow, observation, reported_id):
+                # It was here and is elsewhere by now. The next message shows what is here.
+                observation.cell.set(content="unknown", reported_id=None)
+            else:
+                _record_arrival(uow, cabinet, observation, reported_id)
     for observation in observations:
         _record_readings(uow, observation)
         _mark_unreadable_return(uow, observation.cell)
@@ -92,23 +96,30 @@ def _record_arrival(
             _add_anomaly(uow, "unknown_accumulator", cell, accumulator_id)
     if arrival.place == cell.location:
         return
-    other_cell = _other_cell_reporting(uow, arrival)
-    if other_cell is not None and observation.is_new and uow.is_outdated(cell, by=other_cell):
-        # It was here and is there by now. The next message shows what is here.
-        cell.set(content="unknown", reported_id=None)
-        return
     occupant = uow.accumulator_in(cell)
     if occupant is not None:
         if uow.unsettled_unlocks(cell.cabinet_id, cell.cell_number):
             return  # settling the command will record where the occupant went
         # It has no departure: the same message reports it in another cell.
         uow.move(occupant, NOWHERE, "reported", discrepancy=True)
+    other_cell = _other_cell_reporting(uow, arrival)
     if other_cell is not None:
         if not observation.is_new:
             return  # both cells keep reporting it; it stays in the one that began last
         _resolve_contradiction(uow, arrival, other_cell, cell)
     uow.quarantine_found(arrival, cell)
     _put_into_cell(uow, cabinet, observation, arrival)
+
+
+def _is_outdated(uow: UnitOfWork, observation: Observation, accumulator_id: str) -> bool:
+    """Whether another cabinet has reported the accumulator after this message was received."""
+    arrival = uow.accumulators.get(accumulator_id)
+    other_cell = _other_cell_reporting(uow, arrival) if arrival else None
+    return (
+        observation.is_new
+        and other_cell is not None
+        and uow.is_outdated(observation.cell, by=other_cell)
+    )
 
 
 def _put_into_cell(

@@ -38,11 +38,11 @@ class WatchedService(Service):
         self.newest: dict[tuple[str, int], tuple[tuple[int, int], str | None]] = {}
         """Position and door; no door if the newest message is a command's result."""
 
-    def deliver(self, *messages: tuple[str, Message | bytes], event_id: str = "") -> Any:
+    def deliver(self, *messages: tuple[str, Message | bytes], **options: Any) -> Any:
         for cabinet_id, message in messages:
             assert isinstance(message, dict)
             self._watch(cabinet_id, message)
-        return super().deliver(*messages, event_id=event_id)
+        return super().deliver(*messages, **options)
 
     def _watch(self, cabinet_id: str, message: Message) -> None:
         boots = self.boots.setdefault(cabinet_id, [])
