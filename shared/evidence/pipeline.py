@@ -1,6 +1,8 @@
 """The pipeline: run the steps over a batch of messages, in one transaction."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
+from uuid import UUID
 
 from shared import holds, log
 from shared.db import Tx
@@ -26,8 +28,17 @@ from shared.messages import (
 from shared.states import COMMAND_IN_FLIGHT
 
 
-def apply_messages(tx: Tx, messages: Sequence[RawMessage], *, reconcile_seconds: float) -> int:
-    """Apply messages in order with all their effects; return the number of anomalies.
+class Applied(NamedTuple):
+    """What applying a batch of messages did."""
+
+    anomalies: int
+    """How many, including those that only repeat one."""
+    settled: list[UUID]
+    """The commands that got a result, or more of one."""
+
+
+def apply_messages(tx: Tx, messages: Sequence[RawMessage], *, reconcile_seconds: float) -> Applied:
+    """Apply messages in order with all their effects.
 
     What is not understood becomes an anomaly. A failure of the database is raised, so that the
     whole batch is delivered again: applying a message twice changes nothing.
@@ -38,7 +49,7 @@ def apply_messages(tx: Tx, messages: Sequence[RawMessage], *, reconcile_seconds:
     for booking in uow.bookings.values():
         if booking.needs_refill:
             holds.refill_active(tx, booking.booking_id)
-    return len(uow.anomalies)
+    return Applied(len(uow.anomalies), uow.settled_commands())
 
 
 def _apply_all(
