@@ -29,7 +29,7 @@ from shared.protocols import codecs
 from shared.repo import bookings, cabinets, commands
 from shared.states import COMMAND_IN_FLIGHT
 
-FIRST_PAUSE_SECONDS = 0.05
+FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 1.0
 """Between two looks at a command's row, if no wake-up comes; each pause is twice the last one."""
 
@@ -103,24 +103,23 @@ def publish(command: Command, command_id: UUID, cabinet: Row, sender: Sender) ->
         commands.publish(tx, command_id)
 
 
-def wait(command_id: UUID, sender: Sender) -> Row:
+def wait(command_id: UUID, sender: Sender, *, known: Row | None = None) -> Row:
     """Wait until the command has an outcome, or none by its deadline; return its row.
 
     After `sender.max_wait_s` seconds, return it although it is still in flight. No connection to
     the database is occupied meanwhile: the row is read when the bridge announces that the command
-    is settled, and with growing pauses in case that is lost.
+    is settled, and with growing pauses in case that is lost. `known`: its row, just read.
     """
+    if known is not None and known["written_status"] not in COMMAND_IN_FLIGHT:
+        return known
+    seconds = math.inf if sender.max_wait_s is None else sender.max_wait_s
+    until, pause = time.monotonic() + seconds, FIRST_PAUSE_SECONDS
     with db.statements() as tx:
-        row = get(tx, command_id)
-        left = math.inf if sender.max_wait_s is None else float(sender.max_wait_s)
-        if row["written_status"] not in COMMAND_IN_FLIGHT or left <= 0:
-            return row
-        until = time.monotonic() + left
+        if seconds <= 0:
+            return get(tx, command_id)
         with sender.publisher.wakeups(command_id) as wait_for_wakeup:
-            pause = FIRST_PAUSE_SECONDS
             while True:
-                row = get(tx, command_id)
-                left = until - time.monotonic()
+                row, left = get(tx, command_id), until - time.monotonic()
                 if row["written_status"] not in COMMAND_IN_FLIGHT or left <= 0:
                     return row
                 if row["seconds_left"] <= 0:
@@ -153,12 +152,12 @@ def send(
             raise CabinetNotFound
         if any(cell > cabinet["cells_total"] for cell in command.payload().get("cells", ())):
             raise CellNotFound(detail=f"The cabinet has cells 1 to {cabinet['cells_total']}.")
-        is_new = commands.get(tx, command_id) is None
-        if is_new:
+        known = commands.get(tx, command_id)
+        if known is None:
             insert(tx, command, sender, cabinet_id=cabinet_id, command_id=command_id, **row)
-    if is_new:
+    if known is None:
         publish(command, command_id, cabinet, sender)
-    return outcome(wait(command_id, sender))
+    return outcome(wait(command_id, sender, known=known))
 
 
 def outcome(row: Row) -> CommandRecord:

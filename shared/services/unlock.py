@@ -23,6 +23,8 @@ class NextStep:
 
     command_id: UUID
     cabinet: Row
+    existing: Row | None = None
+    """The command's row, if it existed before."""
     new_command: UnlockCommand | None = None
     """A command that was inserted and has to be published."""
     is_unanswered: bool = False
@@ -51,7 +53,7 @@ def open_cells(booking_id: UUID, sender: Sender) -> Unlock | Command:
         sender = sender._replace(max_wait_s=_left_of(sender.max_wait_s, report))
     if step.new_command is not None:
         dispatch.publish(step.new_command, step.command_id, step.cabinet, sender)
-    row = dispatch.wait(step.command_id, sender)
+    row = dispatch.wait(step.command_id, sender, known=step.existing)
     if row["status"] in COMMAND_IN_FLIGHT:
         return dispatch.record(row)
     return _response(row, booking_id)
@@ -91,7 +93,8 @@ def _existing_command(tx: Tx, found: Booking, cabinet: Row) -> NextStep:
         raise BookingNotActive(detail=f"The booking is {found.status}.")
     if row["status"] == "no_answer":
         commands.time_out(tx, row["command_id"])  # nobody may have waited for it
-    return NextStep(row["command_id"], cabinet, is_unanswered=row["status"] == "no_answer")
+    is_unanswered = row["status"] == "no_answer"
+    return NextStep(row["command_id"], cabinet, row, is_unanswered=is_unanswered)
 
 
 def _reopen(tx: Tx, found: Booking, cabinet: Row, sender: Sender) -> NextStep:
