@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from threading import Event, Thread
 from typing import Any
 
+from bridge.response import TriggerResponse
 from bridge.settings import Settings
 from bridge.subscription import Delivery, Subscription
 from shared import log
 
-Invoke = Callable[[dict[str, Any]], None]
-"""Invoke the function with an event; any exception means that it did not succeed."""
+Invoke = Callable[[dict[str, Any]], Any]
+"""Invoke the function with an event and return its response; an exception means that it failed."""
 
 
 @dataclass
@@ -26,6 +27,8 @@ class Counters:
 
 class Bridge:
     """Delivers every message to the function at least once, and acknowledges it after that.
+
+    It also announces the commands that the function says were settled, for those who wait.
 
     One thread connects, takes a batch, invokes the function until it succeeds, acknowledges the
     batch, and takes the next. So messages stay in order. Messages that arrive during an invocation
@@ -104,25 +107,27 @@ class Bridge:
         not_before = 0.0
         while batch := subscription.take(not_before=not_before):
             not_before = time.monotonic() + self._settings.bridge_batch_milliseconds / 1000
-            if self._deliver(batch):
+            response = self._deliver(batch)
+            if response is not None:
+                subscription.announce(response.settled)
                 subscription.acknowledge(batch)
                 self.counters.delivered += len(batch)
 
-    def _deliver(self, batch: list[Delivery]) -> bool:
-        """Invoke until the function succeeds. Return False if the bridge stops before."""
+    def _deliver(self, batch: list[Delivery]) -> TriggerResponse | None:
+        """Invoke until the function succeeds. Return None if the bridge stops before."""
         event = {"messages": [delivery.message for delivery in batch]}
         for pause in self._pauses():
             self.counters.invocations += 1
             try:
-                self._invoke(event)
+                response = self._invoke(event)
             except Exception as error:  # noqa: BLE001 - whatever fails, the messages must not be lost
                 self.counters.failures += 1
                 self._log_failure(batch, error, pause)
             else:
-                return True
+                return TriggerResponse.read(response)
             if self._stopping.wait(pause):
                 break
-        return False
+        return None
 
     def _log_failure(self, batch: list[Delivery], error: Exception, pause: float) -> None:
         log.warning(

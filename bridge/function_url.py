@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import requests
@@ -56,8 +57,11 @@ class FunctionUrl:
         self._token = token or MetadataToken()
         self._session = requests.Session()
 
-    def __call__(self, event: dict[str, Any]) -> None:
-        """Invoke the function and return when it has succeeded. Raises InvocationFailed."""
+    def __call__(self, event: dict[str, Any]) -> Any:
+        """Invoke the function; return its response, None if it is no JSON.
+
+        Raises InvocationFailed.
+        """
         try:
             response = self._session.post(
                 self._url,
@@ -73,6 +77,9 @@ class FunctionUrl:
             self._token.forget()
         if not 200 <= response.status_code < 300 or "X-Function-Error" in response.headers:  # noqa: PLR2004 - 2xx
             raise InvocationFailed(_explain(response))
+        with suppress(requests.JSONDecodeError):
+            return response.json()
+        return None
 
     def close(self) -> None:
         """Close the HTTP connections."""

@@ -7,9 +7,10 @@ where the broker may have given the same packet id to another message.
 import socket
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from threading import Condition, Event
 from typing import Any, NamedTuple
+from uuid import UUID
 
 from paho.mqtt import client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
@@ -19,6 +20,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from bridge import event
 from bridge.settings import Settings
 from shared import log
+from shared.mqtt import wakeup_topic
 
 TOPIC = "$devices/+/events"
 _KEEPALIVE_SECONDS = 20
@@ -95,6 +97,11 @@ class Subscription:
         """Acknowledge messages to the broker; no effect after the connection has ended."""
         for delivery in deliveries:
             self._client.ack(delivery.packet_id, delivery.qos)
+
+    def announce(self, settled: Iterable[UUID]) -> None:
+        """Tell those who wait for these commands that they are settled; it may be lost."""
+        for command_id in settled:
+            self._client.publish(wakeup_topic(command_id), qos=0)
 
     def wake(self) -> None:
         """Make `take` check whether to stop."""

@@ -30,6 +30,7 @@ Engine = Literal["auto", "mosquitto", "amqtt"]
 _PROJECT = Path(__file__).parents[1]
 _DEVICE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _SECONDS_TO_RELOAD = 10
+_WAKEUPS = "$commands/+/settled"
 _PROBE = "~probe"
 """A login without rights: its new password works as soon as Mosquitto has read all logins."""
 _CONFIGURATION = """\
@@ -68,9 +69,9 @@ def is_device_id(name: str) -> bool:
 def rights_of(username: str) -> Rights:
     """Return the access rights of a login; a device's login is its id."""
     if username == SERVICE_LOGIN[0]:
-        return Rights(writes=("$devices/+/commands", "$registries/+/commands"))
+        return Rights(reads=(_WAKEUPS,), writes=("$devices/+/commands", "$registries/+/commands"))
     if username == BRIDGE_LOGIN[0]:
-        return Rights(reads=("$devices/+/events",))
+        return Rights(reads=("$devices/+/events",), writes=(_WAKEUPS,))
     return Rights(
         reads=(f"$devices/{username}/commands", "$registries/+/commands"),
         writes=(f"$devices/{username}/events",),

@@ -1,4 +1,4 @@
-"""MQTT: publish to cabinets, on IoT Core's topics.
+"""MQTT: publish to cabinets, on IoT Core's topics, and wait for the bridge's wake-ups.
 
 Each function instance caches one connection. It has no background thread, because the platform
 freezes an instance between calls: everything is sent before a call returns.
@@ -7,9 +7,11 @@ freezes an instance between calls: everything is sent before a call returns.
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from ssl import create_default_context
 from typing import Any
+from uuid import UUID
 
 from paho.mqtt import client as paho
 from paho.mqtt.enums import CallbackAPIVersion
@@ -28,8 +30,13 @@ _MAX_EXPIRY_SECONDS = 2**32 - 1
 _instance = threading.local()
 
 
+def wakeup_topic(command_id: UUID | str) -> str:
+    """Return the topic on which the bridge announces that a command was settled."""
+    return f"$commands/{command_id}/settled"
+
+
 class Publisher:
-    """Publishes to cabinets over this instance's connection."""
+    """Publishes to cabinets, and waits for commands, over this instance's connection."""
 
     def publish(self, device_id: str | None, payload: bytes, *, ttl_s: float) -> None:
         """Publish `payload` to a device's command topic, or to all devices' if `device_id` is None.
@@ -49,6 +56,25 @@ class Publisher:
             log.warning(
                 "publication not acknowledged; it may have arrived", topic=topic, error=error
             )
+
+    @contextmanager
+    def wakeups(self, command_id: UUID) -> Iterator[Callable[[float], None]]:
+        """Yield a function that waits until the command is settled, or for so many seconds.
+
+        A wake-up may be lost or come for nothing, so what counts is the command's row. Without a
+        connection, or the right to subscribe, the function waits for the whole time.
+        """
+        try:
+            connection = _connection()
+        except QueueUnavailable:
+            yield time.sleep
+            return
+        topic = wakeup_topic(command_id)
+        connection.subscribe(topic)
+        try:
+            yield connection.wait
+        finally:
+            connection.unsubscribe(topic)
 
 
 def is_reachable() -> bool:
@@ -89,6 +115,10 @@ class _Connection:
         self._client.connect_timeout = CONNECT_SECONDS
         self._client.on_connect = self._on_connect
         self._client.on_publish = self._on_publish
+        self._client.on_subscribe = self._on_subscribe
+        self._client.on_message = self._on_message
+        self._is_subscribed = False
+        self._is_woken = False
         if settings.mqtt_username:
             self._client.username_pw_set(settings.mqtt_username, settings.mqtt_password)
         try:
@@ -134,6 +164,25 @@ class _Connection:
         self._used_at = time.monotonic()
         return self._refusal if message.is_published() else "no answer to PUBLISH"
 
+    def subscribe(self, topic: str) -> None:
+        """Subscribe, and return when the broker has answered; a refusal is logged."""
+        self._is_subscribed = self._is_woken = False
+        self._client.subscribe(topic, qos=0)
+        self._loop_until(lambda: self._is_subscribed, ACKNOWLEDGE_SECONDS)
+
+    def unsubscribe(self, topic: str) -> None:
+        """Unsubscribe, without waiting for the broker's answer."""
+        self._client.unsubscribe(topic)
+
+    def wait(self, seconds: float) -> None:
+        """Wait for a message on the subscribed topic, at most for `seconds`."""
+        until = time.monotonic() + seconds
+        self._loop_until(lambda: self._is_woken, seconds)
+        if not self._is_woken:  # the connection may be lost
+            time.sleep(max(0.0, until - time.monotonic()))
+        self._is_woken = False
+        self._used_at = time.monotonic()
+
     def close(self) -> None:
         self._client.disconnect()
         self._client.loop(0)
@@ -154,3 +203,13 @@ class _Connection:
 
     def _on_publish(self, _client: paho.Client, _data: Any, _mid: int, code: Any, _p: Any) -> None:
         self._refusal = str(code) if code.is_failure else ""
+
+    def _on_subscribe(
+        self, _client: paho.Client, _data: Any, _mid: int, codes: list[Any], _p: Any
+    ) -> None:
+        self._is_subscribed = True
+        if codes[0].is_failure:
+            log.warning("wake-ups are refused; the wait looks at the database more rarely")
+
+    def _on_message(self, _client: paho.Client, _data: Any, _message: Any) -> None:
+        self._is_woken = True

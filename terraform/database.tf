@@ -35,7 +35,7 @@ resource "yandex_mdb_postgresql_cluster_v2" "main" {
 resource "yandex_mdb_postgresql_user" "service" {
   cluster_id          = yandex_mdb_postgresql_cluster_v2.main.id
   name                = "service"
-  conn_limit          = max(50, 3 * var.zone_concurrency + 10) # an instance that waits for a cabinet occupies one
+  conn_limit          = max(50, 3 * var.zone_concurrency + 10)
   password_wo         = local.secret_files.database_password.text
   password_wo_version = parseint(substr(local.secret_files.database_password.revision, 0, 12), 16)
 }

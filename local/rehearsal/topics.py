@@ -73,6 +73,7 @@ def faults(
         ("service", f"$devices/{device_id}/commands", device_id),
         ("service", f"$registries/{registry_id}/commands", device_id),
         (device_id, f"$devices/{device_id}/events", "bridge"),
+        ("bridge", f"$commands/{device_id}/settled", "service"),
     )
     with ExitStack() as stack:
         logins = {

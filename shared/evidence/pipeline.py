@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
 
 from shared import holds, log
 from shared.db import Tx
@@ -27,8 +29,17 @@ from shared.messages import (
 from shared.states import COMMAND_IN_FLIGHT
 
 
-def apply_messages(tx: Tx, messages: Sequence[RawMessage], *, reconcile_seconds: float) -> int:
-    """Apply messages in order with all their effects; return the number of anomalies.
+class Applied(NamedTuple):
+    """What applying a batch of messages did."""
+
+    anomalies: int
+    """How many, including those that only repeat one."""
+    settled: list[UUID]
+    """The commands that got a result, or more of one."""
+
+
+def apply_messages(tx: Tx, messages: Sequence[RawMessage], *, reconcile_seconds: float) -> Applied:
+    """Apply messages in order with all their effects.
 
     What is not understood becomes an anomaly. A failure of the database is raised, so that the
     whole batch is delivered again: applying a message twice changes nothing.
@@ -39,7 +50,7 @@ def apply_messages(tx: Tx, messages: Sequence[RawMessage], *, reconcile_seconds:
     for booking in uow.bookings.values():
         if booking.needs_refill:
             holds.refill_active(tx, booking.booking_id)
-    return len(uow.anomalies)
+    return Applied(len(uow.anomalies), uow.settled_commands())
 
 
 def _apply_all(

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from shared import states
 from shared.db import Row, Tx
 from shared.evidence.records import (
     Accumulator,
@@ -187,6 +188,11 @@ class UnitOfWork:
             other is hold or other.cell_number != cell.cell_number
             for _, other in self.unfinished_holds(cell.cabinet_id)
         )
+
+    def settled_commands(self) -> list[UUID]:
+        """Return the commands whose outcome was changed."""
+        changed = (command for command in self.commands.values() if command.changed)
+        return [c.command_id for c in changed if c.status not in states.COMMAND_IN_FLIGHT]
 
     def booking_that_opened(self, cell: Cell) -> Booking | None:
         """Return the booking whose unlock opened the door, until it is reported closed."""

@@ -7,13 +7,8 @@ from uuid import UUID
 from shared import states
 from shared.db import Row, Tx
 
-POLLS = 200
-"""Of one statement that waits, 5 ms apart."""
-
 _COLUMNS = """command_id, cabinet_id, kind, payload, booking_id, contractor_id, status, reason,
        result, created_at, deadline, published_at, finished_at, late, inferred"""
-
-_IN_FLIGHT = [*states.COMMAND_IN_FLIGHT]
 
 _GET = f"""
     SELECT {_COLUMNS}, requested_by, written_status,
@@ -43,26 +38,6 @@ def get(tx: Tx, command_id: UUID) -> Row | None:
     `status` is `no_answer` from the deadline on; `written_status` only after `time_out`.
     """
     return tx.first(_GET, {"command_id": command_id})
-
-
-def wait(tx: Tx, command_id: UUID) -> Row | None:
-    """Wait until the command is settled, its deadline has passed, or a second is over; as `get`.
-
-    The database polls the row: one round trip, whatever the number of polls.
-    """
-    sql = f"""
-        DO $wait$ BEGIN
-            FOR i IN 1..%(polls)s LOOP
-                EXIT WHEN NOT EXISTS (
-                    SELECT FROM commands
-                     WHERE command_id = %(command_id)s AND status = ANY (%(in_flight)s)
-                       AND deadline > clock_timestamp());
-                PERFORM pg_sleep(0.005);
-            END LOOP;
-        END $wait$;
-        {_GET}"""
-    params = {"command_id": command_id, "polls": POLLS, "in_flight": _IN_FLIGHT}
-    return tx.first(sql, params)
 
 
 def publish(tx: Tx, command_id: UUID) -> None:
@@ -124,7 +99,11 @@ def report_in_flight(tx: Tx, cabinet_id: str, command_id: UUID) -> UUID | None:
            AND r.status = ANY (%(in_flight)s) AND r.deadline > now()
            AND c.command_id = %(command_id)s AND r.created_at >= c.deadline
          ORDER BY r.created_at DESC LIMIT 1"""
-    params = {"cabinet_id": cabinet_id, "command_id": command_id, "in_flight": _IN_FLIGHT}
+    params = {
+        "cabinet_id": cabinet_id,
+        "command_id": command_id,
+        "in_flight": [*states.COMMAND_IN_FLIGHT],
+    }
     row = tx.first(sql, params)
     return row["command_id"] if row else None
 

@@ -4,9 +4,11 @@ The waiting function may die, or not wait at all: the function that receives the
 and the poll writes which commands have timed out. No command is published twice.
 """
 
-from collections.abc import Mapping
+import math
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
-from itertools import count
 from typing import Any, NamedTuple, Protocol
 from uuid import UUID, uuid4
 
@@ -27,14 +29,24 @@ from shared.protocols import codecs
 from shared.repo import bookings, cabinets, commands
 from shared.states import COMMAND_IN_FLIGHT
 
+FIRST_PAUSE_SECONDS = 0.5
+LONGEST_PAUSE_SECONDS = 1.0
+"""Between two looks at a command's row, if no wake-up comes; each pause is twice the last one."""
+
 
 class Publisher(Protocol):
-    """Publishes bytes to cabinets."""
+    """Publishes bytes to cabinets, and is woken when a command is settled."""
 
     def publish(self, device_id: str | None, payload: bytes, *, ttl_s: float) -> None:
         """Publish to a device, or to all if None. Raises QueueUnavailable if nothing was sent.
 
         `ttl_s`: seconds from now after which the broker must not deliver it any more.
+        """
+
+    def wakeups(self, command_id: UUID) -> AbstractContextManager[Callable[[float], None]]:
+        """Return a function that waits until the command is settled, or for so many seconds.
+
+        It may also return for nothing, or miss that the command is settled.
         """
 
 
@@ -91,21 +103,30 @@ def publish(command: Command, command_id: UUID, cabinet: Row, sender: Sender) ->
         commands.publish(tx, command_id)
 
 
-def wait(command_id: UUID, max_wait_s: int | None = None) -> Row:
+def wait(command_id: UUID, sender: Sender, *, known: Row | None = None) -> Row:
     """Wait until the command has an outcome, or none by its deadline; return its row.
 
-    After `max_wait_s` seconds, return it although it is still in flight.
+    After `sender.max_wait_s` seconds, return it although it is still in flight. No connection to
+    the database is occupied meanwhile: the row is read when the bridge announces that the command
+    is settled, and with growing pauses in case that is lost. `known`: its row, just read.
     """
+    if known is not None and known["written_status"] not in COMMAND_IN_FLIGHT:
+        return known
+    seconds = math.inf if sender.max_wait_s is None else sender.max_wait_s
+    until, pause = time.monotonic() + seconds, FIRST_PAUSE_SECONDS
     with db.statements() as tx:
-        for _ in count() if max_wait_s is None else range(max_wait_s):
-            row = commands.wait(tx, command_id)  # at most a second
-            if row is None:
-                raise CommandNotFound
-            if row["written_status"] not in COMMAND_IN_FLIGHT:
-                return row
-            if row["seconds_left"] <= 0:
-                commands.time_out(tx, command_id)
-        return get(tx, command_id)
+        if seconds <= 0:
+            return get(tx, command_id)
+        with sender.publisher.wakeups(command_id) as wait_for_wakeup:
+            while True:
+                row, left = get(tx, command_id), until - time.monotonic()
+                if row["written_status"] not in COMMAND_IN_FLIGHT or left <= 0:
+                    return row
+                if row["seconds_left"] <= 0:
+                    commands.time_out(tx, command_id)
+                    continue
+                wait_for_wakeup(min(pause, left, row["seconds_left"]))
+                pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
 
 def get(tx: Tx, command_id: UUID) -> Row:
@@ -131,12 +152,12 @@ def send(
             raise CabinetNotFound
         if any(cell > cabinet["cells_total"] for cell in command.payload().get("cells", ())):
             raise CellNotFound(detail=f"The cabinet has cells 1 to {cabinet['cells_total']}.")
-        is_new = commands.get(tx, command_id) is None
-        if is_new:
+        known = commands.get(tx, command_id)
+        if known is None:
             insert(tx, command, sender, cabinet_id=cabinet_id, command_id=command_id, **row)
-    if is_new:
+    if known is None:
         publish(command, command_id, cabinet, sender)
-    return outcome(wait(command_id, sender.max_wait_s))
+    return outcome(wait(command_id, sender, known=known))
 
 
 def outcome(row: Row) -> CommandRecord:

@@ -23,6 +23,8 @@ class NextStep:
 
     command_id: UUID
     cabinet: Row
+    existing: Row | None = None
+    """The command's row, if it existed before."""
     new_command: UnlockCommand | None = None
     """A command that was inserted and has to be published."""
     is_unanswered: bool = False
@@ -41,7 +43,6 @@ def open_cells(booking_id: UUID, sender: Sender) -> Unlock | Command:
     inserted are opened again.
     """
     step = _decide(booking_id, sender)
-    max_wait_s = sender.max_wait_s
     if step.is_unanswered:
         report = _ask_for_report(step, sender)
         step = _decide(booking_id, sender)
@@ -49,10 +50,10 @@ def open_cells(booking_id: UUID, sender: Sender) -> Unlock | Command:
             if report["status"] in COMMAND_IN_FLIGHT:
                 return _record(step.command_id)
             raise CabinetNoAnswer(command_id=step.command_id)
-        max_wait_s = _left_of(max_wait_s, report)
+        sender = sender._replace(max_wait_s=_left_of(sender.max_wait_s, report))
     if step.new_command is not None:
         dispatch.publish(step.new_command, step.command_id, step.cabinet, sender)
-    row = dispatch.wait(step.command_id, max_wait_s)
+    row = dispatch.wait(step.command_id, sender, known=step.existing)
     if row["status"] in COMMAND_IN_FLIGHT:
         return dispatch.record(row)
     return _response(row, booking_id)
@@ -92,7 +93,8 @@ def _existing_command(tx: Tx, found: Booking, cabinet: Row) -> NextStep:
         raise BookingNotActive(detail=f"The booking is {found.status}.")
     if row["status"] == "no_answer":
         commands.time_out(tx, row["command_id"])  # nobody may have waited for it
-    return NextStep(row["command_id"], cabinet, is_unanswered=row["status"] == "no_answer")
+    is_unanswered = row["status"] == "no_answer"
+    return NextStep(row["command_id"], cabinet, row, is_unanswered=is_unanswered)
 
 
 def _reopen(tx: Tx, found: Booking, cabinet: Row, sender: Sender) -> NextStep:
@@ -140,7 +142,7 @@ def _ask_for_report(step: NextStep, sender: Sender) -> Row:
             command_id = dispatch.insert(tx, command, sender, cabinet_id=cabinet_id)
     if is_new:
         dispatch.publish(command, command_id, step.cabinet, sender)
-    return dispatch.wait(command_id, sender.max_wait_s)
+    return dispatch.wait(command_id, sender)
 
 
 def _left_of(max_wait_s: int | None, waited: Row) -> int | None:

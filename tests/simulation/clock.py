@@ -15,6 +15,10 @@ class Clock:
         """Return the current time."""
         return self.time
 
+    def seconds(self) -> float:
+        """Return the current time in seconds, as `time.monotonic` does."""
+        return (self.time - BEGINNING).total_seconds()
+
     def tick(self) -> datetime:
         """Advance by a microsecond and return the time, which is later than any before."""
         self.time += timedelta(microseconds=1)

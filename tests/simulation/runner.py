@@ -2,20 +2,18 @@
 
 import logging
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from uuid import UUID
 
 import pytest
 
 from local.cabinet.cells import Accumulator, Cell
 from shared import config, db
-from shared.db import Row, Tx
-from shared.repo import commands
 from shared.services import dispatch
-from shared.states import COMMAND_IN_FLIGHT
 from tests.simulation import (
     backend,
     cabinets,
@@ -206,20 +204,24 @@ def _kill_calls(sim: Simulation) -> None:
 
 
 @contextmanager
+def wakeups(_command_id: UUID) -> Iterator[Callable[[float], None]]:
+    """Replace `shared.mqtt.Publisher.wakeups`: the plan decides when a waiting call continues."""
+
+    def wait(_seconds: float) -> None:
+        current().reach("wait")
+        current().stop("waiting")
+
+    yield wait
+
+
+@contextmanager
 def _simulated(schedule: Plan, database: Database) -> Iterator[Simulation]:
     """Patch the simulated database, broker and clock into the service."""
     sim = Simulation(schedule, database)
 
     class Publisher:
         publish = staticmethod(sim.network.publish)
-
-    def wait(tx: Tx, command_id: UUID) -> Row | None:
-        row = commands.get(tx, command_id)
-        if row is None or row["status"] not in COMMAND_IN_FLIGHT or row["seconds_left"] <= 0:
-            return row
-        current().reach("wait")
-        current().stop("waiting")
-        return commands.get(tx, command_id)
+        wakeups = staticmethod(wakeups)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DATABASE_URL", database.url)
@@ -229,7 +231,7 @@ def _simulated(schedule: Plan, database: Database) -> Iterator[Simulation]:
         patch.setattr("shared.mqtt.Publisher", Publisher)
         patch.setattr(db, "_connect", database.connect)
         patch.setattr(dispatch, "datetime", virtual_datetime(sim.clock))
-        patch.setattr(commands, "wait", wait)
+        patch.setattr(dispatch, "time", SimpleNamespace(monotonic=sim.clock.seconds))
         count_moves(patch, sim.moved)
         patch.setattr("shared.log.configure", lambda _level: None)
         logger = logging.getLogger("scooter_accumulator")

@@ -7,13 +7,15 @@ Cabinets are simulated hardware, whose messages are passed to the trigger functi
 import base64
 import json
 import random
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
+from threading import Condition
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import psycopg2
 import psycopg2.extras
@@ -46,6 +48,15 @@ class Queue:
     down: bool = False
     arrive: Callable[[str | None, Message], None] = lambda _device, _command: None
     """Called with every published command."""
+    changed: Condition = field(default_factory=Condition)
+    announced: Counter[str] = field(default_factory=Counter)
+    """How often the callers that wait for a command were woken."""
+    waiting: int = 0
+    """How many callers wait now."""
+    waits: int = 0
+    """How often a caller has begun to wait."""
+    on_wait: Callable[[float], None] = lambda _seconds: None
+    """Called before each of these waits."""
 
     def publish(self, device_id: str | None, payload: bytes, **_: float) -> None:
         """Replace `shared.mqtt.Publisher.publish`."""
@@ -54,6 +65,29 @@ class Queue:
         command = json.loads(payload)
         self.published.append((device_id, command))
         self.arrive(device_id, command)
+
+    @contextmanager
+    def wakeups(self, command_id: UUID) -> Iterator[Callable[[float], None]]:
+        """Replace `shared.mqtt.Publisher.wakeups`."""
+        name = str(command_id)
+        seen = self.announced[name]
+
+        def wait(seconds: float) -> None:
+            nonlocal seen
+            self.on_wait(seconds)
+            with self.changed:
+                self.waiting, self.waits = self.waiting + 1, self.waits + 1
+                self.changed.wait_for(lambda: self.announced[name] > seen, seconds)
+                seen = self.announced[name]
+                self.waiting -= 1
+
+        yield wait
+
+    def announce(self, settled: Iterable[str]) -> None:
+        """Wake those who wait for these commands, as the bridge does."""
+        with self.changed:
+            self.announced.update(settled)
+            self.changed.notify_all()
 
     def commands(self, kind: str) -> list[Message]:
         """Return the published commands of one kind, in order."""
@@ -204,8 +238,9 @@ class Service:
         """Pass messages to the trigger function in one batch, as the bridge does."""
         if messages:
             records = [record(*m, event_id=event_id, received_at=received_at) for m in messages]
-            event = {"messages": records}
-            return self.pool.invoke("mqtt_trigger", event, timeout=30)
+            response = self.pool.invoke("mqtt_trigger", {"messages": records}, timeout=30)
+            self.queue.announce(response["settled"])
+            return response
         return None
 
     def deliver_held_messages(self) -> None:

@@ -17,22 +17,24 @@ DEADLINE_SECONDS = 20
 
 
 class Function:
-    """A function that records its events, raises `failures` in turn, and waits for `may_return`."""
+    """Records its events, raises `failures` in turn, waits for `may_return`, returns `response`."""
 
     def __init__(self) -> None:
         self.events: list[dict[str, Any]] = []
         self.failures: deque[Exception] = deque()
+        self.response: Any = None
         self.may_return = threading.Event()
         self.may_return.set()
         self._invoked = threading.Condition()
 
-    def __call__(self, event: dict[str, Any]) -> None:
+    def __call__(self, event: dict[str, Any]) -> Any:
         with self._invoked:
             self.events.append(event)
             self._invoked.notify_all()
         if self.failures:
             raise self.failures.popleft()
         assert self.may_return.wait(DEADLINE_SECONDS)
+        return self.response
 
     @property
     def batches(self) -> list[list[str]]:

@@ -6,7 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import pytest
 
 from tests.integration.unlock.lost_messages import get_command
-from tests.integration.unlock.waiting_callers import SECONDS, waiting_callers
+from tests.integration.unlock.waiting_callers import SECONDS
 from tests.support.service import Message, Response, Service
 from tests.support.waiting import wait_until
 
@@ -26,11 +26,11 @@ def test_an_unlock_requested_again_waits_for_the_published_command_and_gets_its_
     sent: list[Message] = []
     send, service.queue.arrive = service.queue.arrive, lambda _id, message: sent.append(message)
     first = threads.submit(service.unlock, booking)
-    wait_until(lambda: waiting_callers(service) == 1, seconds=SECONDS)
+    wait_until(lambda: service.queue.waiting == 1, seconds=SECONDS)
 
     service.queue.arrive = send  # a request for the cabinet's state would be answered
     second = threads.submit(service.unlock, booking)
-    wait_until(lambda: second.done() or waiting_callers(service) == 2, seconds=SECONDS)
+    wait_until(lambda: second.done() or service.queue.waiting == 2, seconds=SECONDS)
     send("C-1", sent[0])
 
     responses = [first.result(SECONDS), second.result(SECONDS)]
@@ -54,7 +54,7 @@ def test_an_unlock_requested_again_waits_for_a_command_that_is_being_published(
         service.queue.arrive = send
         assert get_command(service, sent["command_id"])["status"] == "pending"
         others.append(threads.submit(service.unlock, booking))
-        wait_until(lambda: others[0].done() or waiting_callers(service) == 1, seconds=SECONDS)
+        wait_until(lambda: others[0].done() or service.queue.waiting == 1, seconds=SECONDS)
         send(device_id, sent)
 
     service.queue.arrive = arrive_once_the_second_waits

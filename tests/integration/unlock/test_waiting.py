@@ -1,17 +1,17 @@
-"""The wait for a cabinet's reply: one statement that polls the command until it is settled."""
+"""The wait for a cabinet's reply: woken by the bridge, with looks at the command's row between."""
 
-from collections.abc import Iterator
+import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from uuid import UUID, uuid4
 
 import pytest
 
 from shared import db
 from shared.commands.report_state import ReportState
+from shared.db import Row
 from shared.repo import commands
 from shared.services import dispatch
-from tests.integration.unlock.waiting_callers import SECONDS, waiting_callers
+from tests.integration.unlock.waiting_callers import SECONDS, connected, idle_in_database
 from tests.support.service import Service, sender
 from tests.support.waiting import wait_until
 
@@ -25,73 +25,91 @@ def insert_pending_command() -> UUID:
 
 
 def settle(command_id: UUID) -> None:
-    with db.transaction() as tx:
+    with connected(), db.transaction() as tx:
         commands.finish(tx, command_id, "all_done")
 
 
-def wait(command_id: UUID) -> None:
-    with connected(), db.statements() as tx:
-        commands.wait(tx, command_id)
-
-
-@contextmanager
-def connected() -> Iterator[None]:
-    """Close this thread's connection at the end."""
-    try:
-        yield
-    finally:
-        db.close()
+def wait(command_id: UUID, service: Service, max_wait_s: int | None = None) -> Row:
+    with connected():
+        by = sender()._replace(publisher=service.queue, max_wait_s=max_wait_s)
+        return dispatch.wait(command_id, by)
 
 
 @pytest.fixture
-def long_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the statement poll longer than a test may take."""
-    monkeypatch.setattr(commands, "POLLS", round(2 * SECONDS / 0.005))
+def no_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let only a wake-up end a wait within a test's time."""
+    monkeypatch.setattr(dispatch, "FIRST_PAUSE_SECONDS", 2 * SECONDS)
 
 
-@pytest.mark.usefixtures("long_wait")
-def test_the_wait_ends_when_another_transaction_settles_the_command(
-    patient_service: Service,
-) -> None:
+@pytest.mark.usefixtures("no_looks")
+def test_a_wakeup_ends_the_wait(patient_service: Service) -> None:
     command_id = insert_pending_command()
     with ThreadPoolExecutor() as pool:
-        waiting = pool.submit(wait, command_id)
-        wait_until(lambda: waiting_callers(patient_service) == 1, seconds=SECONDS)
-        with connected():
-            settle(command_id)
+        waiting = pool.submit(wait, command_id, patient_service)
+        wait_until(lambda: patient_service.queue.waiting == 1, seconds=SECONDS)
+        settle(command_id)
+        patient_service.queue.announce([str(command_id)])
 
-        waiting.result(SECONDS / 2)
+        assert waiting.result(SECONDS / 2)["status"] == "succeeded"
 
 
-@pytest.mark.usefixtures("patient_service")
-def test_the_wait_ends_at_its_time_limit_without_a_reply(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(commands, "POLLS", 20)
+def test_a_lost_wakeup_costs_at_most_a_second(
+    patient_service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr(patient_service.queue, "on_wait", pauses.append)
     command_id = insert_pending_command()
-
-    wait(command_id)
-
-    with connected(), db.statements() as tx:
-        assert dispatch.get(tx, command_id)["status"] == "pending"
-
-
-@pytest.mark.usefixtures("long_wait", "patient_service")
-def test_the_wait_for_a_settled_command_ends_at_once() -> None:
-    command_id = insert_pending_command()
-    with connected():
+    with ThreadPoolExecutor() as pool:
+        waiting = pool.submit(wait, command_id, patient_service)
+        wait_until(lambda: len(pauses) == 3, seconds=SECONDS)
         settle(command_id)
 
+        assert waiting.result(SECONDS / 2)["status"] == "succeeded"
+    assert pauses[:3] == [0.5, 1.0, 1.0]
+
+
+@pytest.mark.usefixtures("no_looks")
+def test_a_wakeup_for_nothing_does_not_end_the_wait(patient_service: Service) -> None:
+    command_id = insert_pending_command()
     with ThreadPoolExecutor() as pool:
-        pool.submit(wait, command_id).result(SECONDS / 2)
+        waiting = pool.submit(wait, command_id, patient_service)
+        wait_until(lambda: patient_service.queue.waiting == 1, seconds=SECONDS)
+        patient_service.queue.announce([str(command_id)])
+        wait_until(lambda: patient_service.queue.waits >= 2, seconds=SECONDS)
+        assert not waiting.done()
+        settle(command_id)
+        patient_service.queue.announce([str(command_id)])
+
+        assert waiting.result(SECONDS / 2)["status"] == "succeeded"
 
 
-def test_an_unlock_waits_for_its_reply_inside_the_database(patient_service: Service) -> None:
+def test_the_wait_ends_at_the_callers_time_limit(patient_service: Service) -> None:
+    command_id = insert_pending_command()
+    began = time.monotonic()
+
+    assert wait(command_id, patient_service, max_wait_s=1)["status"] == "pending"
+    assert time.monotonic() - began >= 1
+
+
+@pytest.mark.usefixtures("no_looks")
+def test_the_wait_for_a_settled_command_ends_at_once(patient_service: Service) -> None:
+    command_id = insert_pending_command()
+    settle(command_id)
+
+    with ThreadPoolExecutor() as pool:
+        found = pool.submit(wait, command_id, patient_service).result(SECONDS / 2)
+    assert (found["status"], patient_service.queue.waits) == ("succeeded", 0)
+
+
+def test_an_unlock_that_waits_occupies_no_connection(patient_service: Service) -> None:
     service = patient_service
     service.add_cabinet(charges=[95])
     booking = service.book()
     service.hold_messages = True
     with ThreadPoolExecutor() as pool:
         unlocking = pool.submit(service.unlock, booking)
-        wait_until(lambda: waiting_callers(service) == 1, seconds=SECONDS)
+        wait_until(lambda: service.queue.waiting == 1, seconds=SECONDS)
+        assert idle_in_database(service)
         service.hold_messages = False
         service.deliver_held_messages()
 
