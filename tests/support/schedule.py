@@ -2,7 +2,7 @@
 
 LONGEST = (
     "integration/local/test_rehearsal.py",
-    "e2e/console/",
+    "e2e/console",
     "simulation/test_simulation.py",
     "e2e/test_up.py",
     "campaign/test_document.py",
@@ -30,17 +30,22 @@ LONGEST = (
     "campaign/test_injection.py",
 )
 
-IN_ONE_WORKER = ("tests/e2e/console/",)
-"""Folders whose files share a browser and a local cloud."""
+IN_TWO_WORKERS = {"tests/e2e/console": "test_i"}
+"""Folders whose files share a browser and a local cloud: one for those before this name, and one
+for the others."""
 
 
 def group(nodeid: str) -> str:
-    """Return what the tests of one worker have in common: their file, or their folder."""
+    """Return what the tests of one worker have in common: their file, or their half of a folder."""
     file = nodeid.partition("::")[0]
-    return next((folder for folder in IN_ONE_WORKER if file.startswith(folder)), file)
+    folder, _, name = file.rpartition("/")
+    second = IN_TWO_WORKERS.get(folder)
+    if second is None:
+        return file
+    return folder if name < second else f"{folder}:{second}"
 
 
 def rank(nodeid: str) -> int:
     """Return the position of a test's file; what is not listed comes last, in any order."""
-    tests = group(nodeid).removeprefix("tests/")
+    tests = group(nodeid).partition(":")[0].removeprefix("tests/")
     return LONGEST.index(tests) if tests in LONGEST else len(LONGEST)

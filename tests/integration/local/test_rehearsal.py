@@ -25,7 +25,7 @@ from tests.support.programs import skip_without
 
 _PROJECT = Path(__file__).parents[3]
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 @dataclass(frozen=True)
