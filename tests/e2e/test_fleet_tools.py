@@ -108,6 +108,7 @@ def test_a_fleet_is_imported_and_the_same_file_again_changes_nothing(
     assert causes == ["registered"] * 4000
 
 
+@pytest.mark.slow
 def test_an_import_that_was_killed_is_finished_by_the_same_command(
     cloud: LocalCloud, tmp_path: Path
 ) -> None:

@@ -64,6 +64,7 @@ def test_builds_are_reproducible(packages: Path, tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_builds_with_bytecode_are_reproducible(compiled_packages: Path, tmp_path: Path) -> None:
     again = package.build(tmp_path, compiler=sys.executable)
 
