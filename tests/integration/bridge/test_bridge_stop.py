@@ -54,7 +54,7 @@ def test_stop_returns_at_its_time_limit_if_the_function_hangs(
     began = time.monotonic()
     bridge.stop(timeout_seconds=0.5)
 
-    assert time.monotonic() - began < 2 * slowdown()
+    assert time.monotonic() - began < 5 * slowdown()
     function.may_return.set()
     wait_until(lambda: not bridge.is_alive)
 
@@ -71,7 +71,7 @@ def test_stop_returns_immediately_while_a_retry_is_pending(
     began = time.monotonic()
     bridge.stop()
 
-    assert time.monotonic() - began < 2 * slowdown()
+    assert time.monotonic() - began < 5 * slowdown()
     assert not bridge.is_alive
 
 
@@ -82,7 +82,7 @@ def test_an_idle_bridge_stops_at_once(start_bridge: StartBridge, function: Funct
     began = time.monotonic()
     bridge.stop()
 
-    assert time.monotonic() - began < slowdown()
+    assert time.monotonic() - began < 5 * slowdown()
     assert not bridge.is_alive
 
 
