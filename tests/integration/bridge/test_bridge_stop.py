@@ -69,7 +69,7 @@ def test_stop_returns_immediately_while_a_retry_is_pending(
     wait_until(lambda: bridge.counters.failures == 1)
 
     began = time.monotonic()
-    bridge.stop()
+    bridge.stop(timeout_seconds=60)
 
     assert time.monotonic() - began < 5 * slowdown()
     assert not bridge.is_alive
@@ -80,7 +80,7 @@ def test_an_idle_bridge_stops_at_once(start_bridge: StartBridge, function: Funct
     wait_until(lambda: bridge.is_connected)
 
     began = time.monotonic()
-    bridge.stop()
+    bridge.stop(timeout_seconds=60)
 
     assert time.monotonic() - began < 5 * slowdown()
     assert not bridge.is_alive
