@@ -33,7 +33,7 @@ def summary(config: pytest.Config) -> list[str]:
     if not left_out:
         return []
     folders = ", ".join(f"{folder} {count}" for folder, count in sorted(left_out.items()))
-    return [f"left out: {left_out.total()} slow tests ({folders}); run them: make test-all"]
+    return [f"slow tests left out: {left_out.total()} ({folders}); run them: make test-all"]
 
 
 def _folder(nodeid: str) -> str:

@@ -138,9 +138,9 @@ def open_console(
 
 
 @pytest.fixture
-def page(open_page: OpenPage, stack: LocalCloud) -> Page:
-    """The console of the shared local cloud, opened at /."""
-    page = open_page(stack.url)
+def page(shared_page: Callable[[], Page]) -> Page:
+    """The console of the shared local cloud, opened at /, and not signed in."""
+    page = shared_page()
     page.goto("/")
     return page
 

@@ -1,5 +1,6 @@
 """The console's page in a browser: it loads, and its policy holds."""
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from tests.e2e.console.conftest import OpenConsole, OpenPage, Violations
@@ -76,6 +77,7 @@ def test_the_fleet_is_read_once_when_the_page_is_opened(open_console: OpenConsol
     assert len(whole) == 1
 
 
+@pytest.mark.slow
 def test_tiles_come_from_the_host_that_is_set(open_page: OpenPage, problems: Problems) -> None:
     tiles_url = "https://tiles.example/{z}/{x}/{y}.png"
     with running("--cabinets", "0", settings={"CONSOLE_TILES_URL": tiles_url}) as stack:

@@ -46,7 +46,7 @@ def test_the_last_line_says_what_was_left_out_and_how_to_run_it(
     project: Path, workers: list[str]
 ) -> None:
     line = last_line(project, "-m", "not slow", *workers)
-    assert line == "left out: 2 slow tests (unit 2); run them: make test-all"
+    assert line == "slow tests left out: 2 (unit 2); run them: make test-all"
 
 
 def test_nothing_is_said_if_all_tests_have_run_or_only_quick_ones_were_left_out(
