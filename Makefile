@@ -3,9 +3,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
+# The workers and the programs that they start compile the project once, and not each time.
+TEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 4
+
 .DEFAULT_GOAL := help
 TERRAFORM_CHECK ?= ../shared/terraform/check
-.PHONY: help setup console run demo test test-pgbouncer check format documents clean package secrets terraform-check topology rehearse lint-contract lint-console format-console generated-clients schemathesis simulate fuzz chaos soak bench conformance release deploy smoke-test migrate destroy
+.PHONY: help setup console run demo test test-all test-pgbouncer check format documents clean package secrets terraform-check topology rehearse lint-contract lint-console format-console generated-clients schemathesis simulate fuzz chaos soak bench conformance release deploy smoke-test migrate destroy
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,9 +31,13 @@ run: $(STAMP) ## Run the local cloud at http://127.0.0.1:8080 until Ctrl-C; opti
 	@$(BIN)/python -m console.fetch --optional
 	@$(BIN)/python -m local up $(ARGS)
 
-test: $(STAMP) ## Run all tests; one folder: .venv/bin/python -m pytest tests/unit
+test: $(STAMP) ## Run the tests but the slow ones; one folder: .venv/bin/python -m pytest tests/unit
 	@$(BIN)/python -m console.fetch --optional
-	@$(BIN)/python -m pytest -n 4 $(ARGS)
+	@$(TEST) -m "not slow" $(ARGS)
+
+test-all: $(STAMP) ## Run all tests, as CI does
+	@$(BIN)/python -m console.fetch --optional
+	@$(TEST) $(ARGS)
 
 check: $(STAMP) ## Check style, types, layers and generated documents, as CI does besides the tests
 	$(BIN)/ruff check .

@@ -83,8 +83,8 @@ def with_release(changelog: str, version: str) -> str:
 
 
 def run_checks(*, skip_tests: bool) -> None:
-    """Run `make check` and `make test`; refuse if one fails."""
-    for target in ["check"] if skip_tests else ["check", "test"]:
+    """Run `make check` and `make test-all`; refuse if one fails."""
+    for target in ["check"] if skip_tests else ["check", "test-all"]:
         if subprocess.run(["make", target], check=False).returncode:
             raise Refused(f"make {target} failed; mend what it reports above")
 

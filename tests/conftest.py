@@ -9,7 +9,7 @@ import pytest
 from local.broker import Broker
 from local.pgbouncer import find_pgbouncer
 from local.postgres import Postgres
-from tests.support import database, programs, reuse, schedule
+from tests.support import database, programs, reuse, schedule, tiers
 from tests.support.service import Service, running
 
 if TYPE_CHECKING:
@@ -31,12 +31,22 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError("--pgbouncer: pgbouncer is not installed")
 
 
+def pytest_deselected(items: list[pytest.Item]) -> None:
+    tiers.note(items)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    tiers.note_of_worker(node)
+
+
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Print a line for each missing program at the end of the run."""
+    """Print what was left out, and a line for each missing program, at the end of the run."""
     terminal = config.pluginmanager.get_plugin("terminalreporter")
     if terminal is None or hasattr(config, "workerinput"):
         return
-    for line in programs.summary(str(r.longrepr) for r in terminal.stats.get("skipped", [])):
+    skipped = programs.summary(str(r.longrepr) for r in terminal.stats.get("skipped", []))
+    for line in [*tiers.summary(config), *skipped]:
         terminal.write_line(line)
 
 

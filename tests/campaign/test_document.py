@@ -23,6 +23,7 @@ SECONDS = int(os.environ.get("CAMPAIGN_SECONDS", "0"))  # noqa: TID251 - a setti
 ONCE = {"--max-examples": "2", "--phases": "examples,fuzzing,stateful"}
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(SECONDS + 300)
 def test_every_generated_request_gets_a_documented_response(tmp_path: Path) -> None:
     # Cabinet C-002 and accumulator A-0003 do not exist, so the documented examples can make them.

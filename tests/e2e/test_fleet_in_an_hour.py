@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from local.children import free_port
 from tests.support import pages
 from tests.support.database import fast_directory
@@ -30,7 +32,7 @@ START_OPERATORS_CABINET, START_PROTOTYPE = (
     one.text for one in pages.blocks("docs/your-own-cabinet.md") if one.language == "python"
 ]
 
-pytestmark = needs("bash", "curl")
+pytestmark = [pytest.mark.slow, needs("bash", "curl")]
 
 
 @contextmanager

@@ -45,6 +45,7 @@ def without_ids(text: str) -> str:
     return re.sub(r"\b[0-9a-f-]{36}\b", "(id)", text)
 
 
+@pytest.mark.slow
 def test_the_program_of_the_page_continues_after_it_was_killed(
     shell: Shell, cabinet: Cabinet, tmp_path: Path
 ) -> None:

@@ -18,7 +18,7 @@ needs_mosquitto = needs("mosquitto")  # amqtt keeps sessions in memory: a restar
 def cabinet(stoppable: LocalCloud) -> Cabinet:
     """A cabinet that has reconnected after the outages of earlier tests."""
     cabinet = stoppable.cabinet()
-    wait_until(lambda: replies(cabinet), seconds=20)
+    wait_until(lambda: replies(cabinet))
     return cabinet
 
 
@@ -142,7 +142,7 @@ def test_cabinets_and_bridge_reconnect_after_a_broker_outage(
     stoppable.control.stop_server("broker")
     assert cabinet.unlock(booking).status == 503
     stoppable.control.start_server("broker")
-    wait_until(lambda: replies(cabinet), seconds=20)
+    wait_until(lambda: replies(cabinet))
     assert cabinet.unlock(booking).body["status"] == "completed"
     assert cabinet.openings() == 2
 
@@ -152,7 +152,7 @@ def test_cabinets_and_bridge_reconnect_to_a_killed_broker_after_its_restart(
     stoppable: LocalCloud, cabinet: Cabinet
 ) -> None:
     kill_server(stoppable, "broker")
-    wait_until(lambda: replies(cabinet), seconds=20)
+    wait_until(lambda: replies(cabinet))
     assert cabinet.unlock(cabinet.book()).body["status"] == "completed"
 
 
@@ -163,7 +163,7 @@ def test_a_message_during_a_broker_outage_is_sent_by_the_cabinet_afterwards(
     stoppable.control.stop_server("broker")
     cabinet.act("say", text="malformed, and in no later report")
     stoppable.control.start_server("broker")
-    wait_until(lambda: cabinet.anomalies() == ["malformed"], seconds=20)
+    wait_until(lambda: cabinet.anomalies() == ["malformed"])
 
 
 def test_the_timer_polls_every_cabinet(stoppable: LocalCloud) -> None:

@@ -21,7 +21,7 @@ def wait_for_status(cabinet: Cabinet, response: Response, status: str) -> Any:
         found.append(cabinet.stack.backend.get(location))
         return bool(found[-1]["status"] == status)
 
-    wait_until(is_reached, seconds=20)
+    wait_until(is_reached)
     return found[-1]
 
 

@@ -36,6 +36,7 @@ def without_ids(text: str) -> str:
     return re.sub(r"-\d{6}", "-NNNNNN", text)
 
 
+@pytest.mark.slow
 def test_the_slow_demo_begins_with_the_address_of_the_console() -> None:
     with running() as stack:
         arguments = ["--url", stack.url, "--data-dir", str(stack.data_dir)]
@@ -45,6 +46,7 @@ def test_the_slow_demo_begins_with_the_address_of_the_console() -> None:
         assert "all hold" in output
 
 
+@pytest.mark.slow
 def test_the_demo_can_be_repeated_against_a_running_cloud() -> None:
     with running() as stack:
         for _ in range(2):

@@ -177,7 +177,9 @@ def test_api_keys_in_the_environment_are_valid_in_addition_to_the_local_ones(
 # --- Stopping -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
+)
 def test_a_signal_stops_all_processes_even_while_an_unlock_waits(number: signal.Signals) -> None:
     with running("--cabinets", "1", settings={}) as stack, ThreadPoolExecutor() as threads:
         cabinet = stack.cabinet()

@@ -24,5 +24,5 @@ def retry_unlock(cabinet: Cabinet, booking: Any) -> Response:
         responses.append(cabinet.unlock(booking))
         return responses[-1].status != 504
 
-    wait_until(is_settled, seconds=20)
+    wait_until(is_settled)
     return responses[-1]

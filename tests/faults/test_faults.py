@@ -26,6 +26,7 @@ def cloud() -> Iterator[Cloud]:
         yield cloud
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(SECONDS + 240)
 def test_the_records_stay_true_whatever_is_killed_under_load(cloud: Cloud) -> None:
     seed = random.randrange(10**6)  # noqa: S311 - not a secret

@@ -113,6 +113,7 @@ def load(cloud: Cloud) -> Iterator[None]:
     assert load.failures == []
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_programs_that_follow_miss_nothing_whatever_is_killed(cloud: Cloud, tmp_path: Path) -> None:
     rng = random.Random(time.time_ns())  # noqa: S311 - not a secret

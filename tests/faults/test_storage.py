@@ -17,7 +17,7 @@ from tests.support.database import fast_directory
 from tests.support.local_cloud import Cabinet, LocalCloud, check_invariants, starting
 from tests.support.waiting import wait_until
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 OPTIONS = ("--cabinets", "6", "--cells", "6")
 
 

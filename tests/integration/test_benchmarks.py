@@ -46,6 +46,7 @@ def test_the_benchmark_of_every_operation_can_be_repeated(db: Database) -> None:
     assert audit(db) == {"ok": True, "violations": []}
 
 
+@pytest.mark.slow
 def test_a_simulated_day_sends_every_request_and_every_message(db: Database) -> None:
     day, cabinets = workload.Day(PLACE), Cabinets()
 

@@ -60,7 +60,8 @@ def test_random_runs_break_no_rule(
         print(f"\n{summary}\n{progress.coverage.summary()}", file=sys.stderr)  # noqa: T201 - a report
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_the_kept_cases_break_no_rule_and_take_every_transition(simulated: Database) -> None:
     coverage = Coverage()
     for name, kept in CASES.items():
@@ -125,6 +126,7 @@ REPLAYS = [
 """The commands of the page that end within seconds and keep nothing."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", REPLAYS)
 def test_a_command_of_the_page_replays_a_run(command: str) -> None:
     done = command_line.run([sys.executable, *shlex.split(command, comments=True)[1:]])

@@ -23,6 +23,7 @@ SETTINGS = {**SHORT_WAITS, "POLL_SPREAD_SECONDS": "1"}
 FUNCTIONS_WITHOUT_REQUESTS = 2  # poll_cabinets and mqtt_trigger, one instance each
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(180)
 @pytest.mark.skipif(
     not Path("/proc/self/smaps_rollup").exists(), reason="memory is read from Linux's /proc"

@@ -21,7 +21,7 @@ from tests.support.command_line import SHORT_WAITS, environment, held_locks, up
 from tests.support.database import fast_directory
 from tests.support.openapi_check import check_response
 from tests.support.processes import ROOT
-from tests.support.waiting import wait_until
+from tests.support.waiting import slowdown, wait_until
 
 SECONDS_TO_START = 60
 SECONDS_TO_STOP = 5
@@ -108,7 +108,7 @@ class LocalCloud:
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Send a signal, wait, and return the exit code; fail if a server still runs."""
         self.process.send_signal(number)
-        code = self.process.wait(SECONDS_TO_STOP)
+        code = self.process.wait(SECONDS_TO_STOP * slowdown())
         assert held_locks(self.data_dir) == []
         return code
 

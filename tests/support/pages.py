@@ -53,6 +53,7 @@ NOT_RUN = {
     ("CONTRIBUTING.md", "make release"): "run in a repository of its own by test_release.py",
     ("README.md", "make demo"): "run as `python -m local demo` by test_shift.py",
     ("README.md", "make run"): _STARTS,
+    ("README.md", "make test-all"): "runs these tests",
     ("README.md", "make test"): "runs these tests",
     (
         "docs/a-fleet-in-an-hour.md",

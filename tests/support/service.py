@@ -391,6 +391,13 @@ def running(url: str, patch: pytest.MonkeyPatch, **settings: str) -> Iterator[Se
         config.settings.cache_clear()
 
 
+def change_settings(monkeypatch: pytest.MonkeyPatch, **settings: str) -> None:
+    """Change settings; they apply from the next request on."""
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    config.settings.cache_clear()
+
+
 def api_keys() -> str:
     """Return the setting API_KEYS with the keys of KEYS."""
     digests = {scope: sha256(key.encode()).hexdigest() for scope, key in KEYS.items()}

@@ -127,6 +127,7 @@ def test_the_simulated_cabinet_keeps_every_rule(tmp_path: Path, fleet: Fleet, ha
     assert "://" not in page
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_the_kit_with_a_report(tmp_path: Path) -> None:
     with kit(tmp_path) as running:
         running.read_to("step 1")

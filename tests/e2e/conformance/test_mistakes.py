@@ -16,6 +16,7 @@ NAMES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_a_mistake_is_found_by_its_rule(stack: LocalCloud, name: str) -> None:
     planted = MISTAKES[name]

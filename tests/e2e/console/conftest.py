@@ -11,10 +11,10 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from tests.e2e.console import screens
-from tests.e2e.console.watched_page import Problems, watched_page
+from tests.e2e.console.watched_page import Problems, opened, watched, watched_page
 from tests.support.console import skip_without_files
 from tests.support.local_cloud import LocalCloud, running
 from tests.support.programs import find_chromium, skip_without
@@ -25,6 +25,8 @@ OpenConsole = Callable[..., Page]
 """Called with the part of the address after #/, a key, and options of browser.new_context."""
 Violations = Callable[[Page], list[str]]
 
+WITHOUT_CONSOLE = "/v1/health"
+"""A page of the same origin: it has the console's storage, and loads nothing."""
 _AXE = Path(__file__).parent / "axe"
 _RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]
 _ARGUMENTS = [
@@ -92,16 +94,43 @@ def scenes(stack: LocalCloud) -> screens.Scenes:
     return screens.play(stack)
 
 
+@pytest.fixture(scope="package")
+def shared_context(browser: Browser, stack: LocalCloud) -> Iterator[BrowserContext]:
+    """A context with a page, for one test after another: a new one takes longer than most tests."""
+    with opened(browser, stack.url, locale="en-GB") as context:
+        context.new_page()
+        yield context
+
+
 @pytest.fixture
-def open_console(open_page: OpenPage, stack: LocalCloud) -> OpenConsole:
+def shared_page(
+    shared_context: BrowserContext, stack: LocalCloud, problems: Problems
+) -> Iterator[Callable[[], Page]]:
+    """Returns a page of the shared context; it is left as a new one would be."""
+    free = [*shared_context.pages]
+    with watched(shared_context, stack.url, problems):
+        yield lambda: free.pop() if free else shared_context.new_page()
+    page, *more = shared_context.pages
+    for one in more:
+        one.close()
+    page.unroute_all(behavior="ignoreErrors")
+    page.goto(WITHOUT_CONSOLE)
+    page.evaluate("sessionStorage.clear(); localStorage.clear()")
+    shared_context.clear_cookies()
+
+
+@pytest.fixture
+def open_console(
+    open_page: OpenPage, shared_page: Callable[[], Page], stack: LocalCloud, problems: Problems
+) -> OpenConsole:
     """Opens a screen of the console, signed in, and waits until it follows the events."""
+    problems.allow("/favicon.ico")  # of WITHOUT_CONSOLE; the console names its icon
 
     def open_console(screen: str = "", key: str = "local-operator", **options: object) -> Page:
-        page = open_page(stack.url, locale="en-GB", **options)
-        page.goto("/")
+        page = open_page(stack.url, locale="en-GB", **options) if options else shared_page()
+        page.goto(WITHOUT_CONSOLE)
         page.evaluate("key => sessionStorage.setItem('key', key)", key)
         page.goto(f"/#/{screen}")
-        page.reload()
         expect(page.get_by_text("Live", exact=True)).to_be_visible()
         return page
 
@@ -109,9 +138,9 @@ def open_console(open_page: OpenPage, stack: LocalCloud) -> OpenConsole:
 
 
 @pytest.fixture
-def page(open_page: OpenPage, stack: LocalCloud) -> Page:
-    """The console of the shared local cloud, opened at /."""
-    page = open_page(stack.url)
+def page(shared_page: Callable[[], Page]) -> Page:
+    """The console of the shared local cloud, opened at /, and not signed in."""
+    page = shared_page()
     page.goto("/")
     return page
 

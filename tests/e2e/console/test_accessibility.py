@@ -22,8 +22,15 @@ def walk(page: Page, scenes: screens.Scenes) -> Iterator[str]:
         yield name
 
 
-@pytest.mark.parametrize("width", WIDTHS)
-@pytest.mark.parametrize("colours", ["light", "dark"])
+@pytest.mark.parametrize(
+    ("width", "colours"),
+    [
+        ("phone", "dark"),
+        pytest.param("phone", "light", marks=pytest.mark.slow),
+        pytest.param("wall", "dark", marks=pytest.mark.slow),
+        pytest.param("wall", "light", marks=pytest.mark.slow),
+    ],
+)
 def test_no_screen_has_a_violation_or_is_wider_than_the_window(
     open_console: OpenConsole,
     scenes: screens.Scenes,

@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import Browser
 
 from tests.e2e.console import screens, screenshots
 from tests.support.local_cloud import LocalCloud
 
 
+@pytest.mark.slow
 def test_each_screen_is_taken_in_each_form(
     browser: Browser, stack: LocalCloud, scenes: screens.Scenes, tmp_path: Path
 ) -> None:

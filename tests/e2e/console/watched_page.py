@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Error, Page, Request
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, WebError
 
 _WITHOUT_HOST = {"data", "blob"}
 _REPORT_VIOLATIONS = """
@@ -50,16 +50,26 @@ def watched_page(browser: Browser, url: str, problems: Problems, **options: Any)
 
     `options`: of browser.new_context, such as `viewport`, `color_scheme` or `locale`.
     """
+    with opened(browser, url, **options) as context, watched(context, url, problems):
+        yield context.new_page()
+
+
+@contextmanager
+def opened(browser: Browser, url: str, **options: Any) -> Iterator[BrowserContext]:
+    """A context whose pages report what their policy stops."""
     context = browser.new_context(base_url=url, service_workers="block", **options)
     try:
         context.add_init_script(_REPORT_VIOLATIONS)
-        _watch(context, urlsplit(url).netloc, problems)
-        yield context.new_page()
+        yield context
     finally:
         context.close()
 
 
-def _watch(context: BrowserContext, host: str, problems: Problems) -> None:
+@contextmanager
+def watched(context: BrowserContext, url: str, problems: Problems) -> Iterator[None]:
+    """Record the problems of a context's pages."""
+    host = urlsplit(url).netloc
+
     def console(message: ConsoleMessage) -> None:
         if message.type == "error":
             problems.add(f"console: {message.text} ({message.location['url']})")
@@ -69,12 +79,15 @@ def _watch(context: BrowserContext, host: str, problems: Problems) -> None:
         if address.scheme not in _WITHOUT_HOST and address.netloc != host:
             problems.add(f"request to another host: {sent.url}")
 
-    def page(opened: Page) -> None:
-        opened.on("pageerror", exception)
-
-    def exception(error: Error) -> None:
-        problems.add(f"exception: {error}")
+    def exception(error: WebError) -> None:
+        problems.add(f"exception: {error.error}")
 
     context.on("console", console)
     context.on("request", request)
-    context.on("page", page)
+    context.on("weberror", exception)
+    try:
+        yield
+    finally:
+        context.remove_listener("console", console)
+        context.remove_listener("request", request)
+        context.remove_listener("weberror", exception)

@@ -54,7 +54,7 @@ def test_stop_returns_at_its_time_limit_if_the_function_hangs(
     began = time.monotonic()
     bridge.stop(timeout_seconds=0.5)
 
-    assert time.monotonic() - began < 2 * slowdown()
+    assert time.monotonic() - began < 5 * slowdown()
     function.may_return.set()
     wait_until(lambda: not bridge.is_alive)
 
@@ -69,9 +69,9 @@ def test_stop_returns_immediately_while_a_retry_is_pending(
     wait_until(lambda: bridge.counters.failures == 1)
 
     began = time.monotonic()
-    bridge.stop()
+    bridge.stop(timeout_seconds=60)
 
-    assert time.monotonic() - began < 2 * slowdown()
+    assert time.monotonic() - began < 5 * slowdown()
     assert not bridge.is_alive
 
 
@@ -80,9 +80,9 @@ def test_an_idle_bridge_stops_at_once(start_bridge: StartBridge, function: Funct
     wait_until(lambda: bridge.is_connected)
 
     began = time.monotonic()
-    bridge.stop()
+    bridge.stop(timeout_seconds=60)
 
-    assert time.monotonic() - began < slowdown()
+    assert time.monotonic() - began < 5 * slowdown()
     assert not bridge.is_alive
 
 

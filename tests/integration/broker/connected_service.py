@@ -6,10 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
-import pytest
-
 from local.broker import DEVICE_PASSWORD, SERVICE_LOGIN, Broker
-from shared import config
 from tests.support.mqtt import Client
 from tests.support.service import Response, Service
 
@@ -23,13 +20,6 @@ def cabinet_at(broker: Broker) -> Iterator[Client]:
         client.subscribe("$devices/C-1/commands")
         client.subscribe("$registries/local/commands")
         yield client
-
-
-def change_settings(monkeypatch: pytest.MonkeyPatch, **settings: str) -> None:
-    """Change settings; they apply from the next request on."""
-    for name, value in settings.items():
-        monkeypatch.setenv(name, value)
-    config.settings.cache_clear()
 
 
 def unlock_with_reply(service: Service, booking: Any, cabinet: Client) -> Response:

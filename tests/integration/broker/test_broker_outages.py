@@ -9,11 +9,10 @@ from tests.integration.broker.connected_service import (
     PASSWORD,
     assert_nothing_changed,
     cabinet_at,
-    change_settings,
     is_unavailable,
     unlock_with_reply,
 )
-from tests.support.service import Service
+from tests.support.service import Service, change_settings
 
 
 @pytest.mark.parametrize("end", [Broker.stop, Broker.kill], ids=["stopped", "killed"])

@@ -12,10 +12,11 @@ from paho.mqtt.enums import MQTTProtocolVersion
 from local.broker import DEVICE_PASSWORD, Broker
 from shared import config, mqtt
 from shared.errors import QueueUnavailable
-from tests.integration.broker.connected_service import PASSWORD, USER, change_settings
+from tests.integration.broker.connected_service import PASSWORD, USER
 from tests.support.database import fast_directory
 from tests.support.mqtt import Client
 from tests.support.programs import skip_without
+from tests.support.service import change_settings
 
 TTL_S = 1
 PASSED_SECONDS = TTL_S + 1.1

@@ -11,12 +11,11 @@ from shared import config
 from tests.integration.broker.connected_service import (
     PASSWORD,
     cabinet_at,
-    change_settings,
     unlock_with_reply,
 )
 from tests.support.mqtt import Client
 from tests.support.proxy import Proxy
-from tests.support.service import KEYS, Service
+from tests.support.service import KEYS, Service, change_settings
 
 
 @pytest.fixture

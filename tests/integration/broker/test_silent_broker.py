@@ -10,10 +10,9 @@ from local.broker import Broker
 from shared import mqtt
 from tests.integration.broker.connected_service import (
     assert_nothing_changed,
-    change_settings,
     is_unavailable,
 )
-from tests.support.service import Service
+from tests.support.service import Service, change_settings
 
 Fault = Literal[
     "never responds", "never acknowledges", "disconnects on a message", "refuses MQTT 5"

@@ -81,7 +81,14 @@ def test_a_second_run_does_nothing(migrate: Migrate, empty_url: str) -> None:
     assert query(empty_url, DUMP) == before
 
 
-@pytest.mark.parametrize("count", range(1, len(FILES)))
+@pytest.mark.parametrize(
+    "count",
+    [
+        1,
+        *(pytest.param(count, marks=pytest.mark.slow) for count in range(2, len(FILES) - 1)),
+        len(FILES) - 1,
+    ],
+)
 def test_every_earlier_version_is_migrated_to_the_same_schema(
     migrate: Migrate, empty_url: str, database_url: str, tmp_path: Path, count: int
 ) -> None:

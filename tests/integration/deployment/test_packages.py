@@ -64,6 +64,7 @@ def test_builds_are_reproducible(packages: Path, tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_builds_with_bytecode_are_reproducible(compiled_packages: Path, tmp_path: Path) -> None:
     again = package.build(tmp_path, compiler=sys.executable)
 
@@ -93,6 +94,7 @@ def test_an_edited_source_takes_precedence_over_its_bytecode(
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_each_package_imports_with_only_its_pinned_requirements_installed(
     packages: Path, tmp_path: Path

@@ -64,6 +64,7 @@ def quick_service(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterato
         yield WatchedService(service.url, service.queue, service.pool)
 
 
+@pytest.mark.slow
 def test_random_actions_break_no_invariant_and_reports_restore_the_truth(
     quick_service: WatchedService,
 ) -> None:

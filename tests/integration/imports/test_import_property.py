@@ -76,6 +76,7 @@ def run(service: Service, body: dict[str, Any], *, dry_run: bool = False) -> Any
     return answer
 
 
+@pytest.mark.slow
 @settings(
     max_examples=25,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],

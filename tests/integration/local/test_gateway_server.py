@@ -199,7 +199,7 @@ def test_stop_is_quick_even_if_a_request_hangs(
     assert booking.entered.wait(SECONDS)
     started = time.monotonic()
     gateway.stop()
-    assert time.monotonic() - started < 2 * slowdown()
+    assert time.monotonic() - started < 5 * slowdown()
     with pytest.raises(ConnectionError):
         hanging.getresponse()
 

@@ -25,7 +25,7 @@ from tests.support.programs import skip_without
 
 _PROJECT = Path(__file__).parents[3]
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(600)
 
 
 @dataclass(frozen=True)
@@ -102,6 +102,7 @@ def applied() -> Iterator[Applied]:
         yield Applied(json.loads((home / "topology.json").read_text()), home / "packages")
 
 
+@pytest.mark.slow
 def test_the_rehearsal_of_what_was_applied_succeeds(applied: Applied, tmp_path: Path) -> None:
     code, screen = applied.rehearse(lambda _: None, tmp_path)
 
@@ -114,6 +115,7 @@ def _plant_console_without_its_entry_point(deployment: Deployment) -> None:
         file.unlink()
 
 
+@pytest.mark.slow
 def test_a_console_without_its_entry_point_is_found(applied: Applied, tmp_path: Path) -> None:
     faults = applied.faults(_plant_console_without_its_entry_point, tmp_path)
 
@@ -127,6 +129,7 @@ def _plant_wrong_functions(deployment: Deployment) -> None:
     deployment.function("booking")["environment"]["BOOKING_SECOND"] = "60"
 
 
+@pytest.mark.slow
 def test_a_wrong_entry_point_and_variables_that_are_missing_or_misspelt_are_named(
     applied: Applied, tmp_path: Path
 ) -> None:
@@ -147,6 +150,7 @@ def _plant_missing_rights(deployment: Deployment) -> None:
     deployment.edit_file("acl", "pattern write $devices/%u/events\n", "")
 
 
+@pytest.mark.slow
 def test_a_missing_right_on_a_topic_is_named(applied: Applied, tmp_path: Path) -> None:
     faults = applied.faults(_plant_missing_rights, tmp_path)
 
@@ -204,6 +208,7 @@ def _plant_another_package(deployment: Deployment) -> None:
         package.write(b"changed after the apply")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("plant", "named"),
     [

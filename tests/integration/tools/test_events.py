@@ -168,7 +168,7 @@ def test_ctrl_c_ends_the_tool_with_the_cursor_that_continues(
     with following(command, Path(follower.cursor), output) as process:
         wait_until(lambda: subjects(output) == ["A-1"])
         process.send_signal(signal.SIGINT)
-        assert process.wait(10) == 130
+        assert process.wait(60) == 130
         assert process.stderr is not None
         end = feed.get("/v1/events")["cursor"]
         assert process.stderr.read() == f"to continue: --after {end}\ninterrupted\n"
@@ -298,7 +298,7 @@ def last_line(file: Path) -> str:
     """Run the example until it ends; return the only line that it prints."""
     output = file.with_name("events.jsonl")
     with following(EXAMPLE, file, output) as process:
-        assert process.wait(20) == 1
+        assert process.wait(60) == 1
         assert process.stderr is not None
         [line] = process.stderr.read().splitlines()
     assert output.read_text() == ""

@@ -9,7 +9,7 @@ from shared.errors import QueueUnavailable
 from shared.services import dispatch
 from tests.integration.unlock.lost_messages import get_command
 from tests.integration.unlock.waiting_callers import SECONDS
-from tests.support.service import Message, Response, Service
+from tests.support.service import Message, Response, Service, change_settings
 
 ASYNC = {"Prefer": "respond-async"}
 WAIT_S = 2 * SECONDS
@@ -318,16 +318,20 @@ def test_a_key_sends_one_command_without_a_booking(patient_service: Service) -> 
     assert len(ids) == len(service.queue.commands("report_state")) == 1
 
 
-def test_after_a_504_the_same_key_may_ask_without_waiting(service: Service) -> None:
+def test_after_a_504_the_same_key_may_ask_without_waiting(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
     booking = silent_booking(service)
     key = {"Idempotency-Key": "k-1"}
     waited = unlock(service, booking, "handling=strict", **key)
     assert waited.status == 504
+    change_settings(monkeypatch, UNLOCK_WAIT_SECONDS=str(WAIT_S), COMMAND_TTL_SECONDS=str(WAIT_S))
     response = unlock(service, booking, **key)
     assert (response.status, response.body["command_id"]) == (202, waited.body["command_id"])
 
 
-def test_a_503_is_not_stored(service: Service) -> None:
+def test_a_503_is_not_stored(patient_service: Service) -> None:
+    service = patient_service
     service.add_cabinet(charges=[95])
     booking = service.book()
     sent: list[Message] = []

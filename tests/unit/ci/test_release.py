@@ -31,7 +31,7 @@ CHANGELOG = """# Changelog
 
 - An axle.
 """
-MAKEFILE = "check test:\n\t@echo $@ >>.git/targets\n"
+MAKEFILE = "check test-all:\n\t@echo $@ >>.git/targets\n"
 IDENTITY = {
     f"GIT_{role}_{what}": value
     for role in ("AUTHOR", "COMMITTER")
@@ -135,7 +135,7 @@ def test_a_release_is_one_commit_with_a_tag_and_is_not_pushed(repository: Reposi
 
 def test_a_release_runs_the_checks_and_the_tests(repository: Repository) -> None:
     repository.release("1.10.0")
-    assert repository.targets() == ["check", "test"]
+    assert repository.targets() == ["check", "test-all"]
 
 
 def test_the_tests_can_be_skipped_but_not_the_checks(repository: Repository) -> None:
@@ -187,15 +187,15 @@ def test_a_changelog_without_an_unreleased_section_is_refused(repository: Reposi
     assert "CHANGELOG.md has no section ## [Unreleased]" in repository.refusal()
 
 
-@pytest.mark.parametrize("target", ["check", "test"])
+@pytest.mark.parametrize("target", ["check", "test-all"])
 def test_a_failing_check_is_refused(repository: Repository, target: str) -> None:
-    other = {"check": "test", "test": "check"}[target]
+    other = {"check": "test-all", "test-all": "check"}[target]
     repository.commit({"Makefile": f"{target}:\n\t@exit 1\n{other}:\n\t@true\n"})
     assert f"make {target} failed" in repository.refusal()
 
 
 def test_files_that_the_checks_change_are_refused(repository: Repository) -> None:
-    repository.commit({"Makefile": "check:\n\t@true\ntest:\n\t@echo >left_behind\n"})
+    repository.commit({"Makefile": "check:\n\t@true\ntest-all:\n\t@echo >left_behind\n"})
     ran = repository.release("1.10.0")
     assert ran.returncode == 1
     assert "uncommitted changes (left_behind)" in ran.stderr

@@ -25,7 +25,13 @@ def test_a_missing_program_skips_its_tests_and_is_reported(
     ]
 
 
-@pytest.mark.parametrize("options", [[], ["-n", "1"]], ids=["one process", "a worker"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param([], id="one process", marks=pytest.mark.slow),
+        pytest.param(["-n", "1"], id="a worker"),
+    ],
+)
 def test_the_last_lines_of_a_run_name_the_missing_program(options: list[str]) -> None:
     plugins = ["-p", "xdist", "-p", "pytest_timeout", "-p", "no:cacheprovider"]
     command = [sys.executable, "-m", "pytest", "-q", *plugins, *options]
