@@ -14,8 +14,8 @@ from local.broker import BRIDGE_LOGIN, DEVICE_PASSWORD, SERVICE_LOGIN, Broker
 from shared import config, mqtt
 from tests.integration.bridge.bridges import Function, bridge_settings, send
 from tests.integration.broker.conftest import UNLOCK_SECONDS
-from tests.integration.broker.connected_service import change_settings
 from tests.support.mqtt import Client
+from tests.support.service import change_settings
 from tests.support.waiting import wait_until
 
 LONG_SECONDS = float(UNLOCK_SECONDS)
