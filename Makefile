@@ -8,7 +8,7 @@ TEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 4
 
 .DEFAULT_GOAL := help
 TERRAFORM_CHECK ?= ../shared/terraform/check
-.PHONY: help setup console run demo test test-all test-pgbouncer check format documents clean package secrets terraform-check topology rehearse lint-contract lint-console format-console generated-clients schemathesis simulate fuzz chaos soak bench conformance release deploy smoke-test migrate destroy
+.PHONY: help setup requirements audit console run demo test test-all test-pgbouncer check format documents clean package secrets terraform-check topology rehearse lint-contract lint-console format-console generated-clients schemathesis simulate fuzz chaos soak bench conformance release deploy smoke-test migrate destroy
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -18,8 +18,19 @@ setup: $(STAMP) ## Create .venv in the project and install everything for runnin
 $(STAMP): requirements.txt requirements-dev.txt
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed; $(PYTHON) is " + sys.version.split()[0] + ". Name another: make setup PYTHON=python3.12")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
 	@touch $@
+
+LISTS := $(patsubst %.in,%.txt,$(wildcard requirements.in functions/*/requirements.in bridge/requirements.in))
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-strip-extras
+
+requirements: $(STAMP) ## Pin the direct dependencies of requirements*.in with all that they need and their hashes
+	@$(LOCK) $(ARGS) -o requirements-dev.txt requirements-dev.in
+	@for list in $(LISTS); do $(LOCK) -c requirements-dev.txt -o $$list $${list%.txt}.in || exit 1; done
+	@for list in console tests/contract; do $(LOCK) $(ARGS) -o $$list/requirements.txt $$list/requirements.in || exit 1; done
+
+audit: $(STAMP) ## Look for known vulnerabilities of the pinned packages in PyPI's database
+	@$(BIN)/python .ci/audit.py
 
 demo: $(STAMP) ## Play a technician's shift against a local cloud and check each step
 	@$(BIN)/python -m local demo $(ARGS)
@@ -54,7 +65,7 @@ documents: $(STAMP) ## Regenerate docs/openapi.json, docs/asyncapi.json and the 
 	$(BIN)/python -m local documents
 
 package: $(STAMP) ## Build dist/: one zip for each function, one for the bridge, the console's files
-	@$(BIN)/python terraform/package.py
+	@$(BIN)/python -m terraform.package
 	@$(BIN)/python -m console.build
 
 secrets: ## Create the deployment's secrets and the broker's CA, unless they exist
@@ -76,7 +87,7 @@ topology: $(STAMP)
 	  echo "skipped: $(TERRAFORM_CHECK) is not here; to rehearse your own Terraform state: docs/deploying.md"; exit 0; fi; \
 	rm -rf $(REHEARSAL) && mkdir -p $(REHEARSAL) && \
 	TF_VAR_cloud_id=none TF_VAR_folder_id=none TF_VAR_apply_migrations=false TF_VAR_publish_console=false TF_VAR_unlock_wait_seconds=2 \
-	  $(TERRAFORM_CHECK) terraform -- sh -euc '{ $(abspath $(BIN))/python package.py; (cd ..; $(abspath $(BIN))/python -m console.build); python3 secret_files.py; \
+	  $(TERRAFORM_CHECK) terraform -- sh -euc '{ (cd ..; $(abspath $(BIN))/python -m terraform.package; $(abspath $(BIN))/python -m console.build); python3 secret_files.py; \
 	    test -e broker/pki/ca.key || broker/certificates authority; terraform apply -auto-approve -no-color; } >apply.log 2>&1 || { cat apply.log >&2; exit 1; }; \
 	    cp -r ../dist $(abspath $(REHEARSAL))/packages; terraform show -json >$(abspath $(REHEARSAL))/topology.json'
 

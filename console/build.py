@@ -9,6 +9,7 @@ of all these files, so a file under it never changes and browsers may keep it.
 import base64
 import hashlib
 import html
+import json
 import re
 import shutil
 import sys
@@ -116,7 +117,17 @@ def build(target: Path = TARGET, console: Path = CONSOLE) -> str:
         (target / made / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(file, target / made / name)
     shutil.copyfile(console / PAGE, target / PAGE)
+    (target / "sbom.cdx.json").write_bytes(bill(console))
     return made
+
+
+def bill(console: Path = CONSOLE) -> bytes:
+    """Return the software bill of materials: the npm packages and their files that are served."""
+    # Terraform runs publish_console.py, which imports this module, without any packages.
+    from terraform import sbom  # noqa: PLC0415
+
+    versions = json.loads((console / "package.json").read_text())["dependencies"]
+    return sbom.of_npm("console", versions, fetch.wanted(console), root=CONSOLE.parent)
 
 
 if __name__ == "__main__":

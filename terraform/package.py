@@ -1,5 +1,7 @@
 """Build the deployed packages: dist/<function>.zip for each function, and dist/bridge.zip.
 
+    python -m terraform.package
+
 The same input gives the same bytes, so Terraform makes a new version of a function only when its
 package has changed.
 """
@@ -13,6 +15,8 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from terraform import requirements, sbom
+
 ROOT = Path(__file__).resolve().parent.parent
 SIZE_LIMIT = 3_670_016
 """Bytes. Terraform does not upload larger archives directly."""
@@ -23,7 +27,17 @@ CODE_DIRECTORY = "/function/code"
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _FILE_MODE = 0o100644
-_EXCLUDED = ("__pycache__", "__init__.py")
+_EXCLUDED = ("__pycache__", "__init__.py", "requirements.in")
+_RUNTIME = {
+    "implementation_name": "cpython",
+    "platform_python_implementation": "CPython",
+    "python_full_version": "3.12.0",
+    "python_version": "3.12",
+    "sys_platform": "linux",
+}
+"""Environment markers of the machines that packages are installed on."""
+_SHARED_BY_BRIDGE = ("__init__", "config", "log")
+"""All of `shared` that the bridge needs. Its package is metadata of the VM: at most 256 KB."""
 
 Files = Mapping[str, bytes]
 
@@ -91,12 +105,20 @@ def _function(root: Path, folder: Path) -> Iterator[tuple[str, bytes]]:
         if path.is_file() and not set(_EXCLUDED) & set(path.relative_to(folder).parts):
             yield path.relative_to(folder).as_posix(), path.read_bytes()
     yield from _python(root, "shared")
+    yield _bill(root, folder)
 
 
 def _bridge(root: Path) -> Iterator[tuple[str, bytes]]:
     yield "requirements.txt", (root / "bridge" / "requirements.txt").read_bytes()
     yield from _python(root, "bridge")
-    yield from _python(root, "shared")
+    for name in _SHARED_BY_BRIDGE:
+        yield f"shared/{name}.py", (root / "shared" / f"{name}.py").read_bytes()
+    yield _bill(root, root / "bridge")
+
+
+def _bill(root: Path, folder: Path) -> tuple[str, bytes]:
+    versions = requirements.pinned(folder / "requirements.txt", _RUNTIME)
+    return sbom.NAME, sbom.of_python(folder.name, versions, root=root)
 
 
 def _python(root: Path, package: str) -> Iterator[tuple[str, bytes]]:

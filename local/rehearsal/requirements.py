@@ -4,6 +4,7 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 from local import CannotStart
+from terraform.requirements import pinned
 
 _NOT_IMPORTED = ("..", "__pycache__")
 """Scripts outside of site-packages, and bytecode."""
@@ -15,14 +16,15 @@ def install(requirements: Path, site: Path) -> None:
     Raises CannotStart if one is not installed in the listed version.
     """
     site.mkdir(parents=True, exist_ok=True)
-    for line in filter(None, map(str.strip, requirements.read_text().splitlines())):
-        name, _, version = line.partition("==")
+    for name, version in pinned(requirements).items():
         try:
             installed = distribution(name)
         except PackageNotFoundError:
-            raise CannotStart(f"{line} is not installed: run make setup") from None
+            raise CannotStart(f"{name}=={version} is not installed: run make setup") from None
         if installed.version != version:
-            raise CannotStart(f"{line} is required, {installed.version} installed: run make setup")
+            raise CannotStart(
+                f"{name}=={version} is required, {installed.version} installed: run make setup"
+            )
         top_level = {file.parts[0] for file in installed.files or ()}
         for top in top_level:
             link = site / top

@@ -1,5 +1,7 @@
 """The deployed packages: their contents, and that each can be imported alone."""
 
+import base64
+import json
 import re
 import subprocess
 import sys
@@ -9,8 +11,10 @@ from importlib.metadata import Distribution, distributions
 from pathlib import Path
 
 import pytest
+from packaging.utils import canonicalize_name
 
-from terraform import package
+from terraform import package, sbom
+from terraform.requirements import pinned
 
 _FUNCTIONS = sorted(path.parent.name for path in package.ROOT.glob("functions/*/main.py"))
 
@@ -41,9 +45,9 @@ def test_a_function_package_has_its_handler_at_the_root_and_nothing_of_local_or_
 ) -> None:
     names = zipfile.ZipFile(packages / f"{name}.zip").namelist()
 
-    assert {"main.py", "requirements.txt", "shared/config.py"} <= set(names)
+    assert {"main.py", "requirements.txt", "shared/config.py", sbom.NAME} <= set(names)
     tops = {path.split("/")[0] for path in names}
-    assert tops - {"migrations"} == {"main.py", "requirements.txt", "shared"}
+    assert tops - {"migrations"} == {"main.py", "requirements.txt", "shared", sbom.NAME}
     assert ("migrations" in tops) == (name == "migrate")
 
 
@@ -54,6 +58,24 @@ def test_the_migrate_package_contains_every_migration(packages: Path) -> None:
     assert {path for path in names if path.endswith(".sql")} == {
         f"migrations/{path.name}" for path in migrations
     }
+
+
+@pytest.mark.parametrize("name", [*_FUNCTIONS, "bridge"])
+def test_a_package_has_a_bill_of_all_that_is_installed_for_it(
+    packages: Path, tmp_path: Path, name: str
+) -> None:
+    code = _unpack(packages / f"{name}.zip", tmp_path)
+    bill = json.loads((code / sbom.NAME).read_text())
+
+    assert bill["bomFormat"] == "CycloneDX"
+    assert bill["metadata"]["component"]["name"] == name
+    assert {one["purl"] for one in bill["components"]} == {
+        f"pkg:pypi/{pin}".replace("==", "@") for pin in _pins(code / "requirements.txt")
+    }
+
+
+def test_the_bridge_package_fits_into_a_value_of_the_metadata_of_its_vm(packages: Path) -> None:
+    assert len(base64.b64encode((packages / "bridge.zip").read_bytes())) < 256 * 1024
 
 
 def test_builds_are_reproducible(packages: Path, tmp_path: Path) -> None:
@@ -130,22 +152,22 @@ def _run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 
 def _pins(requirements: Path) -> set[str]:
-    return set(requirements.read_text().split())
+    return {f"{name}=={version}" for name, version in pinned(requirements).items()}
 
 
 def _install(pins: set[str], site: Path) -> dict[str, Distribution]:
     """Return what each requirement installs; pip installs those that this Python does not have."""
     found = _by_pin(distributions())
-    if missing := {pin for pin in pins if pin.lower() not in found}:
+    if missing := pins - set(found):
         command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         command += ["--no-deps", "--no-compile", "--target", str(site), *sorted(missing)]
         subprocess.run(command, check=True, timeout=240)
         found |= _by_pin(distributions(path=[str(site)]))
-    return {pin: found[pin.lower()] for pin in pins}
+    return {pin: found[pin] for pin in pins}
 
 
 def _by_pin(installed: Iterable[Distribution]) -> dict[str, Distribution]:
-    return {f"{one.metadata['Name']}=={one.version}".lower(): one for one in installed}
+    return {f"{canonicalize_name(one.metadata['Name'])}=={one.version}": one for one in installed}
 
 
 def _link(installed: Distribution, site: Path) -> None:
