@@ -14,7 +14,7 @@ def pinned(requirements: Path, environment: Mapping[str, str] | None = None) -> 
     `environment`: values of environment markers that replace those of this Python; a package that
     is not for this environment is left out.
     """
-    found = {}
+    found: dict[str, str] = {}
     for line in requirements.read_text().splitlines():
         if not line or line.startswith(("#", " ")):  # a comment, or a hash
             continue
