@@ -16,7 +16,13 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     messages = triggers.raw_messages(event)
     with db.transaction() as tx:
         anomalies = evidence.apply_messages(
-            tx, messages, reconcile_seconds=settings.reconcile_seconds
+            tx,
+            messages,
+            reconcile_seconds=settings.reconcile_seconds,
+            limits=evidence.Limits(
+                claims_per_hour=settings.suspect_claims_per_hour,
+                unknown_per_day=settings.unknown_accumulators_per_day,
+            ),
         )
     log.debug("messages applied", messages=len(messages), anomalies=anomalies)
     return {"messages": len(messages), "anomalies": anomalies}

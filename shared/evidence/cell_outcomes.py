@@ -5,6 +5,7 @@ Rules: docs/how-it-works.md, "Unlock". Nothing here reads or writes the database
 
 from typing import NamedTuple
 
+from shared.evidence.claims import admitted, claim_of
 from shared.evidence.records import Accumulator, Booking, Cabinet, Cell, Command, Hold, Position
 from shared.evidence.unit_of_work import UnitOfWork
 from shared.messages import CommandCell
@@ -102,7 +103,7 @@ def _open_hold(
         if is_waiting and (hold.state == "held" or is_free):
             uow.advance_hold(booking, hold, "opened")
         return
-    issued = _issued_accumulator(uow, cell, hold, result)
+    issued = _issued_accumulator(uow, uow.cabinets[cell.cabinet_id], cell, hold, result)
     if issued.issued_by not in {None, command.command_id}:
         if hold.state == "held":
             uow.advance_hold(booking, hold, "not_opened", reason="moved")
@@ -132,19 +133,29 @@ def _open_hold(
 
 
 def _issued_accumulator(
-    uow: UnitOfWork, cell: Cell, hold: Hold, result: CommandCell
+    uow: UnitOfWork, cabinet: Cabinet, cell: Cell, hold: Hold, result: CommandCell
 ) -> Accumulator:
-    """Return the accumulator that was in the opened cell: what the cabinet says has precedence."""
+    """Return the accumulator that was in the opened cell: what the cabinet says has precedence.
+
+    Unless it names what others hold, and that is held back.
+    """
     held = uow.accumulators[hold.accumulator_id or ""]
     reported_id = result.accumulator_id
     if reported_id in {None, "?", held.accumulator_id}:
         return held
     other = uow.accumulators.get(reported_id) or uow.register(reported_id, cell)
+    if other is None:
+        return held
+    reason = claim_of(uow, cell, other, is_expected=False)
+    if reason is not None:
+        reason = admitted(uow, cabinet, cell, other, reason)
+        if reason is None:
+            return held
     if uow.accumulator_in(cell) is held:
         uow.move(held, NOWHERE, "reported", discrepancy=True)
     if uow.accumulator_in(cell) is None:
         uow.quarantine_found(other, cell)
-        uow.move(other, cell.location, "reported", discrepancy=True)
+        uow.move(other, cell.location, "reported", discrepancy=True, reason=reason)
     detail = f"cell {cell.cell_number}: {reported_id} instead of {held.accumulator_id}"
     uow.add_anomaly("other_accumulator", detail, accumulator_id=reported_id)
     return other

@@ -140,6 +140,7 @@ class MovementQuery(Request):
     cabinet_id: Id | None = Field(None, description="From or to a cell of this cabinet")
     contractor_id: Id | None = Field(None, description="From or to this contractor")
     scooter_id: Id | None = Field(None, description="From or to this scooter")
+    reported_by: Id | None = Field(None, description="By a message of this cabinet")
     since: Moment | None = Field(None, description="At this time or later")
     until: Moment | None = Field(None, description="Before this time")
     newest_first: bool = Field(default=False, description="The newest first, not the oldest")
