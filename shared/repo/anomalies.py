@@ -29,27 +29,32 @@ def add(tx: Tx, rows: Sequence[Row]) -> list[Row]:
     Return the anomalies that are new.
     """
     sql = """
-        WITH given AS (
-            SELECT t.reason, t.device_id, t.event_id, decode(t.payload, 'base64') AS payload,
-                   t.count,
-                   CASE WHEN NOT b.beyond THEN t.accumulator_id END AS accumulator_id,
-                   (SELECT c.cabinet_id FROM cabinets c
-                     WHERE c.cabinet_id = t.cabinet_id FOR KEY SHARE) AS cabinet_id,
-                   CASE WHEN b.beyond THEN 'more than ' || %(kinds)s || ' different ones'
-                        ELSE t.detail END AS detail
+        WITH sent AS (
+            SELECT t.*, EXISTS (SELECT FROM anomalies a
+                                 WHERE a.counted AND a.device_id = t.device_id
+                                   AND a.reason = t.reason AND a.detail = t.detail) AS known
               FROM jsonb_to_recordset(%(rows)s::jsonb)
                    AS t (reason text, detail text, device_id text, cabinet_id text,
                          accumulator_id text, event_id text, payload text, count integer)
-             CROSS JOIN LATERAL (
-                   SELECT NOT EXISTS (SELECT FROM anomalies a
-                                       WHERE a.counted AND a.device_id = t.device_id
-                                         AND a.reason = t.reason AND a.detail = t.detail)
-                      AND (SELECT count(*) FROM anomalies a
-                            WHERE a.counted AND a.device_id = t.device_id
-                              AND a.reason = t.reason) >= %(kinds)s AS beyond) b
              WHERE NOT EXISTS (SELECT FROM anomalies a  -- by the release before this one
                                 WHERE NOT a.counted AND a.event_id = t.event_id
-                                  AND a.reason = t.reason AND a.detail = t.detail))
+                                  AND a.reason = t.reason AND a.detail = t.detail)),
+        ranked AS (
+            SELECT sent.*, NOT known AND %(kinds)s < (
+                       SELECT count(*) FROM anomalies a
+                        WHERE a.counted AND a.device_id = sent.device_id
+                          AND a.reason = sent.reason)
+                       + row_number() OVER (PARTITION BY device_id, reason, known ORDER BY detail)
+                   AS beyond
+              FROM sent),
+        given AS (
+            SELECT reason, device_id, event_id, decode(payload, 'base64') AS payload, count,
+                   CASE WHEN NOT beyond THEN accumulator_id END AS accumulator_id,
+                   (SELECT c.cabinet_id FROM cabinets c
+                     WHERE c.cabinet_id = ranked.cabinet_id FOR KEY SHARE) AS cabinet_id,
+                   CASE WHEN beyond THEN 'more than ' || %(kinds)s || ' different ones'
+                        ELSE detail END AS detail
+              FROM ranked)
         INSERT INTO anomalies AS a
                (reason, detail, device_id, cabinet_id, accumulator_id, event_id, payload,
                 payload_bytes, count, counted)
