@@ -60,12 +60,13 @@ def sources(tx: Tx, accumulator_ids: Collection[str]) -> dict[str, str]:
 def since(tx: Tx, cabinet_id: str, time: datetime, *, limit: int) -> list[Row]:
     """Return the first claim on each accumulator that the cabinet has claimed since, oldest first.
 
-    Each with `status`, `status_since` and place of the accumulator, and whether it `has_moved` by
-    anything but this cabinet's reports since.
+    Each with whether it `is_quarantined` by that claim, and nobody said more about its status; and
+    whether it `has_moved` since by anything but this cabinet's reports.
     """
     sql = f"""
-        SELECT first.*, a.status, a.status_since, a.cabinet_id, a.cell_number, a.contractor_id,
-               a.scooter_id, a.battery_charge,
+        SELECT first.*,
+               a.status = 'quarantined' AND first.reason = 'contradicted'
+                   AND a.status_since = first.at AND a.created_at < first.at AS is_quarantined,
                EXISTS (SELECT FROM movements n
                         WHERE n.accumulator_id = first.accumulator_id
                           AND n.movement_id > first.movement_id
@@ -73,8 +74,8 @@ def since(tx: Tx, cabinet_id: str, time: datetime, *, limit: int) -> list[Row]:
                                    AND coalesce(n.to_cabinet_id, n.from_cabinet_id)
                                        = %(cabinet_id)s)) AS has_moved
           FROM (SELECT DISTINCT ON (accumulator_id)
-                       movement_id, accumulator_id, at, from_cabinet_id, from_cell_number,
-                       from_contractor_id, from_scooter_id
+                       movement_id, accumulator_id, at, reason, from_cabinet_id,
+                       from_cell_number, from_contractor_id, from_scooter_id
                   FROM movements
                  WHERE to_cabinet_id = %(cabinet_id)s AND at >= %(since)s
                    AND reason IN ('claimed', 'contradicted', 'cleared', 'taken_back')

@@ -84,12 +84,8 @@ def _move_back(row: Row, reason: str) -> Move:
 
 
 def _put_in_service(tx: Tx, rows: list[Row]) -> list[str]:
-    """Put those in service that the claim quarantined, unless anybody said more since."""
-    ids = [
-        row["accumulator_id"]
-        for row in rows
-        if row["status"] == "quarantined" and row["status_since"] == row["at"]
-    ]
+    """Put those in service that the claim alone has quarantined."""
+    ids = [row["accumulator_id"] for row in rows if row["is_quarantined"]]
     accumulators.save_readings(
         tx,
         [
