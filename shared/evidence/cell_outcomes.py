@@ -5,7 +5,7 @@ Rules: docs/how-it-works.md, "Unlock". Nothing here reads or writes the database
 
 from typing import NamedTuple
 
-from shared.evidence.claims import admitted, claim_of
+from shared.evidence.claims import decide
 from shared.evidence.records import Accumulator, Booking, Cabinet, Cell, Command, Hold, Position
 from shared.evidence.unit_of_work import UnitOfWork
 from shared.messages import CommandCell
@@ -103,7 +103,7 @@ def _open_hold(
         if is_waiting and (hold.state == "held" or is_free):
             uow.advance_hold(booking, hold, "opened")
         return
-    issued = _issued_accumulator(uow, uow.cabinets[cell.cabinet_id], cell, hold, result)
+    issued = _issued_accumulator(uow, cell, hold, result)
     if issued.issued_by not in {None, command.command_id}:
         if hold.state == "held":
             uow.advance_hold(booking, hold, "not_opened", reason="moved")
@@ -133,7 +133,7 @@ def _open_hold(
 
 
 def _issued_accumulator(
-    uow: UnitOfWork, cabinet: Cabinet, cell: Cell, hold: Hold, result: CommandCell
+    uow: UnitOfWork, cell: Cell, hold: Hold, result: CommandCell
 ) -> Accumulator:
     """Return the accumulator that was in the opened cell: what the cabinet says has precedence.
 
@@ -146,16 +146,14 @@ def _issued_accumulator(
     other = uow.accumulators.get(reported_id) or uow.register(reported_id, cell)
     if other is None:
         return held
-    reason = claim_of(uow, cell, other, is_expected=False)
-    if reason is not None:
-        reason = admitted(uow, cabinet, cell, other, reason)
-        if reason is None:
-            return held
+    decision = decide(uow, cell, other, is_expected=False)
+    if decision.is_held_back:
+        return held
     if uow.accumulator_in(cell) is held:
         uow.move(held, NOWHERE, "reported", discrepancy=True)
     if uow.accumulator_in(cell) is None:
         uow.quarantine_found(other, cell)
-        uow.move(other, cell.location, "reported", discrepancy=True, reason=reason)
+        uow.move(other, cell.location, "reported", discrepancy=True, reason=decision.reason)
     detail = f"cell {cell.cell_number}: {reported_id} instead of {held.accumulator_id}"
     uow.add_anomaly("other_accumulator", detail, accumulator_id=reported_id)
     return other

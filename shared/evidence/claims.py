@@ -3,20 +3,53 @@
 Rules: docs/how-it-works.md, "Suspect cabinets". Nothing here reads or writes the database.
 """
 
+from typing import NamedTuple
+
 from shared.evidence.records import Accumulator, Cabinet, Cell
 from shared.evidence.unit_of_work import UnitOfWork
 from shared.repo.claims import CLAIMED, CLEARED, CONTRADICTED, TAKEN_BACK
 from shared.values import NOWHERE
 
 
-def claim_of(
+class Decision(NamedTuple):
+    """Whether a report of an accumulator is held back, and the movement's reason if it is not."""
+
+    is_held_back: bool
+    reason: str | None = None
+
+
+def decide(uow: UnitOfWork, cell: Cell, accumulator: Accumulator, *, is_expected: bool) -> Decision:
+    """Decide whether the report that the accumulator is in the cell is applied.
+
+    It is held back if it is a claim and the cabinet is suspect. The first claim beyond the limit
+    makes it suspect. `is_expected`: it was put in for a return, or has not been collected.
+    """
+    claim = _claim_of(uow, cell, accumulator, is_expected=is_expected)
+    if claim is None:
+        return Decision(is_held_back=False)
+    cabinet, id_ = uow.cabinets[cell.cabinet_id], accumulator.accumulator_id
+    if not cabinet.is_suspect:
+        if accumulator.taken_from == cabinet.cabinet_id:
+            return Decision(is_held_back=False, reason=TAKEN_BACK)
+        if cell.held_back and cell.reported_id == id_:
+            return Decision(is_held_back=False, reason=CLEARED)
+        if id_ in cabinet.claimed or len(cabinet.claimed) < uow.limits.claims_per_hour:
+            cabinet.claimed.add(id_)
+            return Decision(is_held_back=False, reason=claim)
+        _suspect(uow, cabinet)
+    if not cell.held_back:  # otherwise every report would repeat the anomaly
+        detail = f"cell {cell.cell_number}: {id_}"
+        uow.add_anomaly("claim_held_back", detail, accumulator_id=id_)
+    return Decision(is_held_back=True)
+
+
+def _claim_of(
     uow: UnitOfWork, cell: Cell, accumulator: Accumulator, *, is_expected: bool
 ) -> str | None:
     """Return what kind of claim it is that the accumulator is in the cell; None if it is none.
 
     A claim names an accumulator that another cabinet's cell, a contractor or a scooter has, with
-    nothing that explains how it came here. `is_expected`: it was put in for a return, or has not
-    been collected.
+    nothing that explains how it came here.
     """
     place = accumulator.place
     if place == NOWHERE or place.cabinet_id == cell.cabinet_id:
@@ -30,29 +63,6 @@ def claim_of(
     elif accumulator.is_declared or _was_opened_for(uow, cell, place.contractor_id):
         return None
     return None if is_expected else CLAIMED
-
-
-def admitted(
-    uow: UnitOfWork, cabinet: Cabinet, cell: Cell, accumulator: Accumulator, claim: str
-) -> str | None:
-    """Return the reason under which a claim is applied; None if it is held back.
-
-    The first claim beyond the limit makes the cabinet suspect.
-    """
-    id_ = accumulator.accumulator_id
-    if not cabinet.is_suspect:
-        if accumulator.taken_from == cabinet.cabinet_id:
-            return TAKEN_BACK
-        if cell.held_back and cell.reported_id == id_:
-            return CLEARED
-        if id_ in cabinet.claimed or len(cabinet.claimed) < uow.limits.claims_per_hour:
-            cabinet.claimed.add(id_)
-            return claim
-        _suspect(uow, cabinet)
-    if not cell.held_back:  # otherwise every report would repeat the anomaly
-        detail = f"cell {cell.cell_number}: {id_}"
-        uow.add_anomaly("claim_held_back", detail, accumulator_id=id_)
-    return None
 
 
 def _suspect(uow: UnitOfWork, cabinet: Cabinet) -> None:

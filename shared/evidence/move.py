@@ -3,7 +3,7 @@
 Rules: docs/how-it-works.md, "Evidence". Nothing here reads or writes the database.
 """
 
-from shared.evidence.claims import admitted, claim_of
+from shared.evidence.claims import decide
 from shared.evidence.observe import Observation
 from shared.evidence.records import Accumulator, Booking, Cabinet, Cell, Hold
 from shared.evidence.settle import finish_return
@@ -104,18 +104,16 @@ def _record_arrival(
         return True  # both cells keep reporting it; it stays in the one that began last
     expected = _expected_return(uow, cabinet, cell, arrival)
     is_expected = expected is not None or _was_not_collected(cell, arrival)
-    reason = claim_of(uow, cell, arrival, is_expected=is_expected)
-    if reason is not None:
-        reason = admitted(uow, cabinet, cell, arrival, reason)
-        if reason is None:
-            return False
+    decision = decide(uow, cell, arrival, is_expected=is_expected)
+    if decision.is_held_back:
+        return False
     if other_cell is not None:
         _resolve_contradiction(uow, arrival, other_cell, cell)
     uow.quarantine_found(arrival, cell)
     if expected is not None:
-        _finish_hold(uow, *expected, observation, arrival, reason=reason)
+        _finish_hold(uow, *expected, observation, arrival, reason=decision.reason)
     else:
-        _put_into_cell(uow, cell, arrival, reason=reason)
+        _put_into_cell(uow, cell, arrival, reason=decision.reason)
     return True
 
 

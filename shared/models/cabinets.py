@@ -13,7 +13,18 @@ from pydantic import (
     model_validator,
 )
 
-from shared.models.base import ABSENT, GIVEN, Model, Moment, Page, Reason, Request, Text, Time, refused
+from shared.models.base import (
+    ABSENT,
+    GIVEN,
+    Model,
+    Moment,
+    Page,
+    Reason,
+    Request,
+    Text,
+    Time,
+    refused,
+)
 from shared.values import DEVICE_ID_SCHEMA, DeviceId, Id
 
 CabinetStatus = Literal["active", "inactive"]

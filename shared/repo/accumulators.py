@@ -260,8 +260,8 @@ def movements(tx: Tx, accumulator_id: str, *, before: int | None, limit: int) ->
 def all_movements(tx: Tx, query: Mapping[str, Any]) -> list[Row]:
     """Return the movements that match, by time; one row more than `limit`.
 
-    `query`: accumulator_id, cabinet_id, contractor_id, scooter_id, reported_by, since, until, newest_first,
-    after_at, after_id, limit; None for no condition.
+    `query`: accumulator_id, cabinet_id, contractor_id, scooter_id, reported_by, since, until,
+    newest_first, after_at, after_id, limit; None for no condition.
     """
     order, follows = ("DESC", "<") if query["newest_first"] else ("ASC", ">")
     page = f"""
@@ -292,10 +292,11 @@ def _parts(query: Mapping[str, Any]) -> list[str]:
     Messages move accumulators into their cabinet, and out of it to where it has no cells.
     """
     if query["reported_by"] is not None:
+        into = "to_cabinet_id = %(reported_by)s"
+        out = "from_cabinet_id = %(reported_by)s AND to_cabinet_id IS NULL"
         return [
-            "to_cabinet_id = %(reported_by)s AND cause IN ('reported', 'returned', 'not_collected')",
-            "from_cabinet_id = %(reported_by)s AND to_cabinet_id IS NULL"
-            " AND cause IN ('reported', 'issued')",
+            f"{into} AND cause IN ('reported', 'returned', 'not_collected')",
+            f"{out} AND cause IN ('reported', 'issued')",
         ]
     for place in ("scooter_id", "contractor_id", "cabinet_id"):
         if query[place] is not None:

@@ -317,7 +317,7 @@ MUTATIONS: dict[str, Mutation] = {
         'status="in_service"',
     ),
     "a cabinet that lies is never suspect": lambda p: rewrite(
-        p, claims, "admitted", "< uow.limits.claims_per_hour", ">= 0"
+        p, claims, "decide", "< uow.limits.claims_per_hour", ">= 0"
     ),
     "a boot that is not kept counts as new": lambda p: rewrite(
         p, order, "place", "uow.has_folded_boots(cabinet)", "False"

@@ -73,7 +73,8 @@ def test_one_message_cannot_fill_the_table(
     service.report()
     kinds = [row for row in rows(service) if row["reason"] == "unreadable_value"]
     assert len(kinds) == 6
-    assert sum(row["count"] for row in kinds) == 20
+    [total] = service.sql("SELECT sum(count) AS n FROM anomalies WHERE reason = 'unreadable_value'")
+    assert total["n"] == 20
 
 
 def test_the_beginning_of_a_large_message_is_kept(service: Service) -> None:

@@ -1,9 +1,5 @@
 """A cabinet that lies takes few accumulators of others; a person decides about the rest."""
 
-from typing import Any
-
-import pytest
-
 from local.cabinet.hardware import Accumulator
 from tests.support.service import Service
 
@@ -35,10 +31,12 @@ def claim(service: Service, ids: list[str], cabinet_id: str = "L-1") -> None:
 
 def taken(service: Service) -> int:
     """Return how many accumulators are out of issue or not in an honest cabinet any more."""
-    return service.sql(
+    [row] = service.sql(
         """SELECT count(*) AS n FROM accumulators
             WHERE status <> 'in_service' OR cabinet_id IS NULL OR cabinet_id NOT LIKE 'H-%%'"""
-    )[0]["n"]
+    )
+    count: int = row["n"]
+    return count
 
 
 def test_one_report_of_the_whole_fleet_takes_few_accumulators(service: Service) -> None:

@@ -361,4 +361,3 @@ def transfer(ids: list[str], giver: str = "T-1", taker: str = "T-2") -> Any:
 
 def age_movements(service: Service, *, hours: int) -> None:
     service.sql("UPDATE movements SET at = at - make_interval(hours => %(h)s)", h=hours)
-
