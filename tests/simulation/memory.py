@@ -93,6 +93,8 @@ class Memory:
     put_in_service: set[str] = field(default_factory=set)
     imported: set[str] = field(default_factory=set)
     """Accumulators that an import names which is no dry run."""
+    known_boots: dict[str, set[int]] = field(default_factory=dict)
+    """For each cabinet, all its boots that the service has known, also those it does not keep."""
     overtaken: set[str] = field(default_factory=set)
     """Cabinets one of whose boots the service saw first after a later one."""
     cleared: set[str] = field(default_factory=set)
@@ -115,6 +117,7 @@ class Memory:
             at: seen for at, seen in self.evidence.items() if at.cabinet_id != cabinet_id
         }
         self.boots.pop(cabinet_id, None)
+        self.known_boots.pop(cabinet_id, None)
         self.overtaken.discard(cabinet_id)
         self.newest_sessions.pop(cabinet_id, None)
         self.newest_boots.pop(cabinet_id, None)

@@ -94,6 +94,11 @@ def _was_misled(sim: RunState, cabinet_id: str) -> bool:
     before = sim.memory.boots.get(cabinet_id, [])
     after = [*boots(sim, cabinet_id).values()]
     sim.memory.boots[cabinet_id] = after
+    known = sim.memory.known_boots.setdefault(cabinet_id, set())
+    if known & ({*after} - {*before}):
+        rule = "I7 a boot that is not kept is not taken for a new one"
+        sim.violations.append(Violation(rule, f"{cabinet_id}: {before}, then {after}"))
+    known |= {*after}
     is_late = any(boot < max(before, default=0) for boot in {*after} - {*before})
     return is_late or before != sorted(before) or after != sorted(after)
 
