@@ -69,6 +69,7 @@ def _read(act: Perform, place: City, number: int) -> None:
         "list_movements": f"{accumulators}/A-{cabinet}-1/movements",
         "list_all_movements": "/v1/movements?limit=1000",
         "list_all_movements of a cabinet": f"/v1/movements?cabinet_id=C-{cabinet}",
+        "list_all_movements that a cabinet reported": f"/v1/movements?reported_by=C-{cabinet}",
         "list_all_movements of a scooter": f"/v1/movements?scooter_id=S-{cabinet}",
         "list_bookings": bookings,
         "list_bookings of a cabinet": f"{bookings}?cabinet_id=C-{cabinet}",
@@ -108,6 +109,8 @@ def _operate(act: Perform, place: City, number: int) -> None:
     act(Step("register_cabinet", "POST", "/v1/cabinets", body, 201))
     of_cabinet = f"/v1/cabinets/{cabinet}"
     act(Step("change_cabinet", "PATCH", of_cabinet, {"address": "Tverskaya 1, Moscow"}))
+    body = {"since": "2026-11-22T12:00:00Z", "reason": "its login was stolen"}
+    act(Step("undo_claims", "POST", f"{of_cabinet}/undo", body))
     body = {"health": "disabled", "reason": "the door is bent"}
     act(Step("change_cell", "PATCH", f"{of_cabinet}/cells/1", body))
     body = {"cabinets": [{"cabinet_id": cabinet, "coords": coords, "cells_total": city.CELLS}]}

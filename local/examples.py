@@ -32,6 +32,8 @@ _CABINET: Example = {
     "online": True,
     "last_seen_at": _NOON,
     "enrol_until": None,
+    "suspect_since": None,
+    "suspect_reason": None,
     "cells_total": 12,
     "accumulators": {
         "total": 8,
@@ -55,6 +57,7 @@ _CELL: Example = {
     "booking_id": None,
     "reported_at": _NOON,
     "requested_by": None,
+    "held_back_id": None,
 }
 _NEW_CELL: Example = _CELL | {
     "door": "unknown",
@@ -295,6 +298,10 @@ REQUESTS: dict[str, dict[str, Example]] = {
     "change_cabinet": {
         "pause": {"status": "inactive", "status_reason": "being moved"},
         "end the enrolment": {"enrol_until": None},
+        "clear a suspect": {"suspect": False, "suspect_reason": "its van was unloaded by hand"},
+    },
+    "undo_claims": {
+        "undo": {"since": _NOON, "reason": "the cabinet's login was stolen"},
     },
     "change_cell": {"disable": {"health": "disabled", "reason": "the door is bent"}},
     "send_command": {
@@ -362,6 +369,12 @@ RESPONSES: dict[str, Example] = {
     "register_cabinet 201": _NEW_CABINET,
     "get_cabinet 200": _CABINET_DETAILS,
     "change_cabinet 200": _CABINET_DETAILS | {"status": "inactive", "status_reason": "being moved"},
+    "undo_claims 200": {
+        "restored": ["A-0003"],
+        "kept": [{"accumulator_id": "A-0009", "because": "moved_since"}],
+        "put_in_service": ["A-0003", "A-0009"],
+        "has_more": False,
+    },
     "change_cell 200": _CELL
     | {"health": "disabled", "health_reason": "the door is bent", "requested_by": "operator"},
     "import_fleet 200": {
@@ -405,6 +418,12 @@ RESPONSES: dict[str, Example] = {
             | {"kind": "cabinet_alarm", "cabinet_id": "C-002", "detail": "fire, over_temperature"},
             _ATTENTION
             | {
+                "kind": "cabinet_suspect",
+                "cabinet_id": "C-003",
+                "detail": "claimed more than 12 accumulators that others have; held back: 4",
+            },
+            _ATTENTION
+            | {
                 "kind": "anomaly",
                 "cabinet_id": "C-001",
                 "accumulator_id": "A-0003",
@@ -422,6 +441,7 @@ RESPONSES: dict[str, Example] = {
         ],
         "counts": {
             "cabinet_alarm": 1,
+            "cabinet_suspect": 1,
             "cabinet_offline": 0,
             "command_unresolved": 0,
             "accumulator_missing": 0,

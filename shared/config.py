@@ -60,6 +60,20 @@ class Settings(BaseModel):
         "smoke,fire,water",
         description="Alarms that stop bookings and unlocks of the cabinet, comma-separated",
     )
+    suspect_claims_per_hour: int = Field(
+        12,
+        ge=1,
+        le=1000,
+        description="How many accumulators that others have a cabinet may claim in an hour before "
+        "it is suspect; it should not be below the number of cells of an ordinary cabinet",
+    )
+    unknown_accumulators_per_day: int = Field(
+        200,
+        ge=1,
+        le=10_000,
+        description="How many unknown accumulators a cabinet may have registered in 24 hours; "
+        "at least one for each of its cells",
+    )
     registry_id: str = Field(
         "local", description="Id in the topic `$registries/<id>/commands`, which all cabinets read"
     )

@@ -11,11 +11,12 @@ from shared.models.cabinets import (
     Cell,
     CellChange,
 )
+from shared.models.claims import UndoneClaims, UndoRequest
 from shared.models.imports import Import, ImportRequest
 from shared.models.overview import History, HistoryQuery, Overview, OverviewQuery
 from shared.models.search import SearchQuery, SearchResults
 from shared.models.stats import ApiKey, Health, Stats
-from shared.services import attention, cabinets, imports, overview, search, stats
+from shared.services import attention, cabinets, claims, imports, overview, search, stats
 from shared.values import CellInPath, Id
 
 handler = api.handler_of(__name__)
@@ -62,6 +63,22 @@ def change_cabinet(cabinet_id: Id, request: CabinetChange) -> CabinetDetails:
     """Change a cabinet: where it is, its status, its number of cells, its device."""
     with db.transaction() as tx:
         return cabinets.change(tx, cabinet_id, request, config.settings())
+
+
+@api.route(
+    "POST",
+    "/v1/cabinets/{cabinet_id}/undo",
+    scope="operator",
+    raises=(errors.CabinetNotFound,),
+)
+def undo_claims(cabinet_id: Id, request: UndoRequest) -> UndoneClaims:
+    """Return the accumulators that a cabinet claimed to where they were before.
+
+    Each gets a movement `corrected` with the reason. What others have reported since stays. Those
+    that the claim alone has quarantined are in service again.
+    """
+    with db.transaction() as tx:
+        return claims.undo(tx, cabinet_id, request)
 
 
 @api.route(

@@ -17,7 +17,13 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     messages = triggers.raw_messages(event)
     with db.transaction() as tx:
         applied = evidence.apply_messages(
-            tx, messages, reconcile_seconds=settings.reconcile_seconds
+            tx,
+            messages,
+            reconcile_seconds=settings.reconcile_seconds,
+            limits=evidence.Limits(
+                claims_per_hour=settings.suspect_claims_per_hour,
+                unknown_per_day=settings.unknown_accumulators_per_day,
+            ),
         )
     log.debug("messages applied", messages=len(messages), anomalies=applied.anomalies)
     settled = [str(command_id) for command_id in applied.settled]

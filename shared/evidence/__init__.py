@@ -9,7 +9,8 @@
       │  observe.py      record what each message reports about cells, where it is newer
       │  settle.py       settle commands by their results; cell_outcomes.py applies them to cells
       │  infer.py        infer from the cells what unanswered commands did
-      │  move.py         move accumulators, update their charge
+      │  move.py         move accumulators, update their charge; claims.py limits what a
+      │                  cabinet may take from others
       ▼
       │  end_holds.py    end holds that cannot be kept
       ▼
@@ -20,5 +21,6 @@ reads or writes the database.
 """
 
 from shared.evidence.pipeline import apply_messages
+from shared.evidence.records import Limits
 
-__all__ = ["apply_messages"]
+__all__ = ["Limits", "apply_messages"]

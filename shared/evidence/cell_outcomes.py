@@ -5,6 +5,7 @@ Rules: docs/how-it-works.md, "Unlock". Nothing here reads or writes the database
 
 from typing import NamedTuple
 
+from shared.evidence.claims import decide
 from shared.evidence.records import Accumulator, Booking, Cabinet, Cell, Command, Hold, Position
 from shared.evidence.unit_of_work import UnitOfWork
 from shared.messages import CommandCell
@@ -134,17 +135,25 @@ def _open_hold(
 def _issued_accumulator(
     uow: UnitOfWork, cell: Cell, hold: Hold, result: CommandCell
 ) -> Accumulator:
-    """Return the accumulator that was in the opened cell: what the cabinet says has precedence."""
+    """Return the accumulator that was in the opened cell: what the cabinet says has precedence.
+
+    Unless it names what others hold, and that is held back.
+    """
     held = uow.accumulators[hold.accumulator_id or ""]
     reported_id = result.accumulator_id
     if reported_id in {None, "?", held.accumulator_id}:
         return held
     other = uow.accumulators.get(reported_id) or uow.register(reported_id, cell)
+    if other is None:
+        return held
+    decision = decide(uow, cell, other, is_expected=False)
+    if decision.is_held_back:
+        return held
     if uow.accumulator_in(cell) is held:
         uow.move(held, NOWHERE, "reported", discrepancy=True)
     if uow.accumulator_in(cell) is None:
         uow.quarantine_found(other, cell)
-        uow.move(other, cell.location, "reported", discrepancy=True)
+        uow.move(other, cell.location, "reported", discrepancy=True, reason=decision.reason)
     detail = f"cell {cell.cell_number}: {reported_id} instead of {held.accumulator_id}"
     uow.add_anomaly("other_accumulator", detail, accumulator_id=reported_id)
     return other

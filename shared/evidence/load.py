@@ -15,7 +15,10 @@ def load(
     Cabinets whose message could not be decoded are locked too: the anomaly's foreign key takes a
     lock on them, and all locks must be taken in the same order.
     """
-    accumulator_ids = {id_ for message in messages for id_ in message.accumulator_ids()}
+    named: dict[str, set[str]] = {}
+    for message in messages:
+        named.setdefault(message.cabinet_id, set()).update(message.accumulator_ids())
+    accumulator_ids = {id_ for ids in named.values() for id_ in ids}
     boot_ids = {message.content.boot_id for message in messages}
     command_ids = {message.command_id for message in messages if message.command_id}
     wanted = {message.cabinet_id for message in messages}
@@ -27,7 +30,7 @@ def load(
         holds.write_expiry(tx, [row["cabinet_id"] for row in locked])
         uow.load(
             locked,
-            accumulator_ids=accumulator_ids,
+            named=named,
             boot_ids=boot_ids,
             command_ids=command_ids,
             reconcile_seconds=reconcile_seconds,

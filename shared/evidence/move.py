@@ -3,6 +3,7 @@
 Rules: docs/how-it-works.md, "Evidence". Nothing here reads or writes the database.
 """
 
+from shared.evidence.claims import decide
 from shared.evidence.observe import Observation
 from shared.evidence.records import Accumulator, Booking, Cabinet, Cell, Hold
 from shared.evidence.settle import finish_return
@@ -17,17 +18,18 @@ def move_accumulators(uow: UnitOfWork, cabinet: Cabinet, observations: list[Obse
         _record_departure(uow, observation.cell, reported)
     arrived: set[str] = set()
     for observation in observations:
-        reported_id = observation.cell.reported_id
+        cell, reported_id, is_held_back = observation.cell, observation.cell.reported_id, False
         if reported_id in arrived:
             if observation.is_new:  # otherwise every report would repeat the anomaly
-                _add_duplicate(uow, uow.accumulators[reported_id], observation.cell)
+                _add_second(uow, uow.accumulators.get(reported_id), cell)
         elif reported_id:
             arrived.add(reported_id)
             if _is_outdated(uow, observation, reported_id):
                 # It was here and is elsewhere by now. The next message shows what is here.
-                observation.cell.set(content="unknown", reported_id=None)
+                cell.set(content="unknown", reported_id=None)
             else:
-                _record_arrival(uow, cabinet, observation, reported_id)
+                is_held_back = not _record_arrival(uow, cabinet, observation, reported_id)
+        cell.set(held_back=is_held_back)
     for observation in observations:
         _record_readings(uow, observation)
         _mark_unreadable_return(uow, observation.cell)
@@ -86,29 +88,44 @@ def _add_anomaly(uow: UnitOfWork, reason: str, cell: Cell, accumulator_id: str) 
 
 def _record_arrival(
     uow: UnitOfWork, cabinet: Cabinet, observation: Observation, accumulator_id: str
-) -> None:
-    """Record that an accumulator is in the cell, whoever held it according to the records."""
+) -> bool:
+    """Record that an accumulator is in the cell, whoever held it according to the records.
+
+    Return False if the cabinet claims what others hold, and that is held back.
+    """
     cell = observation.cell
-    arrival = uow.accumulators.get(accumulator_id)
-    if arrival is None:
-        arrival = uow.register(accumulator_id, cell)
-        if arrival.is_unknown:
-            _add_anomaly(uow, "unknown_accumulator", cell, accumulator_id)
-    if arrival.place == cell.location:
-        return
+    arrival = uow.accumulators.get(accumulator_id) or _register(uow, cell, accumulator_id)
+    if arrival is None or arrival.place == cell.location:
+        return True
     occupant = uow.accumulator_in(cell)
     if occupant is not None:
         if uow.unsettled_unlocks(cell.cabinet_id, cell.cell_number):
-            return  # settling the command will record where the occupant went
+            return True  # settling the command will record where the occupant went
         # It has no departure: the same message reports it in another cell.
         uow.move(occupant, NOWHERE, "reported", discrepancy=True)
     other_cell = _other_cell_reporting(uow, arrival)
+    if other_cell is not None and not (observation.is_new or cell.held_back):
+        return True  # both cells keep reporting it; it stays in the one that began last
+    expected = _expected_return(uow, cabinet, cell, arrival)
+    is_expected = expected is not None or _was_not_collected(cell, arrival)
+    decision = decide(uow, cell, arrival, is_expected=is_expected)
+    if decision.is_held_back:
+        return False
     if other_cell is not None:
-        if not observation.is_new:
-            return  # both cells keep reporting it; it stays in the one that began last
         _resolve_contradiction(uow, arrival, other_cell, cell)
     uow.quarantine_found(arrival, cell)
-    _put_into_cell(uow, cabinet, observation, arrival)
+    if expected is not None:
+        _finish_hold(uow, *expected, observation, arrival, reason=decision.reason)
+    else:
+        _put_into_cell(uow, cell, arrival, reason=decision.reason)
+    return True
+
+
+def _register(uow: UnitOfWork, cell: Cell, accumulator_id: str) -> Accumulator | None:
+    new = uow.register(accumulator_id, cell)
+    if new is not None and new.is_unknown:
+        _add_anomaly(uow, "unknown_accumulator", cell, accumulator_id)
+    return new
 
 
 def _is_outdated(uow: UnitOfWork, observation: Observation, accumulator_id: str) -> bool:
@@ -123,20 +140,28 @@ def _is_outdated(uow: UnitOfWork, observation: Observation, accumulator_id: str)
 
 
 def _put_into_cell(
-    uow: UnitOfWork, cabinet: Cabinet, observation: Observation, arrival: Accumulator
+    uow: UnitOfWork, cell: Cell, arrival: Accumulator, *, reason: str | None
 ) -> None:
-    here = observation.cell.location
-    expected = _expected_return(uow, cabinet, observation.cell, arrival)
-    if expected is not None:
-        _finish_hold(uow, *expected, observation, arrival)
-    elif _was_not_collected(observation.cell, arrival):
-        uow.move(arrival, here, "not_collected", command_id=arrival.issued_by)
-    else:
-        uow.move(arrival, here, "reported", discrepancy=arrival.place != NOWHERE)
+    if _was_not_collected(cell, arrival):
+        uow.move(arrival, cell.location, "not_collected", command_id=arrival.issued_by)
+        return
+    holder = arrival.place.contractor_id or arrival.place.scooter_id
+    if holder is not None:  # one row counts them: somebody does this every day
+        kind = "contractor" if arrival.place.contractor_id else "scooter"
+        id_ = arrival.accumulator_id
+        uow.add_anomaly("inserted_without_booking", f"from a {kind}", accumulator_id=id_)
+    is_elsewhere = arrival.place != NOWHERE
+    uow.move(arrival, cell.location, "reported", discrepancy=is_elsewhere, reason=reason)
 
 
-def _finish_hold(
-    uow: UnitOfWork, booking: Booking, hold: Hold, observation: Observation, arrival: Accumulator
+def _finish_hold(  # noqa: PLR0913 - all of one return
+    uow: UnitOfWork,
+    booking: Booking,
+    hold: Hold,
+    observation: Observation,
+    arrival: Accumulator,
+    *,
+    reason: str | None,
 ) -> None:
     """An accumulator was inserted for a return: its hold is finished."""
     cell = observation.cell
@@ -147,10 +172,11 @@ def _finish_hold(
         booking_id=booking.booking_id,
         command_id=booking.command_id,
         discrepancy=arrival.place.contractor_id != booking.contractor_id,
+        reason=reason,
     )
     in_other_cell = hold.cell_number != cell.cell_number
-    reason = f"in cell {cell.cell_number}" if in_other_cell else None
-    uow.advance_hold(booking, hold, "inserted", reason=reason)
+    why = f"in cell {cell.cell_number}" if in_other_cell else None
+    uow.advance_hold(booking, hold, "inserted", reason=why)
     charge = observation.state.battery_charge
     hold.set(accumulator_id=arrival.accumulator_id, battery_charge=charge)
     finish_return(uow, booking)
@@ -217,6 +243,12 @@ def _resolve_contradiction(
         other_cell.set(content="unknown", reported_id=None)
     else:
         _add_duplicate(uow, arrival, cell)
+
+
+def _add_second(uow: UnitOfWork, accumulator: Accumulator | None, cell: Cell) -> None:
+    """A message reports one accumulator in two cells. What others hold was held back: leave it."""
+    if accumulator is not None and accumulator.place.cabinet_id == cell.cabinet_id:
+        _add_duplicate(uow, accumulator, cell)
 
 
 def _add_duplicate(uow: UnitOfWork, accumulator: Accumulator, cell: Cell) -> None:

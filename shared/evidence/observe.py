@@ -66,7 +66,7 @@ def mark_unreported_cells(
     for number in cabinet.cells.keys() - set(reported):
         cell = cabinet.cells[number]
         if position > cabinet.position(cell):
-            cell.set(door="unknown", content="unknown", reported_id=None)
+            cell.set(door="unknown", content="unknown", reported_id=None, held_back=False)
             _store_position(cell, position, is_report=True)
 
 

@@ -14,6 +14,10 @@ MAX_DELAY = 10_000
 """Upper limit of the messages that a cabinet sends while one of its messages is delayed."""
 
 
+_BEFORE_ALL: Position = (0, 0)
+"""Before the first boot."""
+
+
 class Place(NamedTuple):
     """A message's place in its cabinet's order."""
 
@@ -29,7 +33,9 @@ def place(
 
     `asked_at`: when the command that this message answers was created. A boot becomes the current
     one when its first message arrives, or when an earlier boot answers a command that was created
-    after the current boot was first seen.
+    after the current boot was first seen. Of a device with so many boots that old ones are not
+    kept, an unknown boot may be one of these: it becomes the current one by such an answer only,
+    which the poll asks for every minute.
 
     A message that answers a command created after the newest applied message was received is newer
     than that message. If its number is not higher, the cabinet's numbering has restarted. From then
@@ -39,7 +45,10 @@ def place(
     boot_id, seq = message.boot_id, message.seq
     known = cabinet.boots.get(boot_id)
     is_newest = _is_after(asked_at, cabinet.applied_at)
-    if known is None or (known < cabinet.boot_no and _is_after(asked_at, cabinet.booted_at)):
+    is_proved = _is_after(asked_at, cabinet.booted_at)
+    if known is None and not is_proved and uow.has_folded_boots(cabinet):
+        return Place(_BEFORE_ALL, is_current=False)
+    if known is None or (known < cabinet.boot_no and is_proved):
         uow.start_boot(cabinet, boot_id)
     elif known == cabinet.boot_no and is_newest and (known, seq) <= cabinet.newest_position:
         uow.add_anomaly("numbering_restarted", f"boot {boot_id}")

@@ -14,7 +14,7 @@ from shared.evidence.load import load
 from shared.evidence.move import move_accumulators
 from shared.evidence.observe import mark_unreported_cells, record_observations
 from shared.evidence.order import Place, place
-from shared.evidence.records import Cabinet, Command, Position
+from shared.evidence.records import Cabinet, Command, Limits, Position
 from shared.evidence.settle import outcome_of, settle
 from shared.evidence.unit_of_work import UnitOfWork
 from shared.messages import (
@@ -38,14 +38,21 @@ class Applied(NamedTuple):
     """The commands that got a result, or more of one."""
 
 
-def apply_messages(tx: Tx, messages: Sequence[RawMessage], *, reconcile_seconds: float) -> Applied:
+def apply_messages(
+    tx: Tx,
+    messages: Sequence[RawMessage],
+    *,
+    reconcile_seconds: float,
+    limits: Limits = Limits(),  # noqa: B008 - immutable
+) -> Applied:
     """Apply messages in order with all their effects.
 
     What is not understood becomes an anomaly. A failure of the database is raised, so that the
     whole batch is delivered again: applying a message twice changes nothing.
     `reconcile_seconds`: how long after a command evidence can still correct its result.
+    `limits`: what one cabinet may cause.
     """
-    while (uow := _apply_all(tx, messages, reconcile_seconds)) is None:
+    while (uow := _apply_all(tx, messages, reconcile_seconds, limits)) is None:
         tx.rollback_to_savepoint()  # that of `load`
     for booking in uow.bookings.values():
         if booking.needs_refill:
@@ -54,10 +61,10 @@ def apply_messages(tx: Tx, messages: Sequence[RawMessage], *, reconcile_seconds:
 
 
 def _apply_all(
-    tx: Tx, messages: Sequence[RawMessage], reconcile_seconds: float
+    tx: Tx, messages: Sequence[RawMessage], reconcile_seconds: float, limits: Limits
 ) -> UnitOfWork | None:
     """Apply the messages; None if they must be applied again (`UnitOfWork.save`)."""
-    uow = UnitOfWork(tx)
+    uow = UnitOfWork(tx, limits)
     received = list(decode(tx, uow, messages))
     load(tx, uow, received, reconcile_seconds=reconcile_seconds)
     for message in received:

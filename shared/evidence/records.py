@@ -6,7 +6,7 @@ itself, whatever its fields say.
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 from uuid import UUID
 
 from shared import states
@@ -17,6 +17,13 @@ from shared.values import Location
 
 Position = tuple[int, int]
 """(boot_no, seq): the place of a message in its cabinet's order."""
+
+
+class Limits(NamedTuple):
+    """What one cabinet may cause; docs/settings.md."""
+
+    claims_per_hour: int = 12
+    unknown_per_day: int = 200
 
 
 @dataclass(kw_only=True, eq=False)
@@ -63,6 +70,8 @@ class Cell(Record):
     reported_at: datetime | None
     opened_by: UUID | None
     """The command that opened the door, until the door is reported closed."""
+    held_back: bool
+    """It reports what others hold, and that was not applied: its cabinet was suspect."""
 
     @property
     def location(self) -> Location:
@@ -97,6 +106,10 @@ class Accumulator(StatefulRecord):
     """The unlock command by which it left its cell, if it left by one."""
     moved_on_since: bool = False
     """A swap or a transfer was reported after that. A cabinet's message may still be older."""
+    is_declared: bool = False
+    """Nothing but a registration or an import says that it is where it is."""
+    taken_from: str | None = None
+    """The cabinet from which another one's claim has taken it, if nothing moved it since."""
 
 
 @dataclass(kw_only=True, eq=False)
@@ -234,6 +247,10 @@ class Cabinet(Record):
     """That connection was lost, and nothing was heard since."""
     is_enrolling: bool
     """It puts accumulators in service that nobody has registered."""
+    is_suspect: bool
+    suspect_reason: str | None
+    device_boot_no: int
+    """The boot_no when the cabinet got its device."""
     heard: bool = False
     """It sent a message in this batch."""
     booted_at: datetime | None = None
@@ -245,6 +262,10 @@ class Cabinet(Record):
     cells: dict[int, Cell] = field(default_factory=dict)
     reported: bool = False
     """A complete report was applied in this batch."""
+    claimed: set[str] = field(default_factory=set)
+    """The accumulators of others that it has claimed lately: see `cabinets.claims`."""
+    found: int = 0
+    """Unknown accumulators that it has had registered in the last 24 hours."""
 
     @property
     def report_position(self) -> Position:

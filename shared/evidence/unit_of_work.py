@@ -5,7 +5,7 @@ what it loads; accumulators outside cells are locked one by one, since a swap or
 them too.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -19,9 +19,10 @@ from shared.evidence.records import (
     Cell,
     Command,
     Hold,
+    Limits,
     StatefulRecord,
 )
-from shared.repo import accumulators, anomalies, bookings, cabinets, cells, commands
+from shared.repo import accumulators, anomalies, bookings, cabinets, cells, claims, commands
 from shared.repo.accumulators import Move
 from shared.states import IllegalTransition
 from shared.values import NOWHERE, Location
@@ -32,12 +33,16 @@ if TYPE_CHECKING:
 MAX_DETAIL = 300
 """Longest detail of an anomaly, in characters."""
 
+MAX_BOOTS = 1000
+"""Boots of one device that are kept: years of ordinary power cuts. See `order.place`."""
+
 
 class UnitOfWork:
     """Everything that a batch of messages can change, loaded once and saved once."""
 
-    def __init__(self, tx: Tx) -> None:
+    def __init__(self, tx: Tx, limits: Limits) -> None:
         self._tx = tx
+        self.limits = limits
         self.cabinets: dict[str, Cabinet] = {}
         self.accumulators: dict[str, Accumulator] = {}
         self.bookings: dict[UUID, Booking] = {}
@@ -57,13 +62,14 @@ class UnitOfWork:
         self,
         locked: list[Row],
         *,
-        accumulator_ids: Collection[str],
+        named: Mapping[str, Collection[str]],
         boot_ids: Collection[str],
         command_ids: Collection[UUID],
         reconcile_seconds: float,
     ) -> None:
         """Load all that belongs to the `locked` cabinets, and what the messages name besides.
 
+        `named`: the accumulators that the messages of each cabinet name.
         Of settled commands only those of the last `reconcile_seconds` can still be corrected by
         evidence. A second call replaces what the first one loaded.
         """
@@ -82,14 +88,15 @@ class UnitOfWork:
         for row in cells.of_cabinets(tx, cabinet_ids):
             self.cabinets[row["cabinet_id"]].cells[row["cell_number"]] = Cell(**row)
             openers |= {row["opened_by"]} - {None}
-        named = {*command_ids, *openers}
-        for row in commands.correctable(tx, cabinet_ids, named, reconcile_seconds):
+        wanted = {*command_ids, *openers}
+        for row in commands.correctable(tx, cabinet_ids, wanted, reconcile_seconds):
             self.commands[row["command_id"]] = Command(**row)
         self._load_bookings(cabinet_ids)
         # A held accumulator may be elsewhere by now: moved by a swap, a person, another cabinet.
         holds = (hold for booking in self.bookings.values() for hold in booking.holds.values())
         held = {hold.accumulator_id for hold in holds if hold.accumulator_id is not None}
-        self._load_accumulators(cabinet_ids, {*accumulator_ids, *held})
+        self._load_accumulators(cabinet_ids, held.union(*named.values()))
+        self._load_limits(named)
 
     def _clear(self) -> None:
         for loaded in (
@@ -123,6 +130,27 @@ class UnitOfWork:
             issued_by = row["command_id"] if row["cause"] == "issued" else None
             fields = {k: row[k] for k in Accumulator.__dataclass_fields__ if k in row}
             self._add(Accumulator(**fields, place=place, issued_by=issued_by))
+
+    def _load_limits(self, named: Mapping[str, Collection[str]]) -> None:
+        """Load how much the senders have claimed and found lately, if they name more of it."""
+        places = {i: a.place for i, a in self.accumulators.items()}
+        others = {
+            sender: [i for i in ids if places.get(i, NOWHERE)[0] not in {None, sender}]
+            for sender, ids in named.items()
+        }
+        taken = [i for ids in others.values() for i in ids]
+        claiming = [
+            sender
+            for sender, ids in named.items()
+            if others[sender] or any(places.get(i, NOWHERE)[2:] != NOWHERE[2:] for i in ids)
+        ]
+        finding = [sender for sender, ids in named.items() if not places.keys() >= {*ids}]
+        for cabinet_id, ids in (claims.recent(self._tx, claiming) if claiming else {}).items():
+            self.cabinets[cabinet_id].claimed = ids
+        for accumulator_id, source in (claims.sources(self._tx, taken) if taken else {}).items():
+            self.accumulators[accumulator_id].taken_from = source
+        for row in accumulators.found_today(self._tx, finding) if finding else []:
+            self.cabinets[row["cabinet_id"]].found = row["found"]
 
     # --- queries ------------------------------------------------------------------------------
 
@@ -261,6 +289,10 @@ class UnitOfWork:
         finished = hold.state in hold.machine.final or ends_issue
         hold.set(finished=finished, reason=reason)
 
+    def has_folded_boots(self, cabinet: Cabinet) -> bool:
+        """Whether the device has had more boots than are kept: an unknown one may be an old one."""
+        return cabinet.boot_no - cabinet.device_boot_no >= MAX_BOOTS
+
     def start_boot(self, cabinet: Cabinet, boot_id: str, *, restart_seq: int | None = None) -> None:
         """Make a boot the current one: it is new, or an earlier one, or its numbering restarted."""
         cabinet.boot_no += 1
@@ -275,12 +307,18 @@ class UnitOfWork:
             "restart_seq": cabinet.restart_seqs.get(boot_id),
         }
 
-    def register(self, accumulator_id: str, cell: Cell) -> Accumulator:
+    def register(self, accumulator_id: str, cell: Cell) -> Accumulator | None:
         """Register an unknown accumulator that the cell's cabinet reports; nowhere until moved.
 
-        It is quarantined, unless the cabinet is enrolling.
+        It is quarantined, unless the cabinet is enrolling. None if the cabinet has had too many
+        registered today: it stays unknown until a later report.
         """
-        is_enrolled = self.cabinets[cell.cabinet_id].is_enrolling
+        cabinet = self.cabinets[cell.cabinet_id]
+        if cabinet.found >= max(self.limits.unknown_per_day, cabinet.cells_total):
+            self.add_anomaly("too_many_unknown", f"more than {cabinet.found} in 24 hours")
+            return None
+        cabinet.found += 1
+        is_enrolled = cabinet.is_enrolling
         new = Accumulator(
             accumulator_id=accumulator_id,
             place=NOWHERE,
@@ -295,6 +333,7 @@ class UnitOfWork:
                 "status": new.status,
                 "is_unknown": new.is_unknown,
                 "reason": "enrolled" if is_enrolled else None,
+                "found_by": cabinet.cabinet_id,
             }
         )
         self._add(new)
@@ -318,7 +357,10 @@ class UnitOfWork:
             del self._accumulator_by_cell[cell]
         accumulator.place = to
         accumulator.issued_by = details.get("command_id") if cause == "issued" else None
-        accumulator.moved_on_since = False
+        accumulator.moved_on_since = accumulator.is_declared = False
+        accumulator.taken_from = None
+        if details.get("reason") in claims.REASONS:
+            accumulator.taken_from = cell[0] or None
         self._moves.append(
             Move(accumulator_id=accumulator.accumulator_id, to=to, cause=cause, **details)
         )
@@ -343,8 +385,8 @@ class UnitOfWork:
         holds = [hold for booking in all_bookings for hold in booking.holds.values()]
         if len(accumulators.register(tx, self._registered)) < len(self._registered):
             return None
-        cabinets.insert_boots(tx, [*self._boots.values()])
-        nested = ("boots", "restart_seqs", "cells", "booted_at", "reported_at")
+        cabinets.insert_boots(tx, [*self._boots.values()], kept=MAX_BOOTS)
+        nested = ("boots", "restart_seqs", "cells", "booted_at", "reported_at", "claimed")
         cabinets.save(tx, [_row(self.cabinets[i], *nested) for i in sorted(senders)])
         cells.save(tx, [_row(cell, "reported_at") for cell in all_cells if cell.changed])
         readings = [_row(a, "place") for a in self.accumulators.values() if a.changed]

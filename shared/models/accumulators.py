@@ -163,6 +163,7 @@ class MovementQuery(Request):
     contractor_id: Id | None = Field(None, description="From or to this contractor")
     scooter_id: Id | None = Field(None, description="From or to this scooter")
     requested_by: CallerName | None = Field(None, description="Reported by this API key")
+    reported_by: Id | None = Field(None, description="By a message of this cabinet")
     since: Moment | None = Field(None, description="At this time or later")
     until: Moment | None = Field(None, description="Before this time")
     newest_first: bool = Field(default=False, description="The newest first, not the oldest")

@@ -9,6 +9,7 @@ from shared.models.base import Model, Request, Time
 
 AttentionKind = Literal[
     "cabinet_alarm",
+    "cabinet_suspect",
     "cabinet_offline",
     "command_unresolved",
     "accumulator_missing",
@@ -51,10 +52,16 @@ class AttentionCounts(Model):
     """Items of each kind: exact up to 1,000, and 1,000 if there are more."""
 
     cabinet_alarm: int = Field(description="Active cabinets with alarms")
+    cabinet_suspect: int = Field(
+        description="Cabinets that claimed what others hold, and are not believed about it"
+    )
     cabinet_offline: int = Field(description="Active cabinets that are not online")
     command_unresolved: int = Field(description="Unlocks without a known outcome")
     accumulator_missing: int
-    anomaly: int = Field(description="Anomalies that nobody has acknowledged")
+    anomaly: int = Field(
+        description="Anomalies that nobody has acknowledged, without `inserted_without_booking`: "
+        "that happens every day"
+    )
     held_too_long: int = Field(
         description="Contractors who have had an accumulator for longer than HELD_TOO_LONG_HOURS"
     )

@@ -15,6 +15,7 @@ from pydantic import (
 
 from shared.models.base import (
     ABSENT,
+    GIVEN,
     CallerName,
     Model,
     Moment,
@@ -65,7 +66,15 @@ class CabinetRequest(Request):
 class CabinetChange(Request):
     """Changes of a cabinet; absent fields stay as they are."""
 
-    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
+    model_config = ConfigDict(
+        json_schema_extra={
+            "minProperties": 1,
+            **refused(
+                {"suspect": GIVEN, "suspect_reason": ABSENT},
+                {"suspect": ABSENT, "suspect_reason": GIVEN},
+            ),
+        }
+    )
 
     coords: Coords | None = None
     address: Text | None = None
@@ -81,11 +90,19 @@ class CabinetChange(Request):
         description="Until then, at most 24 hours ahead, accumulators that nobody has registered "
         "and that this cabinet reports are put in service; null ends it",
     )
+    suspect: bool | None = Field(
+        None,
+        description="Whether the cabinet is not believed when it reports what others hold. false: "
+        "what was held back is applied at its next report. Needs `suspect_reason`",
+    )
+    suspect_reason: Reason | None = None
 
     @model_validator(mode="after")
     def _check_not_empty(self) -> Self:
         if not self.model_fields_set:
             raise ValueError(f"name at least one of {', '.join(type(self).model_fields)}")
+        if (self.suspect is None) != (self.suspect_reason is None):
+            raise ValueError("name both suspect and suspect_reason, or neither")
         return self
 
 
@@ -114,6 +131,13 @@ class Cabinet(Model):
     enrol_until: Time | None = Field(
         description="Until then it enrols unknown accumulators; null: it does not"
     )
+    suspect_since: Time | None = Field(
+        None,
+        description="Since then it is not believed when it reports what others hold; null: it is",
+    )
+    suspect_reason: str | None = Field(
+        None, description="Why it is suspect, or why an operator cleared it last"
+    )
     cells_total: int
     accumulators: Stock
     free_cells: int
@@ -135,6 +159,11 @@ class Cell(Model):
     booking_id: UUID | None
     reported_at: Time | None
     requested_by: str | None = by_key("that set `health`; null: the cabinet's reports did")
+    held_back_id: str | None = Field(
+        None,
+        description="The accumulator that it reports although others hold it: not applied, since "
+        "the cabinet is suspect",
+    )
 
 
 class CabinetDetails(Cabinet):

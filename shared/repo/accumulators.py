@@ -85,13 +85,16 @@ def outside(tx: Tx, accumulator_ids: Collection[str]) -> list[Row]:
     """Return locked accumulators that are in no cell, and how they left the last one.
 
     `cause`, `command_id`: of the last movement that was neither a swap nor a transfer;
-    `moved_on_since`: one of these followed. A statement of its own: the one that locks does not
-    see what was written while it waited for the lock.
+    `moved_on_since`: one of these followed; `is_declared`: nothing but a registration or an import
+    has put it there. A statement of its own: the one that locks does not see what was written while
+    it waited for the lock.
     """
     sql = """
         SELECT a.accumulator_id, a.contractor_id, a.scooter_id, a.battery_charge,
                a.state_of_health, a.status, a.is_unknown, m.cause, m.command_id,
-               last.cause IN ('swapped', 'transferred') AS moved_on_since
+               last.cause IN ('swapped', 'transferred') AS moved_on_since,
+               last.cause = 'registered' OR last.cause = 'corrected' AND NOT last.discrepancy
+               AS is_declared
           FROM accumulators a
           LEFT JOIN LATERAL (
                SELECT cause, command_id
@@ -101,7 +104,7 @@ def outside(tx: Tx, accumulator_ids: Collection[str]) -> list[Row]:
                 ORDER BY movement_id DESC
                 LIMIT 1) m ON true
           LEFT JOIN LATERAL (
-               SELECT cause
+               SELECT cause, discrepancy
                  FROM movements
                 WHERE movements.accumulator_id = a.accumulator_id
                 ORDER BY movement_id DESC
@@ -113,23 +116,25 @@ def outside(tx: Tx, accumulator_ids: Collection[str]) -> list[Row]:
 def register(tx: Tx, rows: Sequence[Mapping[str, Any]]) -> set[str]:
     """Register accumulators with their first movement; return the ids that were new.
 
-    `rows`: accumulator_id; battery_charge, state_of_health, status, is_unknown, place, and the
-    movement's reason, if known.
+    `rows`: accumulator_id; battery_charge, state_of_health, status, is_unknown, found_by, place,
+    and the movement's reason, if known.
     """
     sql = """
         WITH given AS (
             SELECT * FROM jsonb_to_recordset(%(rows)s::jsonb)
                 AS t (accumulator_id text, cabinet_id text, cell_number smallint,
                       contractor_id text, scooter_id text, battery_charge smallint,
-                      state_of_health smallint, status text, is_unknown boolean, reason text)),
+                      state_of_health smallint, status text, is_unknown boolean, found_by text,
+                      reason text)),
         registered AS (
             INSERT INTO accumulators
                    (accumulator_id, cabinet_id, cell_number, contractor_id, scooter_id,
-                    battery_charge, charge_at, state_of_health, status, status_since, is_unknown)
+                    battery_charge, charge_at, state_of_health, status, status_since, is_unknown,
+                    found_by)
             SELECT accumulator_id, cabinet_id, cell_number, contractor_id, scooter_id,
                    battery_charge, CASE WHEN battery_charge IS NOT NULL THEN now() END,
                    state_of_health, coalesce(status, 'in_service'), now(),
-                   coalesce(is_unknown, false)
+                   coalesce(is_unknown, false), found_by
               FROM given
              ORDER BY accumulator_id
             ON CONFLICT (accumulator_id) DO NOTHING
@@ -142,6 +147,15 @@ def register(tx: Tx, rows: Sequence[Mapping[str, Any]]) -> set[str]:
           JOIN given USING (accumulator_id)
         RETURNING accumulator_id"""
     return {row["accumulator_id"] for row in tx.batch(sql, rows)}
+
+
+def found_today(tx: Tx, cabinet_ids: Collection[str]) -> list[Row]:
+    """Return how many accumulators each of these cabinets has had registered in 24 hours."""
+    sql = """
+        SELECT found_by AS cabinet_id, count(*) AS found FROM accumulators
+         WHERE found_by = ANY (%(cabinet_ids)s) AND created_at > now() - interval '24 hours'
+         GROUP BY found_by"""
+    return tx.all(sql, {"cabinet_ids": [*cabinet_ids]})
 
 
 def move(tx: Tx, moves: Sequence[Move]) -> None:
@@ -254,8 +268,8 @@ def movements(tx: Tx, accumulator_id: str, query: Mapping[str, Any]) -> list[Row
 def all_movements(tx: Tx, query: Mapping[str, Any]) -> list[Row]:
     """Return the movements that match, by time; one row more than `limit`.
 
-    `query`: accumulator_id, cabinet_id, contractor_id, scooter_id, requested_by, since, until,
-    newest_first, after_at, after_id, limit; None for no condition.
+    `query`: accumulator_id, cabinet_id, contractor_id, scooter_id, requested_by, reported_by,
+    since, until, newest_first, after_at, after_id, limit; None for no condition.
     """
     order, follows = ("DESC", "<") if query["newest_first"] else ("ASC", ">")
     page = f"""
@@ -282,7 +296,17 @@ def all_movements(tx: Tx, query: Mapping[str, Any]) -> list[Row]:
 
 
 def _parts(query: Mapping[str, Any]) -> list[str]:
-    """Return conditions that split the movements of a place: each part follows an index."""
+    """Return conditions that split the movements of a place: each part follows an index.
+
+    Messages move accumulators into their cabinet, and out of it to where it has no cells.
+    """
+    if query["reported_by"] is not None:
+        into = "to_cabinet_id = %(reported_by)s"
+        out = "from_cabinet_id = %(reported_by)s AND to_cabinet_id IS NULL"
+        return [
+            f"{into} AND cause IN ('reported', 'returned', 'not_collected')",
+            f"{out} AND cause IN ('reported', 'issued')",
+        ]
     for place in ("scooter_id", "contractor_id", "cabinet_id"):
         if query[place] is not None:
             return [

@@ -5,64 +5,74 @@ from typing import Any
 
 from shared.db import Row, Tx
 
-MAX_KINDS = 1000
+MAX_KINDS = 100
 """Rows that one device can have for one reason; whatever else it sends is counted together."""
 
+BYTES_KEPT = 16_000
+"""Bytes of a message that are kept: more than a report of 100 cells has."""
 
 BYTES_SHOWN = 8000
 """Bytes of a message that are read to be shown."""
 
 _SHOWN = f"""anomaly_id, reason, detail, cabinet_id, device_id, accumulator_id, first_at, at, count,
        open, acknowledged_at, acknowledged_by, acknowledged_note,
-       substring(payload FOR {BYTES_SHOWN}) AS payload, octet_length(payload) AS payload_bytes"""
+       substring(payload FOR {BYTES_SHOWN}) AS payload,
+       coalesce(payload_bytes, octet_length(payload)) AS payload_bytes"""
 
 
 def add(tx: Tx, rows: Sequence[Row]) -> list[Row]:
     """Add anomalies: reason, detail, device_id, cabinet_id, accumulator_id, event_id, payload.
 
     An anomaly that a device repeats is counted on one row, which keeps the last message and is open
-    again. A redelivered message is not counted. `payload` is base64. `cabinet_id` is NULL if the
-    cabinet was removed meanwhile.
+    again. A redelivered message is not counted. `payload` is base64; its beginning is kept.
+    `cabinet_id` is NULL if the cabinet was removed meanwhile.
     Return the anomalies that are new.
     """
     sql = """
-        WITH given AS (
-            SELECT t.reason, t.device_id, t.event_id, t.payload, t.count,
-                   CASE WHEN NOT b.beyond THEN t.accumulator_id END AS accumulator_id,
-                   (SELECT c.cabinet_id FROM cabinets c
-                     WHERE c.cabinet_id = t.cabinet_id FOR KEY SHARE) AS cabinet_id,
-                   CASE WHEN b.beyond THEN 'more than ' || %(kinds)s || ' different ones'
-                        ELSE t.detail END AS detail
+        WITH sent AS (
+            SELECT t.*, EXISTS (SELECT FROM anomalies a
+                                 WHERE a.counted AND a.device_id = t.device_id
+                                   AND a.reason = t.reason AND a.detail = t.detail) AS known
               FROM jsonb_to_recordset(%(rows)s::jsonb)
                    AS t (reason text, detail text, device_id text, cabinet_id text,
                          accumulator_id text, event_id text, payload text, count integer)
-             CROSS JOIN LATERAL (
-                   SELECT NOT EXISTS (SELECT FROM anomalies a
-                                       WHERE a.counted AND a.device_id = t.device_id
-                                         AND a.reason = t.reason AND a.detail = t.detail)
-                      AND (SELECT count(*) FROM anomalies a
-                            WHERE a.counted AND a.device_id = t.device_id
-                              AND a.reason = t.reason) >= %(kinds)s AS beyond) b
              WHERE NOT EXISTS (SELECT FROM anomalies a  -- by the release before this one
                                 WHERE NOT a.counted AND a.event_id = t.event_id
-                                  AND a.reason = t.reason AND a.detail = t.detail))
+                                  AND a.reason = t.reason AND a.detail = t.detail)),
+        ranked AS (
+            SELECT sent.*, NOT known AND %(kinds)s < (
+                       SELECT count(*) FROM anomalies a
+                        WHERE a.counted AND a.device_id = sent.device_id
+                          AND a.reason = sent.reason)
+                       + row_number() OVER (PARTITION BY device_id, reason, known ORDER BY detail)
+                   AS beyond
+              FROM sent),
+        given AS (
+            SELECT reason, device_id, event_id, decode(payload, 'base64') AS payload, count,
+                   CASE WHEN NOT beyond THEN accumulator_id END AS accumulator_id,
+                   (SELECT c.cabinet_id FROM cabinets c
+                     WHERE c.cabinet_id = ranked.cabinet_id FOR KEY SHARE) AS cabinet_id,
+                   CASE WHEN beyond THEN 'more than ' || %(kinds)s || ' different ones'
+                        ELSE detail END AS detail
+              FROM ranked)
         INSERT INTO anomalies AS a
-               (reason, detail, device_id, cabinet_id, accumulator_id, event_id, payload, count,
-                counted)
+               (reason, detail, device_id, cabinet_id, accumulator_id, event_id, payload,
+                payload_bytes, count, counted)
         SELECT DISTINCT ON (device_id, reason, detail)
                reason, detail, device_id, cabinet_id, accumulator_id, event_id,
-               decode(payload, 'base64'),
+               substring(payload FOR %(kept)s), octet_length(payload),
                sum(count) OVER (PARTITION BY device_id, reason, detail), true
           FROM given
          ORDER BY device_id, reason, detail
         ON CONFLICT (device_id, reason, detail) WHERE counted DO UPDATE
            SET at = now(), cabinet_id = excluded.cabinet_id, event_id = excluded.event_id,
-               payload = excluded.payload, accumulator_id = excluded.accumulator_id,
+               payload = excluded.payload, payload_bytes = excluded.payload_bytes,
+               accumulator_id = excluded.accumulator_id,
                open = a.open OR a.event_id <> excluded.event_id,
                count = a.count + CASE WHEN a.event_id = excluded.event_id THEN 0
                                       ELSE excluded.count END
         RETURNING reason, detail, device_id, cabinet_id, event_id, xmax = 0 AS is_new"""
-    params = {"kinds": MAX_KINDS}
+    params = {"kinds": MAX_KINDS, "kept": BYTES_KEPT}
     return [row for row in tx.batch(sql, _counted(rows), **params) if row.pop("is_new")]
 
 

@@ -14,6 +14,14 @@ _ITEMS: dict[AttentionKind, str] = {
                array_to_string(alarms, ', ') AS detail
           FROM cabinets
          WHERE status = 'active' AND alarms <> '{}'""",
+    "cabinet_suspect": """
+        SELECT suspect_since AS since, jsonb_build_object('cabinet_id', cabinet_id) AS ids,
+               suspect_reason || CASE held WHEN 0 THEN '' ELSE '; held back: ' || held END AS detail
+          FROM cabinets
+         CROSS JOIN LATERAL (
+               SELECT count(*) AS held FROM cells
+                WHERE cells.cabinet_id = cabinets.cabinet_id AND held_back) h
+         WHERE suspect_since IS NOT NULL""",
     "cabinet_offline": """
         SELECT last_seen_at AS since, jsonb_build_object('cabinet_id', cabinet_id) AS ids,
                CASE WHEN last_seen_at IS NULL THEN 'never seen'
@@ -42,7 +50,7 @@ _ITEMS: dict[AttentionKind, str] = {
                    'anomaly_id', anomaly_id, 'cabinet_id', cabinet_id,
                    'accumulator_id', accumulator_id) AS ids,
                reason || CASE WHEN detail = '' THEN '' ELSE ': ' || detail END AS detail
-          FROM (SELECT * FROM anomalies WHERE open
+          FROM (SELECT * FROM anomalies WHERE open AND reason <> 'inserted_without_booking'
                  ORDER BY first_at, anomaly_id LIMIT %(most)s) oldest""",
     "held_too_long": """
         SELECT min(at) AS since, jsonb_build_object('contractor_id', contractor_id) AS ids,

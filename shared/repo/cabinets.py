@@ -44,7 +44,8 @@ def lock(tx: Tx, cabinet_ids: Collection[str]) -> list[Row]:
     sql = """
         SELECT cabinet_id, device_id, protocol, status, alarms, firmware, cells_total, boot_no,
                report_boot_no, report_seq, reported_at, session, session_boot_no, session_seq,
-               signed_off, lat, lon, address, status_reason, enrol_until,
+               signed_off, lat, lon, address, status_reason, enrol_until, suspect_since,
+               suspect_reason, suspect_since IS NOT NULL AS is_suspect, device_boot_no,
                coalesce(enrol_until > now(), false) AS is_enrolling
           FROM cabinets
          WHERE cabinet_id = ANY (%(cabinet_ids)s)
@@ -105,7 +106,8 @@ def describe(tx: Tx, query: dict[str, Any]) -> list[Row]:
         SELECT near.*, CASE WHEN %(lat)s::float8 IS NOT NULL THEN away_m END AS distance_m, s.*
           FROM (SELECT cabinet_id, device_id, lat, lon, address, protocol, status, status_reason,
                        alarms, online, last_seen_at, cells_total, requested_by, away_m,
-                       CASE WHEN enrol_until > now() THEN enrol_until END AS enrol_until
+                       CASE WHEN enrol_until > now() THEN enrol_until END AS enrol_until,
+                       suspect_since, suspect_reason
                   FROM (SELECT *, coalesce(last_seen_at > now() - make_interval(
                                       secs => %(offline_after)s), false)
                                   AND NOT signed_off AS online,
@@ -161,11 +163,15 @@ def update(tx: Tx, rows: list[Row]) -> None:
         UPDATE cabinets c
            SET lat = t.lat, lon = t.lon, address = t.address, status = t.status,
                status_reason = t.status_reason, cells_total = t.cells_total,
-               protocol = t.protocol, enrol_until = t.enrol_until, requested_by = caller()
+               protocol = t.protocol, enrol_until = t.enrol_until, requested_by = caller(),
+               suspect_since = CASE WHEN t.is_suspect THEN coalesce(c.suspect_since, now()) END,
+               suspect_reason = t.suspect_reason,
+               cleared_at = CASE WHEN c.suspect_since IS NULL OR t.is_suspect THEN c.cleared_at
+                                 ELSE now() END
           FROM jsonb_to_recordset(%(rows)s::jsonb)
                AS t (cabinet_id text, lat float8, lon float8, address text, status text,
                      status_reason text, cells_total smallint, protocol text,
-                     enrol_until timestamptz)
+                     enrol_until timestamptz, is_suspect boolean, suspect_reason text)
          WHERE c.cabinet_id = t.cabinet_id"""
     tx.queue_batch(sql, rows)
 
@@ -179,7 +185,8 @@ def change_device(tx: Tx, cabinet_id: str, device_id: str) -> None:
     tx.queue("DELETE FROM boots WHERE cabinet_id = %(cabinet_id)s", params)
     sql = """
         UPDATE cabinets
-           SET device_id = %(device_id)s, session = NULL, signed_off = false, firmware = NULL
+           SET device_id = %(device_id)s, session = NULL, signed_off = false, firmware = NULL,
+               device_boot_no = boot_no
          WHERE cabinet_id = %(cabinet_id)s"""
     tx.queue(sql, params)
 
@@ -245,8 +252,11 @@ def boots(tx: Tx, cabinet_ids: Collection[str], boot_ids: Collection[str]) -> li
     return tx.all(sql, {"cabinet_ids": [*cabinet_ids], "boot_ids": [*boot_ids]})
 
 
-def insert_boots(tx: Tx, rows: list[Row]) -> None:
-    """Insert boots that have become the current ones: cabinet_id, boot_id, boot_no, restart_seq."""
+def insert_boots(tx: Tx, rows: list[Row], *, kept: int) -> None:
+    """Insert boots that have become the current ones: cabinet_id, boot_id, boot_no, restart_seq.
+
+    Of each cabinet, only the last `kept` are kept.
+    """
     sql = """
         INSERT INTO boots (cabinet_id, boot_id, boot_no, restart_seq)
         SELECT cabinet_id, boot_id, boot_no, restart_seq
@@ -256,6 +266,15 @@ def insert_boots(tx: Tx, rows: list[Row]) -> None:
            SET boot_no = excluded.boot_no, first_seen_at = excluded.first_seen_at,
                restart_seq = excluded.restart_seq"""
     tx.queue_batch(sql, rows)
+    if any(row["boot_no"] > kept for row in rows):
+        sql = """
+            DELETE FROM boots b
+             USING (SELECT cabinet_id, max(boot_no) AS boot_no
+                      FROM jsonb_to_recordset(%(rows)s::jsonb)
+                           AS t (cabinet_id text, boot_no integer)
+                     GROUP BY cabinet_id) last
+             WHERE b.cabinet_id = last.cabinet_id AND b.boot_no <= last.boot_no - %(kept)s"""
+        tx.queue_batch(sql, rows, kept=kept)
 
 
 def save(tx: Tx, rows: list[Row]) -> None:
@@ -269,13 +288,14 @@ def save(tx: Tx, rows: list[Row]) -> None:
                                    ELSE c.alarms_since END,
                alarms = t.alarms, firmware = t.firmware, session = t.session,
                session_boot_no = t.session_boot_no, session_seq = t.session_seq,
-               signed_off = t.signed_off,
+               signed_off = t.signed_off, suspect_reason = t.suspect_reason,
+               suspect_since = CASE WHEN t.is_suspect THEN coalesce(c.suspect_since, now()) END,
                announced_online = CASE WHEN t.signed_off THEN false WHEN t.heard THEN true
                                        ELSE c.announced_online END
           FROM jsonb_to_recordset(%(rows)s::jsonb)
                AS t (cabinet_id text, heard boolean, boot_no integer, report_boot_no integer,
                      report_seq bigint, reported boolean, alarms text[], firmware text,
                      session text, session_boot_no integer, session_seq bigint,
-                     signed_off boolean)
+                     signed_off boolean, is_suspect boolean, suspect_reason text)
          WHERE c.cabinet_id = t.cabinet_id"""
     tx.queue_batch(sql, rows)

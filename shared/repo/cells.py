@@ -10,7 +10,7 @@ def of_cabinets(tx: Tx, cabinet_ids: Collection[str]) -> list[Row]:
     """Return every cell of these cabinets with its evidence."""
     sql = """
         SELECT cabinet_id, cell_number, door, content, reported_id, fault, health, health_reason,
-               boot_no, seq, reported_at, opened_by
+               boot_no, seq, reported_at, opened_by, held_back
           FROM cells
          WHERE cabinet_id = ANY (%(cabinet_ids)s)"""
     return tx.all(sql, {"cabinet_ids": [*cabinet_ids]})
@@ -21,7 +21,8 @@ def describe(tx: Tx, cabinet_id: str, cell_number: int | None = None) -> list[Ro
     sql = """
         SELECT s.cell_number, s.door, s.content, s.accumulator_id, s.battery_charge, s.health,
                s.health_reason, s.booking_id, x.requested_by,
-               greatest(s.reported_at, c.reported_at) AS reported_at
+               greatest(s.reported_at, c.reported_at) AS reported_at,
+               CASE WHEN x.held_back THEN x.reported_id END AS held_back_id
           FROM stock s
           JOIN cabinets c USING (cabinet_id)
           JOIN cells x USING (cabinet_id, cell_number)
@@ -95,13 +96,13 @@ def save(tx: Tx, rows: list[Row]) -> None:
         UPDATE cells c
            SET door = t.door, content = t.content, reported_id = t.reported_id, fault = t.fault,
                health = t.health, health_reason = t.health_reason, boot_no = t.boot_no, seq = t.seq,
-               opened_by = t.opened_by, reported_at = now(),
+               opened_by = t.opened_by, held_back = t.held_back, reported_at = now(),
                health_since = CASE WHEN (c.health, c.fault IS NULL) = (t.health, t.fault IS NULL)
                                    THEN c.health_since ELSE now() END,
                requested_by = CASE WHEN c.health = t.health THEN c.requested_by END
           FROM jsonb_to_recordset(%(rows)s::jsonb)
                AS t (cabinet_id text, cell_number smallint, door text, content text,
                      reported_id text, fault text, health text, health_reason text,
-                     boot_no integer, seq bigint, opened_by uuid)
+                     boot_no integer, seq bigint, opened_by uuid, held_back boolean)
          WHERE c.cabinet_id = t.cabinet_id AND c.cell_number = t.cell_number"""
     tx.queue_batch(sql, rows)

@@ -157,10 +157,13 @@ def planned(before: Row, request: CabinetChange) -> Change:
         states.CABINET.changed_to(before["status"], request.status)
     if request.protocol is not None:
         check_protocol(request.protocol)
-    named = {name: getattr(request, name) for name in request.model_fields_set - {"coords"}}
+    fields = request.model_fields_set - {"coords", "suspect", "suspect_reason"}
+    named = {name: getattr(request, name) for name in fields}
     kept = {name: v for name, v in named.items() if v is not None or name in _NULLABLE}
     if request.coords is not None:
         kept |= request.coords.model_dump()
+    if request.suspect or (before["is_suspect"] and request.suspect is False):
+        kept |= {"is_suspect": request.suspect, "suspect_reason": request.suspect_reason}
     if request.status == "active":
         kept.setdefault("status_reason", None)
     return Change(before, {**before, **kept})

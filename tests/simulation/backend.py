@@ -135,6 +135,18 @@ def change_cabinet(cabinet_id: str, body: Body) -> Request:
     return Request("cabinets", "PATCH", "/v1/cabinets/{cabinet_id}", parameters, json.dumps(body))
 
 
+def clear(cabinet_id: str) -> Request:
+    """Clear a suspect cabinet."""
+    return change_cabinet(cabinet_id, {"suspect": False, "suspect_reason": "looked at"})
+
+
+def undo_claims(cabinet_id: str) -> Request:
+    """Undo all that a cabinet has claimed."""
+    body = json.dumps({"since": "2020-01-01T00:00:00Z", "reason": "it lies"})
+    parameters = (("cabinet_id", cabinet_id),)
+    return Request("cabinets", "POST", "/v1/cabinets/{cabinet_id}/undo", parameters, body)
+
+
 def correct(accumulator_id: str, body: Body) -> Request:
     """Correct the place or status of an accumulator."""
     resource = "/v1/accumulators/{accumulator_id}"

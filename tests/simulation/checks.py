@@ -7,8 +7,9 @@ from datetime import datetime
 from typing import Any
 
 from shared.db import Row, Tx
+from shared.evidence import unit_of_work
 from shared.repo import stats
-from tests.simulation.memory import Violation
+from tests.simulation.memory import CLAIMS_PER_HOUR, Violation
 from tests.simulation.network import Message
 from tests.simulation.state import RunState
 from tests.simulation.transitions import Coverage
@@ -78,6 +79,14 @@ _REGISTRATIONS = """
       LEFT JOIN movements n ON n.movement_id = m.movement_id + 1
                            AND n.accumulator_id = m.accumulator_id AND n.at = m.at
      WHERE m.cause = 'registered' AND m.reason IS NOT NULL"""
+_FROM_UNTOUCHED_CELLS = """
+    SELECT m.to_cabinet_id AS cabinet_id, m.accumulator_id FROM movements m
+     WHERE m.cause IN ('reported', 'returned') AND m.from_cabinet_id <> m.to_cabinet_id
+       AND m.at > now() - interval '1 hour'
+       AND NOT EXISTS (SELECT FROM commands c
+                        WHERE c.cabinet_id = m.from_cabinet_id
+                          AND c.payload -> 'cells' @> to_jsonb(m.from_cell_number))
+     GROUP BY 1, 2"""
 CELLS = """
     SELECT c.cabinet_id, c.cell_number, c.door, c.content, c.reported_id,
            greatest((c.boot_no, c.seq), (k.report_boot_no, k.report_seq))::text AS position,
@@ -107,6 +116,7 @@ _ALWAYS = {
     "cells": CELLS,
     "reported": _REPORTED,
     "registrations": _REGISTRATIONS,
+    "from untouched cells": _FROM_UNTOUCHED_CELLS,
     "last movement": "SELECT coalesce(max(movement_id), 0) AS movement_id FROM movements",
 }
 """Queries whose rows are compared with what the simulator knows."""
@@ -124,6 +134,7 @@ def after_step(sim: RunState) -> None:
         raise Violation(broken, row)
     _check_registrations(sim, found["registrations"])
     _check_outcomes(sim, found)
+    _check_lies(sim, found["from untouched cells"])
     if found["last movement"][0]["movement_id"] > sim.memory.last_movement:
         _check_movements(sim)
     _check_evidence(sim, found["cells"])
@@ -144,6 +155,14 @@ def _check_registrations(sim: RunState, rows: list[Row]) -> None:
         if row["reason"] == "imported" and row["accumulator_id"] not in sim.memory.imported:
             raise Violation("a dry run registers nothing", row)
         sim.memory.registered.add(row["accumulator_id"])
+
+
+def _check_lies(sim: RunState, rows: list[Row]) -> None:
+    """A cabinet that lies takes few accumulators out of cells that no command ever named."""
+    for cabinet_id, lies in sim.world.lies.items():
+        taken = {row["accumulator_id"] for row in rows if row["cabinet_id"] == cabinet_id} & lies
+        if len(taken) > CLAIMS_PER_HOUR and cabinet_id not in sim.memory.cleared:
+            raise Violation("a cabinet that lies takes few", f"{cabinet_id}: {sorted(taken)}")
 
 
 def _check_outcomes(sim: RunState, found: dict[str, list[Row]]) -> None:
@@ -255,8 +274,17 @@ def overtaken(sim: RunState, cabinet_id: str) -> bool:
     found = boots(sim, cabinet_id)
     in_order = sorted(found.values())
     if cabinet_id in sim.world.misnumbered:  # a restart of its numbering has a boot_no, too
-        return [*found.values()] != in_order
-    return [*found.items()] != [*enumerate(in_order, start=1)]
+        is_so = [*found.values()] != in_order
+    else:  # the first ones may not be kept any more
+        is_so = [*found.items()] != [*enumerate(in_order, start=min(found, default=1))]
+    if is_so:
+        sim.memory.overtaken.add(cabinet_id)
+    return cabinet_id in sim.memory.overtaken
+
+
+def may_be_unproved(sim: RunState, cabinet_id: str) -> bool:
+    """Whether the service may wait for an answer before it believes a boot of the cabinet."""
+    return max(boots(sim, cabinet_id), default=0) >= unit_of_work.MAX_BOOTS
 
 
 def boots(sim: RunState, cabinet_id: str) -> dict[int, int]:

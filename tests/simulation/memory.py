@@ -7,6 +7,11 @@ from typing import Literal
 from tests.simulation.backend import Request
 from tests.simulation.world import CellId
 
+CLAIMS_PER_HOUR = 2
+"""The setting of runs in which a cabinet lies."""
+MAX_BOOTS = 3
+"""How many boots of a cabinet are kept in such runs."""
+
 
 class Violation(Exception):
     """A broken rule, and the detail that breaks it."""
@@ -88,6 +93,12 @@ class Memory:
     put_in_service: set[str] = field(default_factory=set)
     imported: set[str] = field(default_factory=set)
     """Accumulators that an import names which is no dry run."""
+    known_boots: dict[str, set[int]] = field(default_factory=dict)
+    """For each cabinet, all its boots that the service has known, also those it does not keep."""
+    overtaken: set[str] = field(default_factory=set)
+    """Cabinets one of whose boots the service saw first after a later one."""
+    cleared: set[str] = field(default_factory=set)
+    """Cabinets whose claims an operator has let pass."""
     enrolments: list[tuple[str, datetime]] = field(default_factory=list)
     """Each cabinet that an operator lets enrol, and until when."""
 
@@ -106,6 +117,8 @@ class Memory:
             at: seen for at, seen in self.evidence.items() if at.cabinet_id != cabinet_id
         }
         self.boots.pop(cabinet_id, None)
+        self.known_boots.pop(cabinet_id, None)
+        self.overtaken.discard(cabinet_id)
         self.newest_sessions.pop(cabinet_id, None)
         self.newest_boots.pop(cabinet_id, None)
         self.signed_off.discard(cabinet_id)

@@ -4,7 +4,7 @@ from shared.db import Row
 from shared.evidence.order import MAX_DELAY
 from tests.simulation.call_checks import call_ended
 from tests.simulation.calls import Call
-from tests.simulation.checks import CELLS, boots, overtaken
+from tests.simulation.checks import CELLS, boots, may_be_unproved, overtaken
 from tests.simulation.memory import SentUnlock, Violation
 from tests.simulation.network import Message, Publication, describe, message_of
 from tests.simulation.state import RunState
@@ -90,9 +90,15 @@ def _check_order(sim: RunState, batch: list[Message]) -> None:
 
 def _was_misled(sim: RunState, cabinet_id: str) -> bool:
     """Whether the service took an earlier boot for a later one before, in or after this batch."""
+    overtaken(sim, cabinet_id)  # noted before the boots are folded that show it
     before = sim.memory.boots.get(cabinet_id, [])
     after = [*boots(sim, cabinet_id).values()]
     sim.memory.boots[cabinet_id] = after
+    known = sim.memory.known_boots.setdefault(cabinet_id, set())
+    if known & ({*after} - {*before}):
+        rule = "I7 a boot that is not kept is not taken for a new one"
+        sim.violations.append(Violation(rule, f"{cabinet_id}: {before}, then {after}"))
+    known |= {*after}
     is_late = any(boot < max(before, default=0) for boot in {*after} - {*before})
     return is_late or before != sorted(before) or after != sorted(after)
 
@@ -121,10 +127,16 @@ def _check_last_wills(sim: RunState, batch: list[Message]) -> None:
     )
     for row in rows:
         cabinet_id = row["cabinet_id"]
-        is_certain = cabinet_id not in sim.world.misnumbered and not overtaken(sim, cabinet_id)
+        is_certain = _is_certain(sim, cabinet_id)
         if is_certain and row["signed_off"] != (cabinet_id in sim.memory.signed_off):
             rule = "a cabinet is offline once its latest connection is lost"
             sim.violations.append(Violation(rule, row))
+
+
+def _is_certain(sim: RunState, cabinet_id: str) -> bool:
+    """Whether the service must know the order of the cabinet's boots and messages."""
+    is_known = cabinet_id not in sim.world.misnumbered and not overtaken(sim, cabinet_id)
+    return is_known and not may_be_unproved(sim, cabinet_id)
 
 
 def _note_connection(sim: RunState, cabinet_id: str, message: Message) -> None:
@@ -218,7 +230,7 @@ def _check_answered(sim: RunState, cabinet_id: str, message: Message) -> None:
         cabinet_id=cabinet_id,
     )
     is_open = {cell["cell_number"] for cell in message["cells"] if cell["door"] == "open"}
-    is_certain = cabinet_id not in sim.world.misnumbered and not overtaken(sim, cabinet_id)
+    is_certain = _is_certain(sim, cabinet_id)
     for row in rows if is_certain else []:
         if {*row["cells"]} <= is_open and row["status"] in {"pending", "published", "no_answer"}:
             raise Violation("I5 a report settles the unlock that it answers", message)

@@ -17,6 +17,7 @@ from shared import db, holds, states
 from shared.errors import DatabaseUnavailable
 from shared.evidence import (
     cell_outcomes,
+    claims,
     decode,
     infer,
     load,
@@ -317,6 +318,12 @@ MUTATIONS: dict[str, Mutation] = {
         "register",
         'status="in_service" if is_enrolled else "quarantined"',
         'status="in_service"',
+    ),
+    "a cabinet that lies is never suspect": lambda p: rewrite(
+        p, claims, "decide", "< uow.limits.claims_per_hour", ">= 0"
+    ),
+    "a boot that is not kept counts as new": lambda p: rewrite(
+        p, order, "place", "uow.has_folded_boots(cabinet)", "False"
     ),
     "an enrolment does not end": lambda p: rewrite(
         p, cabinets, "lock", "enrol_until > now()", "enrol_until IS NOT NULL"

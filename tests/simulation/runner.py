@@ -21,6 +21,7 @@ from tests.simulation import (
     checks,
     faults,
     fleet,
+    liars,
     people,
     plan,
     without_waiting,
@@ -30,7 +31,7 @@ from tests.simulation.calls import Disruption, current
 from tests.simulation.clock import virtual_datetime
 from tests.simulation.database import Database
 from tests.simulation.feed_checks import check_feed
-from tests.simulation.memory import Violation
+from tests.simulation.memory import CLAIMS_PER_HOUR, MAX_BOOTS, Violation
 from tests.simulation.plan import Plan, Step
 from tests.simulation.simulation import Simulation
 from tests.simulation.transitions import Coverage, count_moves
@@ -43,11 +44,12 @@ _ALL = (
     | fleet.STEPS
     | faults.STEPS
     | cabinets.STEPS
+    | liars.STEPS
 )
 _STEPS = {step.__name__: step for step in _ALL}
 _WEIGHTS = {step.__name__: weight for step, weight in _ALL.items()}
 _COMMON = {"deliver", "execute_command"}
-_MAY_BE_RARE = (people.pull, *fleet.STEPS, *faults.STEPS, *cabinets.STEPS)
+_MAY_BE_RARE = (people.pull, *fleet.STEPS, *faults.STEPS, *cabinets.STEPS, *liars.STEPS)
 _RARE = frozenset(step.__name__ for step in _MAY_BE_RARE) - _COMMON
 _ROOT = f"{Path(__file__).parents[2]}/"
 
@@ -169,9 +171,18 @@ def _come_to_rest(sim: Simulation) -> None:
             sim.world.close(CellId(cabinet_id, number))
     _drain(sim)
     for seconds in (61, 61, 700, 61, 1900, 61, 61):
+        _clear_suspects(sim)
         sim.clock.advance(seconds)
         sim.history.note(f"{seconds} s later: {sim.poll(Disruption())}")
         _drain(sim)
+
+
+def _clear_suspects(sim: Simulation) -> None:
+    """The cabinets that lied are repaired, and an operator clears them."""
+    sql = "SELECT cabinet_id FROM cabinets WHERE suspect_since IS NOT NULL ORDER BY cabinet_id"
+    for row in sim.database.query(sql):
+        sim.memory.cleared.add(row["cabinet_id"])
+        sim.history.note(sim.request(backend.clear(row["cabinet_id"]), Disruption()))
 
 
 def _drain(sim: Simulation) -> None:
@@ -227,6 +238,9 @@ def _simulated(schedule: Plan, database: Database) -> Iterator[Simulation]:
         patch.setenv("DATABASE_URL", database.url)
         patch.setenv("BOOKING_SECONDS", "150")
         patch.setenv("RECONCILE_SECONDS", "300")
+        if any(step.kind == "lie" for step in schedule.steps):
+            patch.setenv("SUSPECT_CLAIMS_PER_HOUR", str(CLAIMS_PER_HOUR))
+            patch.setattr("shared.evidence.unit_of_work.MAX_BOOTS", MAX_BOOTS)
         config.settings.cache_clear()
         patch.setattr("shared.mqtt.Publisher", Publisher)
         patch.setattr(db, "_connect", database.connect)

@@ -92,6 +92,8 @@ class World:
         """Accumulators whose last messages and reports may have been processed in any order."""
         self.duplicated_ids: set[str] = set()
         """Ids that two accumulators share."""
+        self.lies: dict[str, set[str]] = {}
+        """For each cabinet that has lied, the accumulators of others that it named."""
         self.put_at: dict[str, int] = {}
         """For each accumulator in a cell, how often the door had opened when it was inserted."""
         self.taken: set[tuple[str, str, int]] = set()

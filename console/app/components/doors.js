@@ -39,6 +39,7 @@ function Door({ cell, isSelected, toggle, isStale }) {
     ${cell.content === "occupied" && html`<${Charge} percent=${cell.battery_charge} />`}
     ${cell.booking_id && html`<div>${t("held_by")} <${Name} kind="booking" id=${cell.booking_id} /></div>`}
     ${cell.health !== "ok" && html`<div><${Badge} group="health" code=${cell.health} /> <span class="quiet">${word("reason", cell.health_reason ?? "")}</span> <${By} name=${cell.requested_by} /></div>`}
+    ${cell.held_back_id && html`<div>${t("held_back")} <${Name} kind="accumulator" id=${cell.held_back_id} /></div>`}
     ${isStale && html`<div class="quiet">${cell.reported_at ? html`${t("as_of")} <${Time} at=${cell.reported_at} ago />` : t("never_reported")}</div>`}
   </li>`;
 }

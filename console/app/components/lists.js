@@ -130,7 +130,7 @@ function Evidence({ movement }) {
     ${movement.command_id && html` · ${t("command")} <${Name} kind="command" id=${movement.command_id} />`}
     ${movement.swap_id && html` · ${t("swap")} <code title=${movement.swap_id}>${movement.swap_id.slice(0, 8)}</code>`}
     ${movement.transfer_id && html` · ${t("transfer")} <code title=${movement.transfer_id}>${movement.transfer_id.slice(0, 8)}</code>`}
-    ${movement.reason && html` · “${movement.reason}”`}
+    ${movement.reason && html` · “${word("movement_reason", movement.reason)}”`}
     ${movement.discrepancy && html` · <strong>${t("discrepancy")}</strong>`}
     ${movement.requested_by && html` · <${By} name=${movement.requested_by} />`}
   `;

@@ -18,7 +18,12 @@ const LIMIT = 200;
 const REFRESH_MS = 20_000;
 /** Details that only repeat the kind. */
 const SAID_BY_KIND = new Set(["missing", "quarantined"]);
-const URGENT = new Set(["cabinet_alarm", "cabinet_offline", "command_unresolved"]);
+const URGENT = new Set([
+  "cabinet_alarm",
+  "cabinet_suspect",
+  "cabinet_offline",
+  "command_unresolved",
+]);
 
 export function Attention() {
   const [kind, setKind] = useState("");

@@ -32,6 +32,7 @@ export function Cabinet({ id }) {
     <h1 tabindex="-1">${t("cabinet")} ${id} <${Copy} text=${id} /></h1>
     <${Loaded} resource=${cabinet} missing=${t("no_cabinet", { id })}>${(data) => html`
       <${Heading} cabinet=${data} />
+      ${data.suspect_since && html`<${Suspicion} cabinet=${data} />`}
       <${Cells} cabinet=${data} reload=${cabinet.reload} />
       <div class="columns">
         <section><h2>${t("commands")}</h2><${Commands} query=${{ cabinet_id: id }} concerns=${concerns} /></section>
@@ -71,6 +72,27 @@ function Heading({ cabinet }) {
     <${Messages} cabinet=${cabinet} />
     ${cabinet.enrol_until && Date.parse(cabinet.enrol_until) > now() && html`<p class="notice">${t("enrols_until")} <${Time} at=${cabinet.enrol_until} /></p>`}
   `;
+}
+
+/** Why it is not believed about what others hold, and what it has reported.
+ * @param {{cabinet: any}} properties
+ */
+function Suspicion({ cabinet }) {
+  const id = cabinet.cabinet_id;
+  const heldBack = cabinet.cells.filter((/** @type {any} */ cell) => cell.held_back_id);
+  const { resource, more, canGrow } = useMovements(
+    "/v1/movements",
+    { reported_by: id, newest_first: "true" },
+    (movement) => movement.cause === "reported" && touches(movement, "cabinet_id", id),
+  );
+  return html`<section class="notice bad" aria-label=${t("suspect")}>
+    <p><strong>${t("suspect")}</strong> <${Time} at=${cabinet.suspect_since} ago /> <span lang="en">“${cabinet.suspect_reason}”</span></p>
+    <p>${t("suspect_explanation", { n: heldBack.length })}</p>
+    <details><summary>${t("what_it_reported")}</summary>
+      <${Loaded} resource=${resource}>${({ movements, hasMore }) =>
+        html`<${Timeline} entries=${movements.map(movementEntry)} hasMore=${hasMore && canGrow} more=${more} empty=${t("no_movements")} />`}<//>
+    </details>
+  </section>`;
 }
 
 /** The device, and its last messages.

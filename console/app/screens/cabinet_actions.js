@@ -167,6 +167,7 @@ export function cabinetActions(cabinet, reload) {
         run: ({ hours }) => patch({ enrol_until: enrolUntil(Number(hours)) }),
       }),
     },
+    ...suspicionActions(cabinet, patch, reload),
     {
       label: t("change_cells"),
       action: () => ({
@@ -182,6 +183,52 @@ export function cabinetActions(cabinet, reload) {
         ],
         confirm: t("save"),
         run: ({ cells_total: total }) => patch({ cells_total: Number(total) }),
+      }),
+    },
+  ];
+}
+
+/**
+ * Believe a cabinet about what others hold, or not; undo what it has claimed.
+ * @param {any} cabinet
+ * @param {(body: object) => Promise<string>} patch
+ * @param {() => void} reload
+ * @returns {Offered[]}
+ */
+function suspicionActions(cabinet, patch, reload) {
+  const id = cabinet.cabinet_id;
+  const isSuspect = Boolean(cabinet.suspect_since);
+  return [
+    {
+      label: isSuspect ? t("clear_suspect") : t("suspect_it"),
+      action: () => ({
+        title: isSuspect ? t("clear_suspect_title", { id }) : t("suspect_it_title", { id }),
+        explanation: isSuspect ? t("clear_suspect_explanation") : t("suspect_it_explanation"),
+        fields: [reason()],
+        confirm: isSuspect ? t("clear_suspect") : t("suspect_it"),
+        isDangerous: isSuspect,
+        run: ({ reason: why }) => patch({ suspect: !isSuspect, suspect_reason: why }),
+      }),
+    },
+    {
+      label: t("undo_claims"),
+      action: () => ({
+        title: t("undo_claims_title", { id }),
+        explanation: t("undo_claims_explanation"),
+        fields: [{ name: "hours", label: t("undo_hours"), type: "number", value: "24" }, reason()],
+        confirm: t("undo_claims"),
+        isDangerous: true,
+        run: async ({ hours, reason: why }, key) => {
+          const since = new Date(now() - Number(hours) * 3_600_000).toISOString();
+          const undone = await change(
+            "POST",
+            path`/v1/cabinets/${id}/undo`,
+            { since, reason: why },
+            key,
+          );
+          reload();
+          return t("claims_undone", { restored: undone.restored.length, kept: undone.kept.length });
+        },
       }),
     },
   ];

@@ -136,6 +136,11 @@ export const en = {
   place: "Place",
   last_message: "Last message",
   last_report_of_a_cell: "Last report of a cell",
+  suspect: "Suspect",
+  suspect_explanation:
+    "It claimed more of what others hold than a cabinet may. Such reports are not applied any more; its own cells are served. Cells whose reports are held back: {n}.",
+  held_back: "reports, held back:",
+  what_it_reported: "What it has reported",
   enrols_until:
     "New accumulators in this cabinet are taken into service without being registered, until",
   "door.open": "open",
@@ -182,6 +187,20 @@ export const en = {
     "During these hours, accumulators that nobody has registered and that this cabinet reports are put in service.",
   enrol_hours: "Hours",
   enrol_hint: "At most 24; 0 ends it.",
+  suspect_it: "Suspect",
+  suspect_it_title: "Treat {id} as suspect?",
+  suspect_it_explanation:
+    "It is not believed any more when it reports what others hold. Its own cells are still served.",
+  clear_suspect: "Clear",
+  clear_suspect_title: "Believe {id} again?",
+  clear_suspect_explanation:
+    "What was held back is applied at its next report. Undo its claims first if they were false.",
+  undo_claims: "Undo claims",
+  undo_claims_title: "Undo what {id} has claimed?",
+  undo_claims_explanation:
+    "Each accumulator that it claimed from others returns to the place that it had before, and to service. What others have reported since stays.",
+  undo_hours: "Claims of the last hours",
+  claims_undone: "Returned to their places: {restored}. Left as they are: {kept}.",
   change_cells: "Change the number of cells",
   change_cells_title: "How many cells does {id} have?",
   change_cells_explanation:
@@ -304,6 +323,14 @@ export const en = {
   "anomaly.alarm": "Alarm",
   "anomaly.cell_not_asked": "A result for a cell that the command did not name",
   "anomaly.cells_total_differs": "The number of cells differs",
+  "anomaly.claim_held_back": "What others hold was claimed by a suspect cabinet",
+  "anomaly.suspect_cabinet": "A cabinet claims what others hold",
+  "anomaly.inserted_without_booking": "Something was put in without a booking",
+  "anomaly.too_many_unknown": "Too many unregistered accumulators in a day",
+  "movement_reason.claimed": "claimed: nothing explains how it came here",
+  "movement_reason.contradicted": "claimed: another closed cell still reported it",
+  "movement_reason.cleared": "was held back, until the cabinet was cleared",
+  "movement_reason.taken_back": "taken back from the cabinet that claimed it",
   "anomaly.duplicate_accumulator": "Two cells report the same accumulator",
   "anomaly.foreign_command": "A result for another cabinet's command",
   "anomaly.illegal_transition": "A fault of the service",
@@ -326,6 +353,7 @@ export const en = {
   "anomaly.webhook_paused": "A webhook is paused",
 
   "attention.cabinet_alarm": "Alarm",
+  "attention.cabinet_suspect": "Suspect cabinet",
   "attention.cabinet_offline": "Cabinet offline",
   "attention.command_unresolved": "Unlock unresolved",
   "attention.accumulator_missing": "Accumulator missing",

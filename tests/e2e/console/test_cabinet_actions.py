@@ -111,3 +111,19 @@ def test_the_number_of_cells_is_changed(shown: Page, cabinet: Cabinet) -> None:
     assert details(cabinet)["cells_total"] == 14
     perform(shown, "Change the number of cells", cells_total="12")
     expect(door(shown, 14)).to_have_count(0)
+
+
+def test_a_cabinet_is_suspected_its_claims_undone_and_cleared(
+    shown: Page, cabinet: Cabinet
+) -> None:
+    perform(shown, "Suspect", reason=REASON)
+    suspicion = shown.get_by_role("region", name="Suspect")
+    expect(suspicion).to_contain_text(f"“{REASON}”")
+    assert details(cabinet)["suspect_since"] is not None
+    suspicion.get_by_text("What it has reported").click()
+    expect(suspicion.get_by_text("reported").first).to_be_visible()
+    perform(shown, "Undo claims", hours="1", reason=REASON)
+    expect(shown.get_by_text("Returned to their places: 0. Left as they are: 0.")).to_be_visible()
+    perform(shown, "Clear", reason="looked at")
+    expect(suspicion).to_have_count(0)
+    assert details(cabinet)["suspect_since"] is None

@@ -130,6 +130,7 @@ def test_a_cell_shows_its_contents_and_its_booking(service: Service) -> None:
         "health_reason": None,
         "booking_id": booking["booking_id"],
         "requested_by": None,
+        "held_back_id": None,
     }
     assert service.cell(2)["content"] == "empty"
 

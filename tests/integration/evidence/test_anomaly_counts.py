@@ -62,6 +62,30 @@ def test_a_device_cannot_fill_the_table(service: Service, monkeypatch: pytest.Mo
     assert {"reason": "malformed", "detail": "more than 5 different ones", "count": 7} in found
 
 
+def test_one_message_cannot_fill_the_table(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(anomalies, "MAX_KINDS", 5)
+    hardware = service.add_cabinet(cells=20)
+    for cell in hardware.cells.values():
+        cell.senses["battery_charge"] = 255
+        cell.senses["accumulator_id"] = f"A-{cell.cell_number}"
+    service.report()
+    kinds = [row for row in rows(service) if row["reason"] == "unreadable_value"]
+    assert len(kinds) == 6
+    [total] = service.sql("SELECT sum(count) AS n FROM anomalies WHERE reason = 'unreadable_value'")
+    assert total["n"] == 20
+
+
+def test_the_beginning_of_a_large_message_is_kept(service: Service) -> None:
+    service.add_cabinet()
+    service.send_from("C-1", b"x" * 200_000)
+    [anomaly] = service.get("/v1/anomalies")["anomalies"]
+    assert anomaly["payload_bytes"] == 200_000
+    [row] = service.sql("SELECT octet_length(payload) AS kept FROM anomalies")
+    assert row["kept"] == anomalies.BYTES_KEPT
+
+
 def test_an_unreadable_value_is_noted_once_until_it_changes(service: Service) -> None:
     hardware = service.add_cabinet(charges=[90])
     hardware.cells[1].senses["battery_charge"] = 255

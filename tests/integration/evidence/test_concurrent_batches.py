@@ -89,7 +89,7 @@ def test_an_accumulator_reported_by_two_cabinets_at_once_is_a_duplicate(service:
     with blocked(service, deliver) as start, db.transaction() as tx:
         evidence.apply_messages(tx, triggers.raw_messages(event), reconcile_seconds=600)
         start()
-    assert service.anomalies() == ["duplicate_accumulator"]
+    assert service.anomalies() == ["inserted_without_booking", "duplicate_accumulator"]
     assert service.place("A-9") == {"cabinet_id": "C-2", "cell_number": 1}
     service.check_invariants()
 

@@ -108,6 +108,6 @@ def test_a_batch_sees_an_accumulator_that_was_imported_meanwhile(service: Servic
         start()
     found = service.get("/v1/accumulators/A-9")
     assert (found["status"], found["cabinet_id"]) == ("in_service", "C-1")
-    assert service.anomalies() == []
+    assert service.anomalies() == ["inserted_without_booking"]
     assert service.movement_causes("A-9") == ["registered", "reported"]
     service.check_invariants()

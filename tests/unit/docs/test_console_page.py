@@ -26,6 +26,7 @@ ACTIONS = {
     "activate",
     "cancel_booking",
     "change_cells",
+    "clear_suspect",
     "correct",
     "deactivate",
     "disable_cell",
@@ -37,6 +38,8 @@ ACTIONS = {
     "release",
     "report_state",
     "retire",
+    "suspect_it",
+    "undo_claims",
     "unlock",
 }
 _TEXT = re.compile(r'^  "?([\w.]+)"?:\s+"(.*)",$', re.MULTILINE)
