@@ -1,8 +1,11 @@
 # Service accounts and their roles. Every role is granted on the narrowest resource possible.
 
-resource "yandex_iam_service_account" "runner" {
-  name        = "${local.name}-runner"
-  description = "Account of the functions."
+# Each function has an account of its own, which can read the function's secrets and no others.
+resource "yandex_iam_service_account" "function" {
+  for_each = local.functions
+
+  name        = "${local.name}-${replace(each.key, "_", "-")}"
+  description = "Account of the function ${each.key}."
 }
 
 resource "yandex_iam_service_account" "invoker" {
@@ -15,20 +18,48 @@ resource "yandex_iam_service_account" "bridge" {
   description = "Account of the broker's VM; the trigger bridge invokes mqtt_trigger with it."
 }
 
-resource "yandex_resourcemanager_folder_iam_member" "runner" {
-  for_each = toset(["monitoring.editor", "vpc.user"])
+resource "yandex_resourcemanager_folder_iam_member" "function" {
+  for_each = merge([
+    for name, definition in local.definitions : { for role in definition.roles : "${name}/${role}" => { function = name, role = role } }
+  ]...)
 
   folder_id = var.folder_id
-  role      = each.key
-  member    = "serviceAccount:${yandex_iam_service_account.runner.id}"
+  role      = each.value.role
+  member    = "serviceAccount:${yandex_iam_service_account.function[each.value.function].id}"
 }
 
-resource "yandex_lockbox_secret_iam_member" "runner" {
-  for_each = local.secrets
+resource "yandex_lockbox_secret_iam_member" "function" {
+  for_each = merge([
+    for name, definition in local.definitions : { for secret in definition.secrets : "${name}/${secret}" => { function = name, secret = secret } }
+  ]...)
 
-  secret_id = each.value.secret_id
+  secret_id = local.secrets[each.value.secret].secret_id
   role      = "lockbox.payloadViewer"
-  member    = "serviceAccount:${yandex_iam_service_account.runner.id}"
+  member    = "serviceAccount:${yandex_iam_service_account.function[each.value.function].id}"
+}
+
+# The account of all functions in earlier releases. Terraform would delete it before the functions have
+# their new accounts, and their running versions could no longer start. So it only forgets the account:
+# docs/deploying.md says when and how to delete it.
+removed {
+  from = yandex_iam_service_account.runner
+  lifecycle {
+    destroy = false
+  }
+}
+
+removed {
+  from = yandex_resourcemanager_folder_iam_member.runner
+  lifecycle {
+    destroy = false
+  }
+}
+
+removed {
+  from = yandex_lockbox_secret_iam_member.runner
+  lifecycle {
+    destroy = false
+  }
 }
 
 # A binding is exhaustive: Terraform removes members that were added by hand. `migrate` has no binding;

@@ -64,6 +64,18 @@ run "defaults" {
     error_message = "the webhooks' master secret reaches other functions than events"
   }
   assert {
+    condition     = length(distinct([for function in concat(values(yandex_function.this), [yandex_function.migrate]) : function.service_account_id])) == length(output.function_ids)
+    error_message = "functions share a service account"
+  }
+  assert {
+    condition     = [for name, member in yandex_lockbox_secret_iam_member.function : name if member.secret_id == yandex_lockbox_secret.this["database_password"].id] == ["migrate/database_password"]
+    error_message = "other functions than migrate can read the password of the database's owner"
+  }
+  assert {
+    condition     = yandex_mdb_postgresql_database.main.owner == "service" && sum([for user in concat(values(yandex_mdb_postgresql_user.limited), [yandex_mdb_postgresql_user.owner]) : user.conn_limit]) == 110
+    error_message = "the owner is renamed, which would replace the database, or the users reserve more connections than planned"
+  }
+  assert {
     condition     = tonumber(yandex_api_gateway.main.execution_timeout) > tonumber(yandex_function.this["unlock"].execution_timeout) && tonumber(yandex_function.this["unlock"].execution_timeout) > 2 * var.unlock_wait_seconds
     error_message = "the gateway's timeout must exceed the function's, and that must exceed twice the wait"
   }

@@ -33,8 +33,8 @@ REWRITING_HISTORY = [
     "DELETE FROM events",
     "TRUNCATE events",
     (
-        "INSERT INTO events SELECT position + 99, event_id, type, subject, cabinet_id, at, caused_by,"
-        " resource FROM events"
+        "INSERT INTO events SELECT position + 99, event_id, type, subject, cabinet_id, at,"
+        " caused_by, resource FROM events"
     ),
     "UPDATE event_outbox SET resource = '{}'",
     "DELETE FROM event_outbox",
@@ -77,7 +77,7 @@ BECOMING_SOMEBODY_ELSE = [
     "SELECT rolpassword FROM pg_authid",
     "SELECT pg_read_file('postgresql.conf')",
     LEAVES_A_FILE,
-    "COPY accumulators TO PROGRAM 'true'",
+    "COPY accumulators TO PROGRAM 'cat >/dev/null'",
 ]
 
 ATTACKS_OF_A_READER = [
@@ -365,6 +365,8 @@ def test_an_owner_without_other_powers_can_migrate_and_give_rights(
     assert query(plain_owner, "SELECT count(*) > 0 FROM events") == [(True,)]
     # A clone of a database has not its rights, so the other tests cannot try the last one.
     for statement in [*REWRITING_HISTORY, "CREATE TEMPORARY TABLE movements (n integer)"]:
-        with trying(for_functions(plain_owner), statement) as run:
-            with pytest.raises(InsufficientPrivilege):
-                run()
+        with (
+            trying(for_functions(plain_owner), statement) as run,
+            pytest.raises(InsufficientPrivilege),
+        ):
+            run()
