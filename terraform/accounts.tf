@@ -6,6 +6,10 @@ resource "yandex_iam_service_account" "function" {
 
   name        = "${local.name}-${replace(each.key, "_", "-")}"
   description = "Account of the function ${each.key}."
+
+  lifecycle {
+    create_before_destroy = true # a release that does not have it first gives the function another account
+  }
 }
 
 resource "yandex_iam_service_account" "invoker" {
@@ -26,6 +30,10 @@ resource "yandex_resourcemanager_folder_iam_member" "function" {
   folder_id = var.folder_id
   role      = each.value.role
   member    = "serviceAccount:${yandex_iam_service_account.function[each.value.function].id}"
+
+  lifecycle {
+    create_before_destroy = true # a release that does not have it first gives the function another account
+  }
 }
 
 resource "yandex_lockbox_secret_iam_member" "function" {
@@ -36,29 +44,9 @@ resource "yandex_lockbox_secret_iam_member" "function" {
   secret_id = local.secrets[each.value.secret].secret_id
   role      = "lockbox.payloadViewer"
   member    = "serviceAccount:${yandex_iam_service_account.function[each.value.function].id}"
-}
 
-# The account of all functions in earlier releases. Terraform would delete it before the functions have
-# their new accounts, and their running versions could no longer start. So it only forgets the account:
-# docs/deploying.md says when and how to delete it.
-removed {
-  from = yandex_iam_service_account.runner
   lifecycle {
-    destroy = false
-  }
-}
-
-removed {
-  from = yandex_resourcemanager_folder_iam_member.runner
-  lifecycle {
-    destroy = false
-  }
-}
-
-removed {
-  from = yandex_lockbox_secret_iam_member.runner
-  lifecycle {
-    destroy = false
+    create_before_destroy = true # a release that does not have it first gives the function another account
   }
 }
 
@@ -70,4 +58,34 @@ resource "yandex_function_iam_binding" "invoker" {
   function_id = each.value.id
   role        = "functions.functionInvoker"
   members     = ["serviceAccount:${each.key == "mqtt_trigger" && !local.iot_core ? yandex_iam_service_account.bridge.id : yandex_iam_service_account.invoker.id}"]
+}
+
+# The account of all functions in earlier releases. Functions of such a release need it until each has its
+# new version, and Terraform would delete it first: docs/deploying.md says when to.
+resource "yandex_iam_service_account" "runner" {
+  count = var.runner_account ? 1 : 0
+
+  name        = "${local.name}-runner"
+  description = "Account of the functions of earlier releases; none uses it now."
+}
+
+resource "yandex_resourcemanager_folder_iam_member" "runner" {
+  for_each = toset(var.runner_account ? ["monitoring.editor", "vpc.user"] : [])
+
+  folder_id = var.folder_id
+  role      = each.key
+  member    = "serviceAccount:${yandex_iam_service_account.runner[0].id}"
+}
+
+resource "yandex_lockbox_secret_iam_member" "runner" {
+  for_each = var.runner_account ? {
+    API_KEYS        = "api_keys"
+    MQTT_PASSWORD   = "mqtt_password"
+    PGPASSWORD      = "database_password"
+    WEBHOOKS_SECRET = "webhooks_secret"
+  } : {}
+
+  secret_id = local.secrets[each.value].secret_id
+  role      = "lockbox.payloadViewer"
+  member    = "serviceAccount:${yandex_iam_service_account.runner[0].id}"
 }

@@ -34,7 +34,7 @@ resource "yandex_mdb_postgresql_cluster_v2" "main" {
 
 # The owner, for the function migrate. In earlier releases it was the only user. It keeps its name,
 # because the platform can neither rename a user nor give a database another owner.
-resource "yandex_mdb_postgresql_user" "owner" {
+resource "yandex_mdb_postgresql_user" "service" {
   cluster_id          = yandex_mdb_postgresql_cluster_v2.main.id
   name                = "service"
   conn_limit          = 50
@@ -42,15 +42,10 @@ resource "yandex_mdb_postgresql_user" "owner" {
   password_wo_version = local.password_versions.database_password
 }
 
-moved {
-  from = yandex_mdb_postgresql_user.service
-  to   = yandex_mdb_postgresql_user.owner
-}
-
 resource "yandex_mdb_postgresql_database" "main" {
   cluster_id          = yandex_mdb_postgresql_cluster_v2.main.id
   name                = "accumulators"
-  owner               = yandex_mdb_postgresql_user.owner.name
+  owner               = yandex_mdb_postgresql_user.service.name
   deletion_protection = tostring(var.deletion_protection)
 }
 

@@ -34,7 +34,7 @@ locals {
       UNLOCK_WAIT_SECONDS = tostring(var.unlock_wait_seconds)
     }
     ownership = {
-      DATABASE_URL            = "postgresql://${yandex_mdb_postgresql_user.owner.name}${local.database_address}"
+      DATABASE_URL            = "postgresql://${yandex_mdb_postgresql_user.service.name}${local.database_address}"
       DATABASE_FUNCTIONS_USER = yandex_mdb_postgresql_user.limited["functions"].name
       DATABASE_READER_USER    = yandex_mdb_postgresql_user.limited["reader"].name
     }

@@ -72,7 +72,7 @@ run "defaults" {
     error_message = "other functions than migrate can read the password of the database's owner"
   }
   assert {
-    condition     = yandex_mdb_postgresql_database.main.owner == "service" && sum([for user in concat(values(yandex_mdb_postgresql_user.limited), [yandex_mdb_postgresql_user.owner]) : user.conn_limit]) == 110
+    condition     = yandex_mdb_postgresql_database.main.owner == "service" && sum([for user in concat(values(yandex_mdb_postgresql_user.limited), [yandex_mdb_postgresql_user.service]) : user.conn_limit]) == 110
     error_message = "the owner is renamed, which would replace the database, or the users reserve more connections than planned"
   }
   assert {
@@ -124,6 +124,22 @@ run "logins_in_several_secrets" {
   assert {
     condition     = length(setsubtract(output.cabinets_secret_ids, [for member in yandex_lockbox_secret_iam_member.broker : member.secret_id])) == 0 && [for member in yandex_lockbox_secret_iam_member.broker_versions : member.secret_id] == output.cabinets_secret_ids
     error_message = "the broker's machine may not read each of the secrets"
+  }
+}
+
+run "an_upgraded_deployment_deletes_the_common_account" {
+  command = apply
+  variables {
+    runner_account       = false
+    database_reader_from = ["10.20.0.0/24"]
+  }
+  assert {
+    condition     = length(yandex_iam_service_account.runner) + length(yandex_lockbox_secret_iam_member.runner) + length(yandex_resourcemanager_folder_iam_member.runner) == 0
+    error_message = "the functions' common account is kept"
+  }
+  assert {
+    condition     = toset(flatten([for rule in yandex_vpc_security_group.database.ingress : rule.v4_cidr_blocks if rule.port == 6432])) == toset(["198.19.0.0/16", "10.20.0.0/24"])
+    error_message = "the database is not open to exactly the functions and the readers"
   }
 }
 
