@@ -264,8 +264,11 @@ def _plant_another_package(deployment: Deployment) -> None:
             _plant_shared_account,
             'function["booking"] is the account of yandex_function.this["booki',
         ),
-        (_plant_user_without_permission, "a registration is refused: 503"),
-        (_plant_functions_without_their_rights, "permission denied for table cabinets"),
+        (_plant_user_without_permission, "a registration is refused: POST /v1/cabinets: 503"),
+        (
+            _plant_functions_without_their_rights,
+            "a registration is refused: POST /v1/cabinets: 500",
+        ),
         (_plant_bridge_without_function, "the bridge invokes function None, which does not exist"),
         (_plant_route_without_bucket, "GET / reads bucket scooter-accumulator-console-none, which"),
         (
