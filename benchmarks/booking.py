@@ -45,7 +45,7 @@ def measure(*, quick: bool) -> Measured:
         city.fill(db, City(_SPREAD))
         event, sent, booking_id = _recorded(db)
         bench = _Bench(db, event=event, script=_script(sent, booking_id), seconds=seconds)
-        with database.settings(DATABASE_URL=db.url, **_SETTINGS):
+        with database.settings(DATABASE_URL=db.functions_url, **_SETTINGS):
             figures = [
                 bench.compare(spread, callers, runs)
                 for spread in (1, _SPREAD)

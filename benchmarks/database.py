@@ -13,7 +13,7 @@ import psycopg2
 
 from functions.migrate import main as migrate
 from local.functions import FunctionPool
-from local.postgres import Postgres
+from local.postgres import FUNCTIONS_USER, USERS, Postgres, url_for
 from shared import config
 
 MEMORY = {"shared_buffers": "512MB", "max_wal_size": "4GB"}
@@ -33,6 +33,11 @@ class Database:
             server.url, application_name="benchmark", options=_NO_NOTICES
         )
         self._connection.autocommit = True
+
+    @property
+    def functions_url(self) -> str:
+        """The URL for the functions' user."""
+        return url_for(FUNCTIONS_USER, self.url)
 
     def sql(self, statement: str, **values: Any) -> list[tuple[Any, ...]]:
         """Run a statement with %(name)s parameters; return its rows."""
@@ -85,7 +90,7 @@ def running() -> Iterator[Database]:
     with (
         tempfile.TemporaryDirectory(prefix="accumulator-bench-") as directory,
         Postgres(Path(directory), settings=MEMORY) as server,
-        settings(DATABASE_URL=server.url),
+        settings(DATABASE_URL=server.url, **USERS),
     ):
         pool = FunctionPool({"migrate": migrate.handler})
         try:

@@ -182,7 +182,7 @@ def running(
         stack.enter_context(redirect_stdout(service.log))
         keys = f"benchmark:operator:{digest}"
         fixed = {
-            "DATABASE_URL": database.url,
+            "DATABASE_URL": database.functions_url,
             "API_KEYS": keys,
             "MONITORING_FOLDER_ID": "none",
             "WEBHOOKS_ALLOW_PRIVATE": "true",

@@ -8,18 +8,19 @@ from urllib.parse import urlsplit
 
 from local import CannotStart
 from local.children import HOST, find_program, free_port, make_directory, unprivileged_user
-from local.postgres import DATABASE, Postgres
+from local.postgres import DATABASE, OWNER, USERS, Postgres
 from local.servers import Server
 
 _CONFIGURATION = """\
 [databases]
-* = host={host} port={database_port} user=postgres
+* = host={host} port={database_port}
 
 [pgbouncer]
 listen_addr = {host}
 listen_port = {port}
 unix_socket_dir =
-auth_type = any
+auth_type = trust
+auth_file = users.txt
 pool_mode = transaction
 max_client_conn = 1000
 default_pool_size = 20
@@ -54,7 +55,7 @@ class PgBouncer(Server):
 
     def url_of(self, database: str) -> str:
         """Return the URL of another database through the pooler."""
-        return f"postgresql://postgres@{HOST}:{self._port}/{database}"
+        return f"postgresql://{OWNER}@{HOST}:{self._port}/{database}"
 
     def start(self) -> Self:
         """Start the pooler, even if the database does not run. Raises CannotStart."""
@@ -66,6 +67,8 @@ class PgBouncer(Server):
             make_directory(self._directory, owner=user)
             self._port = self._port or free_port()
             (self._directory / "pgbouncer.ini").write_text(self._configuration())
+            logins = [f'"{name}" ""\n' for name in (OWNER, *USERS.values())]
+            (self._directory / "users.txt").write_text("".join(logins))
             self._child.start(
                 [executable, "pgbouncer.ini"],
                 port=self._port,

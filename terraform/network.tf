@@ -23,6 +23,16 @@ resource "yandex_vpc_security_group" "database" {
     v4_cidr_blocks = [local.functions_range]
   }
 
+  dynamic "ingress" {
+    for_each = length(var.database_reader_from) > 0 ? [var.database_reader_from] : []
+    content {
+      description    = "Readers, through the connection pooler"
+      protocol       = "TCP"
+      port           = 6432
+      v4_cidr_blocks = ingress.value
+    }
+  }
+
   ingress {
     description       = "Replication between the hosts"
     protocol          = "ANY"

@@ -3,7 +3,8 @@
     secret_files.py                    make missing secrets; keep existing ones
     secret_files.py key NAME SCOPE     add an API key (read, backend or operator), print it once
     secret_files.py revoke NAME        remove an API key
-    secret_files.py rotate             make a new database password
+    secret_files.py rotate [USER ...]  make new passwords of these database users: owner, functions,
+                                       reader; without a name, of all three
 
 The next apply updates Lockbox, the database and the functions.
 """
@@ -13,16 +14,23 @@ import argparse
 import hashlib
 import re
 import secrets
+from collections.abc import Iterable
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent / ".secrets"
 SCOPES = ("read", "backend", "operator")
+DATABASE_PASSWORDS = {
+    "owner": "database_password",  # the only user in earlier releases
+    "functions": "database_functions_password",
+    "reader": "database_reader_password",
+}
+"""The file of each database user's password."""
 
 
 def make_missing(folder: Path) -> None:
     """Make missing passwords, the webhooks' master secret, and a first API key: an operator's."""
     _write(folder / ".gitignore", "*")
-    for name in ("database_password", "iot_core_password", "webhooks_secret"):
+    for name in (*DATABASE_PASSWORDS.values(), "iot_core_password", "webhooks_secret"):
         if not (folder / name).exists():
             _write(folder / name, _password())
     if not (folder / "api_keys").exists():
@@ -56,6 +64,17 @@ def revoke_key(folder: Path, name: str) -> None:
     _write(folder / "api_keys", ",".join(kept))
 
 
+def rotate_passwords(folder: Path, users: Iterable[str]) -> None:
+    """Make new passwords of these database users; of all, if none is named."""
+    users = [*users] or [*DATABASE_PASSWORDS]
+    if unknown := [user for user in users if user not in DATABASE_PASSWORDS]:
+        raise SystemExit(
+            f"there is no database user {unknown[0]}; use {', '.join(DATABASE_PASSWORDS)}"
+        )
+    for user in users:
+        _write(folder / DATABASE_PASSWORDS[user], _password())
+
+
 def _entries(folder: Path) -> list[str]:
     file = folder / "api_keys"
     return file.read_text().split(",") if file.exists() else []
@@ -84,7 +103,7 @@ def _main() -> None:
     adding.add_argument("name")
     adding.add_argument("scope", choices=SCOPES)
     actions.add_parser("revoke").add_argument("name")
-    actions.add_parser("rotate")
+    actions.add_parser("rotate").add_argument("user", nargs="*")
     given = parser.parse_args()
     make_missing(FOLDER)
     if given.action == "key":
@@ -92,7 +111,7 @@ def _main() -> None:
     elif given.action == "revoke":
         revoke_key(FOLDER, given.name)
     elif given.action == "rotate":
-        _write(FOLDER / "database_password", _password())
+        rotate_passwords(FOLDER, given.user)
 
 
 if __name__ == "__main__":

@@ -1,26 +1,35 @@
 # Secrets are stored in .secrets (make secrets) and in Lockbox, never in the state: Lockbox versions are
-# made by a command, of which the state holds only the text, and the database's password is a write-only
-# argument. A changed file makes a new Lockbox version, and the functions are updated to it.
+# made by a command, of which the state holds only the text, and the database's passwords are write-only
+# arguments. A changed file makes a new Lockbox version, and the functions are updated to it.
 
 locals {
   secret_files = {
-    for name in concat(["database_password", "api_keys", "webhooks_secret"], local.iot_core ? ["iot_core_password"] : []) : name => {
+    for name in concat(
+      ["database_password", "database_functions_password", "database_reader_password", "api_keys", "webhooks_secret"],
+      local.iot_core ? ["iot_core_password"] : [],
+      ) : name => {
       path     = "${path.module}/.secrets/${name}"
       text     = try(file("${path.module}/.secrets/${name}"), null)
       revision = try(filesha256("${path.module}/.secrets/${name}"), sha256(""))
     }
   }
+
+  # Versions of the write-only passwords: numbers that change with the files.
+  password_versions = { for name, file in local.secret_files : name => parseint(substr(file.revision, 0, 12), 16) }
+
+  # No function needs the reader's password.
+  secret_files_in_lockbox = { for name, file in local.secret_files : name => file if name != "database_reader_password" }
 }
 
 resource "yandex_lockbox_secret" "this" {
-  for_each = local.secret_files
+  for_each = local.secret_files_in_lockbox
 
   name        = "${local.name}-${replace(each.key, "_", "-")}"
   description = "Written by Terraform from .secrets/${each.key}."
 }
 
 resource "yandex_lockbox_secret_version" "this" {
-  for_each = local.secret_files
+  for_each = local.secret_files_in_lockbox
 
   secret_id   = yandex_lockbox_secret.this[each.key].id
   description = "Revision ${substr(each.value.revision, 0, 12)}"

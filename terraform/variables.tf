@@ -147,6 +147,17 @@ variable "apply_migrations" {
   default     = true
 }
 
+variable "database_reader_from" {
+  description = "Address ranges in the network that the database's reader may connect from, such as a data warehouse's. Empty: none."
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for range in var.database_reader_from : can(cidrhost(range, 0)) && range != "0.0.0.0/0"])
+    error_message = "database_reader_from: use address ranges such as 10.20.0.0/24; 0.0.0.0/0 is not allowed."
+  }
+}
+
 # --- Console ---------------------------------------------------------------------------------------
 
 variable "console_tiles_url" {
@@ -180,6 +191,12 @@ variable "function_memory_mb" {
     condition     = var.function_memory_mb >= 128 && var.function_memory_mb <= 8192 && var.function_memory_mb % 128 == 0
     error_message = "function_memory_mb: use 128 to 8192, in steps of 128."
   }
+}
+
+variable "runner_account" {
+  description = "Keep the service account of all functions of earlier releases. Set it to false in a new deployment, and after the upgrade to one account for each function (docs/deploying.md)."
+  type        = bool
+  default     = true
 }
 
 variable "zone_concurrency" {

@@ -1,5 +1,6 @@
-"""The database and the user that Terraform declares, on a local PostgreSQL."""
+"""The database and the users that Terraform declares, on a local PostgreSQL."""
 
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -13,21 +14,40 @@ from local.rehearsal import Fault
 from local.rehearsal.topology import Topology
 
 
-def create(server: Postgres, directory: Path, topology: Topology, password: str) -> None:
-    """Create the user, who can log in only with the password, and the database."""
-    user = topology.one("yandex_mdb_postgresql_user").values["name"]
+def create(
+    server: Postgres, directory: Path, topology: Topology, passwords: Mapping[str, str]
+) -> None:
+    """Create the users, who can log in only with their passwords, and the database.
+
+    Besides the owner, only users with a permission for the database can connect to it.
+    `passwords`: by the name of the user.
+    """
     database = topology.one("yandex_mdb_postgresql_database").values
+    users = [one.values for one in topology.all("yandex_mdb_postgresql_user")]
     access_rules = directory / "data" / "pg_hba.conf"
-    first = f"host all {user} {HOST}/32 scram-sha-256\n"
-    access_rules.write_text(first + access_rules.read_text())
-    owner = sql.Identifier(database["owner"])
+    first = [f"host all {user['name']} {HOST}/32 scram-sha-256\n" for user in users]
+    access_rules.write_text("".join(first) + access_rules.read_text())
+    names = {
+        "database": sql.Identifier(database["name"]),
+        "owner": sql.Identifier(database["owner"]),
+    }
     with closing(psycopg2.connect(server.url_of("postgres"))) as connection:
         connection.autocommit = True
         with connection.cursor() as cursor:
-            role = sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}")
-            cursor.execute(role.format(sql.Identifier(user), sql.Literal(password)))
-            creation = sql.SQL("CREATE DATABASE {} OWNER {}")
-            cursor.execute(creation.format(sql.Identifier(database["name"]), owner))
+            for user in users:
+                role = {"user": sql.Identifier(user["name"])}
+                cursor.execute(sql.SQL("DROP ROLE IF EXISTS {user}").format(**role))
+                password = sql.Literal(passwords[user["name"]])
+                creation = sql.SQL("CREATE ROLE {user} LOGIN PASSWORD {password}")
+                cursor.execute(creation.format(**role, password=password))
+            cursor.execute(sql.SQL("CREATE DATABASE {database} OWNER {owner}").format(**names))
+            closing_it = sql.SQL("REVOKE CONNECT ON DATABASE {database} FROM PUBLIC")
+            cursor.execute(closing_it.format(**names))
+            for user in users:
+                if {"database_name": database["name"]} in (user["permission"] or []):
+                    permission = sql.SQL("GRANT CONNECT ON DATABASE {database} TO {user}")
+                    role = {"user": sql.Identifier(user["name"])}
+                    cursor.execute(permission.format(**names, **role))
             cursor.execute("SELECT pg_reload_conf()")
 
 

@@ -125,8 +125,8 @@ class Rehearsal:
         )
         self._parts.callback(self._functions.close)
         self._parts.enter_context(server)
-        password = self._replacements.database_password
-        database.create(server, directory, self._topology, password)
+        passwords = self._replacements.database_passwords
+        database.create(server, directory, self._topology, passwords)
         _fail_if_any(self._functions.faults())
 
     def _start_broker(self) -> None:

@@ -26,10 +26,15 @@ class Replacements:
     def __init__(self, topology: Topology, authority: Authority) -> None:
         self._topology = topology
         self._authority = authority
-        self.database_password, self.service_password = (secrets.token_hex(20) for _ in "12")
+        self.service_password = secrets.token_hex(20)
+        self.database_passwords = _passwords(topology)
+        """By the name of the user."""
         self._entries: dict[str, Callable[[dict[str, Any]], str]] = {
             "api_keys": lambda _: _digests(),
-            "database_password": lambda _: self.database_password,
+            **{
+                _secret_of(user, topology): _always(p)
+                for user, p in self.database_passwords.items()
+            },
             "password": lambda _: self.service_password,
             "webhooks_secret": lambda _: WEBHOOKS_SECRET,
             "server.pem": self._certificate,
@@ -86,6 +91,21 @@ class Replacements:
                     f" for {host}"
                 )
         return self._authority.certificate(host)
+
+
+def _always(value: str) -> Callable[[dict[str, Any]], str]:
+    return lambda _: value
+
+
+def _passwords(topology: Topology) -> dict[str, str]:
+    users = topology.all("yandex_mdb_postgresql_user")
+    return {one.values["name"]: secrets.token_hex(20) for one in users}
+
+
+def _secret_of(user: str, topology: Topology) -> str:
+    """Return the name of the file and of the Lockbox entry with a database user's password."""
+    owner = topology.one("yandex_mdb_postgresql_database").values["owner"]
+    return "database_password" if user == owner else f"database_{user}_password"
 
 
 def _digests() -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from hashlib import sha256
 from typing import Any
 
-from local.rehearsal.topology import Resource, Topology
+from local.rehearsal.topology import Function, Resource, Topology
 
 _METHODS = ("get", "put", "post", "delete", "patch", "x-yc-apigateway-any-method")
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
@@ -27,6 +27,7 @@ def faults(topology: Topology) -> list[str]:
     """Return all broken references and missing rights, a line each."""
     return [
         *_function_faults(topology),
+        *_account_faults(topology),
         *_route_faults(topology),
         *_trigger_faults(topology),
         *_machine_faults(topology),
@@ -78,6 +79,22 @@ def _function_faults(topology: Topology) -> Iterator[str]:
             elif not topology.may_read(function.account, given["id"]):
                 who = topology.name_of(function.account)
                 yield f"{function.address}: {who} may not read the secret of {variable}"
+
+
+def _account_faults(topology: Topology) -> Iterator[str]:
+    """Find accounts that two functions share, and that may read a secret which they do not use."""
+    users: dict[str, Function] = {}
+    for function in topology.functions.values():
+        account = topology.name_of(function.account)
+        if function.account in users:
+            yield f"{account} is the account of {users[function.account].address} too"
+        users[function.account] = function
+        used = {given["id"] for given in function.secrets}
+        for secret in topology.all("yandex_lockbox_secret"):
+            if secret.values["id"] not in used and topology.may_read(
+                function.account, secret.values["id"]
+            ):
+                yield f"{account} may read {secret.address}, which {function.address} does not use"
 
 
 def keys_of(secret: Resource, version: Resource) -> list[str]:

@@ -90,23 +90,19 @@ def oldest(tx: Tx) -> int | None:
     return position
 
 
-def prune(tx: Tx, *, days: int, limit: int) -> int:
-    """Delete up to `limit` of the oldest events that are older than `days`; return how many.
+def prune(tx: Tx, *, limit: int) -> int:
+    """Delete up to `limit` of the oldest events that are older than the retention; return how many.
 
     The positions that are left have no gap, and the feed's last event stays: cursors name it.
     """
-    sql = """
-        WITH oldest AS (
-            SELECT position, at FROM events ORDER BY position LIMIT %(limit)s)
-        DELETE FROM events e
-         USING oldest o
-         WHERE e.position = o.position
-           AND o.position < coalesce(
-               (SELECT min(k.position) FROM oldest k
-                 WHERE k.at >= now() - make_interval(days => %(days)s)),
-               (SELECT max(k.position) + 1 FROM oldest k))
-           AND o.position < (SELECT f.position FROM feed f)"""
-    return tx.execute(sql, {"days": days, "limit": limit})
+    pruned: int = tx.one("SELECT prune_events(%(most)s) AS pruned", {"most": limit})["pruned"]
+    return pruned
+
+
+def store_retention(tx: Tx, *, days: int) -> None:
+    """Store how long events are kept; only the owner may."""
+    sql = "UPDATE feed SET keep_days = %(days)s WHERE keep_days <> %(days)s"
+    tx.execute(sql, {"days": days})
 
 
 def waiting_seconds(tx: Tx) -> float:

@@ -81,10 +81,7 @@ def keep_up(settings: Settings) -> Upkeep:
             ANNOUNCED_AT_ONCE,
         )
         sequenced = _in_batches(lambda: events.sequence(tx) or 0, events.MOST_AT_ONCE)
-        removed = _in_batches(
-            lambda: events.prune(tx, days=settings.event_keep_days, limit=PRUNED_AT_ONCE),
-            PRUNED_AT_ONCE,
-        )
+        removed = _in_batches(lambda: events.prune(tx, limit=PRUNED_AT_ONCE), PRUNED_AT_ONCE)
     return Upkeep(announced=announced, sequenced=sequenced, events_removed=removed)
 
 

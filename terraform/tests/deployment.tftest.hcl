@@ -64,6 +64,18 @@ run "defaults" {
     error_message = "the webhooks' master secret reaches other functions than events"
   }
   assert {
+    condition     = length(distinct([for function in concat(values(yandex_function.this), [yandex_function.migrate]) : function.service_account_id])) == length(output.function_ids)
+    error_message = "functions share a service account"
+  }
+  assert {
+    condition     = [for name, member in yandex_lockbox_secret_iam_member.function : name if member.secret_id == yandex_lockbox_secret.this["database_password"].id] == ["migrate/database_password"]
+    error_message = "other functions than migrate can read the password of the database's owner"
+  }
+  assert {
+    condition     = yandex_mdb_postgresql_database.main.owner == "service" && sum([for user in concat(values(yandex_mdb_postgresql_user.limited), [yandex_mdb_postgresql_user.service]) : user.conn_limit]) == 110
+    error_message = "the owner is renamed, which would replace the database, or the users reserve more connections than planned"
+  }
+  assert {
     condition     = tonumber(yandex_api_gateway.main.execution_timeout) > tonumber(yandex_function.this["unlock"].execution_timeout) && tonumber(yandex_function.this["unlock"].execution_timeout) > 2 * var.unlock_wait_seconds
     error_message = "the gateway's timeout must exceed the function's, and that must exceed twice the wait"
   }
@@ -112,6 +124,22 @@ run "logins_in_several_secrets" {
   assert {
     condition     = length(setsubtract(output.cabinets_secret_ids, [for member in yandex_lockbox_secret_iam_member.broker : member.secret_id])) == 0 && [for member in yandex_lockbox_secret_iam_member.broker_versions : member.secret_id] == output.cabinets_secret_ids
     error_message = "the broker's machine may not read each of the secrets"
+  }
+}
+
+run "an_upgraded_deployment_deletes_the_common_account" {
+  command = apply
+  variables {
+    runner_account       = false
+    database_reader_from = ["10.20.0.0/24"]
+  }
+  assert {
+    condition     = length(yandex_iam_service_account.runner) + length(yandex_lockbox_secret_iam_member.runner) + length(yandex_resourcemanager_folder_iam_member.runner) == 0
+    error_message = "the functions' common account is kept"
+  }
+  assert {
+    condition     = toset(flatten([for rule in yandex_vpc_security_group.database.ingress : rule.v4_cidr_blocks if rule.port == 6432])) == toset(["198.19.0.0/16", "10.20.0.0/24"])
+    error_message = "the database is not open to exactly the functions and the readers"
   }
 }
 

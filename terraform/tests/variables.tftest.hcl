@@ -49,6 +49,14 @@ run "ssh_from_the_whole_internet_is_refused" {
   expect_failures = [var.ssh_from]
 }
 
+run "readers_from_the_whole_internet_are_refused" {
+  command = plan
+  variables {
+    database_reader_from = ["0.0.0.0/0"]
+  }
+  expect_failures = [var.database_reader_from]
+}
+
 run "database_zone_without_a_subnet_is_refused" {
   command = plan
   variables {

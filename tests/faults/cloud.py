@@ -27,7 +27,7 @@ from local.stack import API_KEYS
 from local.timer import timer_event
 from tests.faults.part import NotInvoked, invoke
 from tests.support.command_line import environment
-from tests.support.database import fast_directory
+from tests.support.database import fast_directory, for_functions, migrate
 from tests.support.local_cloud import CheckedApi
 from tests.support.processes import ROOT, is_free
 from tests.support.waiting import wait_until
@@ -121,7 +121,7 @@ class Cloud:
             self._broker.add_device(device_id)
         self._add_functions()
         self._supervise("functions", stack)
-        invoke(self._functions_port, "migrate", {})
+        migrate(self.database.url)
         self._supervise("gateway", stack)
         operator = self.api("operator")
         for body in fleet.registrations():
@@ -191,7 +191,7 @@ class Cloud:
                 f"{scope}:{scope}:{sha256(key.encode()).hexdigest()}"
                 for scope, key in API_KEYS.items()
             ),
-            "DATABASE_URL": (self._pooler or self.database).url,
+            "DATABASE_URL": for_functions((self._pooler or self.database).url),
             "UNLOCK_WAIT_SECONDS": str(UNLOCK_SECONDS),
             "POLL_SPREAD_SECONDS": "1",
         }

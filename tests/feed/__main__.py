@@ -29,7 +29,10 @@ def main() -> int:
     try:
         with database.fast_directory() as directory, database.server(directory) as server:
             template = database.make_template(server)
-            with database.cloned(server, template) as url, settings(DATABASE_URL=url):
+            with (
+                database.cloned(server, template) as url,
+                settings(DATABASE_URL=database.for_functions(url)),
+            ):
                 began = time.monotonic()
                 written, verdicts = run(url, plan, simple_ways=options.simple_ways)
                 took = time.monotonic() - began

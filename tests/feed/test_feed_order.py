@@ -9,7 +9,7 @@ from shared import config
 from tests.feed.load import Plan, Written
 from tests.feed.run import FEED, run
 from tests.feed.verdict import Verdict
-from tests.support.database import cloned
+from tests.support.database import cloned, for_functions
 
 PLAN = Plan(events=1500, hang_seconds=1)
 
@@ -20,7 +20,7 @@ Run = tuple[Written, dict[str, Verdict]]
 def finished(postgres: Postgres, template: str) -> Iterator[Run]:
     """Writers and readers, after all have finished."""
     with cloned(postgres, template) as url, pytest.MonkeyPatch.context() as patch:
-        patch.setenv("DATABASE_URL", url)
+        patch.setenv("DATABASE_URL", for_functions(url))
         config.settings.cache_clear()
         yield run(url, PLAN, simple_ways=True)
     config.settings.cache_clear()

@@ -12,9 +12,7 @@ from typing import Any
 import psycopg2
 import psycopg2.extensions
 import psycopg2.extras
-import pytest
 
-from functions.migrate.main import handler as migrate
 from local.postgres import Postgres
 from shared import config, db
 from tests.simulation.calls import Call, Fault, current
@@ -22,13 +20,21 @@ from tests.simulation.clock import BEGINNING, Clock
 from tests.simulation.connection import Connection
 from tests.simulation.transitions import SCHEMA, WRITTEN, Change
 from tests.simulation.waiting import Waiting
-from tests.support.cloud import Context
+from tests.support.database import for_functions, migrate
 
 _TABLES = """cabinets, boots, cells, accumulators, movements, bookings, booking_cells, commands,
     anomalies, idempotency_keys, event_outbox, events, removals, simulation.changes"""
 _NOW = """
-    CREATE FUNCTION public.now() RETURNS timestamptz LANGUAGE sql STABLE
+    CREATE SCHEMA clock;
+    GRANT USAGE ON SCHEMA clock TO PUBLIC;
+    CREATE FUNCTION clock.now() RETURNS timestamptz LANGUAGE sql STABLE
         AS $$ SELECT current_setting('sim.now')::timestamptz $$"""
+_NOW_IN_FUNCTIONS = """
+    DO $$ DECLARE fixed regprocedure; BEGIN
+        FOR fixed IN SELECT oid FROM pg_proc WHERE prosecdef LOOP
+            EXECUTE format('ALTER FUNCTION %s SET search_path = public, clock, pg_catalog', fixed);
+        END LOOP;
+    END $$"""
 
 
 class Database:
@@ -91,7 +97,7 @@ class Database:
             current().struck_by = Fault("cut", "begin", 0)
             raise psycopg2.OperationalError("simulation: the server is starting up")
         idle = [connection for connection in self.connections if connection.call is None]
-        connection = idle[0] if idle else Connection(self, _connect(self.url))
+        connection = idle[0] if idle else Connection(self, _connect(for_functions(self.url)))
         connection.call, connection.closed = current(), False
         db._instance.connection, db._instance.url = connection, config.settings().database_url
         return connection
@@ -143,7 +149,7 @@ def prepared(postgres: Postgres, name: str = "simulation") -> Iterator[Database]
     with closing(_connect(postgres.url_of("postgres"))) as connection:
         cursor = connection.cursor()
         cursor.execute(f"CREATE DATABASE {name}")
-        cursor.execute(f"ALTER DATABASE {name} SET search_path = public, pg_catalog")
+        cursor.execute(f"ALTER DATABASE {name} SET search_path = public, clock, pg_catalog")
         cursor.execute(f"ALTER DATABASE {name} SET sim.now = '{BEGINNING.isoformat()}'")
         cursor.execute(f"ALTER DATABASE {name} SET lock_timeout = '1ms'")
         # Connection detects deadlocks.
@@ -151,13 +157,9 @@ def prepared(postgres: Postgres, name: str = "simulation") -> Iterator[Database]
     url = postgres.url_of(name)
     with closing(_connect(url)) as connection:
         connection.cursor().execute(_NOW)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("DATABASE_URL", url)
-        patch.setenv("LOG_LEVEL", "ERROR")
-        config.settings.cache_clear()
-        migrate({}, Context())
-    config.settings.cache_clear()
+    migrate(url)
     with closing(_connect(url)) as connection:
+        connection.cursor().execute(_NOW_IN_FUNCTIONS)
         connection.cursor().execute(SCHEMA)
     database = Database(url)
     try:

@@ -20,7 +20,8 @@ RAREST = 5
 _RECORD = """
     CREATE SCHEMA simulation;
     CREATE UNLOGGED TABLE simulation.changes (machine text, source text, target text);
-    CREATE FUNCTION simulation.record_change() RETURNS trigger LANGUAGE plpgsql AS $$
+    CREATE FUNCTION simulation.record_change() RETURNS trigger LANGUAGE plpgsql
+        SECURITY DEFINER AS $$
     BEGIN
         INSERT INTO simulation.changes
         VALUES (TG_ARGV[0], to_jsonb(OLD) ->> TG_ARGV[1], to_jsonb(NEW) ->> TG_ARGV[1]);

@@ -14,7 +14,7 @@ import pytest
 from psycopg2 import sql
 
 from local.pgbouncer import PgBouncer
-from local.postgres import Postgres
+from local.postgres import FUNCTIONS_USER, USERS, Postgres, url_for
 from shared import config
 from tests.support import state_guard
 from tests.support.cloud import Context
@@ -70,17 +70,23 @@ def _has_space(directory: Path) -> bool:
 
 def make_template(postgres: Postgres) -> str:
     """Create a database with the service's tables and the state guard, and return its name."""
-    from functions.migrate.main import handler  # noqa: PLC0415 - only tests with a database need it
-
     name = "template_of_tests"
     _run(postgres, sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    migrate(postgres.url_of(name))
+    query(postgres.url_of(name), state_guard.statements())
+    return name
+
+
+def migrate(url: str) -> None:
+    """Apply all migrations to a local database, and give its users their rights."""
+    from functions.migrate.main import handler  # noqa: PLC0415 - only tests with a database need it
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("DATABASE_URL", postgres.url_of(name))
+        for variable, value in {"DATABASE_URL": url, "LOG_LEVEL": "WARNING", **USERS}.items():
+            patch.setenv(variable, value)
         config.settings.cache_clear()
         handler({}, Context())
     config.settings.cache_clear()
-    query(postgres.url_of(name), state_guard.statements())
-    return name
 
 
 @contextmanager
@@ -125,9 +131,15 @@ def migrated_before(version: str, postgres: Postgres, patch: pytest.MonkeyPatch)
         config.settings.cache_clear()
         with pytest.MonkeyPatch.context() as earlier:
             earlier.setattr(main, "MIGRATIONS", Path(folder))
+            earlier.setattr(main, "_store_settings", lambda _settings: None)  # since 0018
             main.handler({}, Context())
         yield url
     config.settings.cache_clear()
+
+
+def for_functions(url: str) -> str:
+    """Return the URL of the same database for the functions' user, whose rights are limited."""
+    return url_for(FUNCTIONS_USER, url)
 
 
 def without_pooler(url: str) -> str:

@@ -371,9 +371,12 @@ def record(
 
 @contextmanager
 def running(url: str, patch: pytest.MonkeyPatch, **settings: str) -> Iterator[Service]:
-    """The service on this database; `settings` are environment variables."""
+    """The service on this database; `settings` are environment variables.
+
+    The functions connect as their own user, the test's own statements as the owner.
+    """
     environment = {
-        "DATABASE_URL": url,
+        "DATABASE_URL": database.for_functions(url),
         "API_KEYS": api_keys(),
         "UNLOCK_WAIT_SECONDS": "0.5",
         "WEBHOOKS_SECRET": "a master secret of the tests, long enough",

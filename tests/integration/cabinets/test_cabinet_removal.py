@@ -33,7 +33,7 @@ def test_a_message_that_waits_for_the_removal_of_its_cabinet_is_an_anomaly(
     hardware = service.add_cabinet()
     report = ("C-1", hardware.state_report())
     result = result_after_removal(service, lambda: service.deliver(report))
-    assert result == {"messages": 1, "anomalies": 1}
+    assert result == {"messages": 1, "anomalies": 1, "settled": []}
     assert service.anomalies() == ["unknown_device"]
 
 
@@ -42,5 +42,5 @@ def test_a_malformed_message_that_waits_for_the_removal_of_its_cabinet_is_an_ano
 ) -> None:
     service.add_cabinet()
     result = result_after_removal(service, lambda: service.deliver(("C-1", b"{")))
-    assert result == {"messages": 1, "anomalies": 1}
+    assert result == {"messages": 1, "anomalies": 1, "settled": []}
     assert service.anomalies() == ["malformed"]

@@ -55,6 +55,8 @@ def migrate(empty_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Migrate
 
     def invoke(folder: Path = main.MIGRATIONS, **event: Any) -> dict[str, Any]:
         with pytest.MonkeyPatch.context() as patch:
+            if folder != main.MIGRATIONS:
+                patch.setattr(main, "_store_settings", lambda _settings: None)  # since 0018
             patch.setattr(main, "MIGRATIONS", folder)
             return main.handler(event, Context())
 

@@ -176,13 +176,13 @@ class Crashing(Postgres):
 
     crashes = 0
 
-    def _make_database(self) -> None:
+    def _make_database_and_users(self) -> None:
         while self.crashes < 3:
             self.crashes += 1
             connection = psycopg2.connect(self.url_of("postgres"))
             with closing(connection), suppress(ProcessLookupError):  # the crash before may end it
                 os.kill(connection.info.backend_pid, signal.SIGKILL)
-        super()._make_database()
+        super()._make_database_and_users()
 
 
 def test_a_start_survives_crashes_of_the_new_server(directory: Path) -> None:

@@ -46,6 +46,23 @@ class Applied:
         code = rehearsal.main(topology=file, packages=packages, say=lines.append)
         return code, "\n".join(lines)
 
+    def all(self, kind: str) -> list[dict[str, Any]]:
+        """Return the values of all resources of this type."""
+        resources = self.shown["values"]["root_module"]["resources"]
+        return [one["values"] for one in resources if one["type"] == kind]
+
+    def values(self, address: str) -> dict[str, Any]:
+        """Return a resource's values."""
+        return Deployment(self.shown, self.packages).values(address)
+
+    def functions(self) -> list[dict[str, Any]]:
+        """Return the functions that use the database, without migrate."""
+        return [
+            one
+            for one in self.all("yandex_function")
+            if "DATABASE_URL" in one["environment"] and not one["name"].endswith("-migrate")
+        ]
+
     def faults(self, plant: Callable[["Deployment"], None], directory: Path) -> list[str]:
         """Return the lines in which the rehearsal says why it fails."""
         code, screen = self.rehearse(plant, directory)
@@ -183,8 +200,32 @@ def _plant_gateway_that_may_not_invoke(deployment: Deployment) -> None:
 
 
 def _plant_function_that_may_not_read_its_secret(deployment: Deployment) -> None:
-    member = deployment.values('yandex_lockbox_secret_iam_member.runner["API_KEYS"]')
+    member = deployment.values('yandex_lockbox_secret_iam_member.function["authorizer/api_keys"]')
     member["role"] = "lockbox.viewer"
+
+
+def _plant_account_that_reads_another_functions_secret(deployment: Deployment) -> None:
+    members = "yandex_lockbox_secret_iam_member.function"
+    keys = deployment.values(f'{members}["authorizer/api_keys"]')
+    swap = deployment.values(f'{members}["swap/database_functions_password"]')
+    added = {**keys, "member": swap["member"]}
+    kind = "yandex_lockbox_secret_iam_member"
+    deployment.shown["values"]["root_module"]["resources"].append(
+        {"address": "added", "type": kind, "mode": "managed", "values": added}
+    )
+
+
+def _plant_shared_account(deployment: Deployment) -> None:
+    account = deployment.function("booking")["service_account_id"]
+    deployment.function("swap")["service_account_id"] = account
+
+
+def _plant_user_without_permission(deployment: Deployment) -> None:
+    deployment.values('yandex_mdb_postgresql_user.limited["functions"]')["permission"] = []
+
+
+def _plant_functions_without_their_rights(deployment: Deployment) -> None:
+    del deployment.values("yandex_function.migrate")["environment"]["DATABASE_FUNCTIONS_USER"]
 
 
 def _plant_bridge_without_function(deployment: Deployment) -> None:
@@ -218,7 +259,20 @@ def _plant_another_package(deployment: Deployment) -> None:
         (_plant_gateway_that_may_not_invoke, 'invoker may not invoke yandex_function.this["book'),
         (
             _plant_function_that_may_not_read_its_secret,
-            "runner may not read the secret of API_",
+            'account.function["authorizer"] may not read the secret of API_',
+        ),
+        (
+            _plant_account_that_reads_another_functions_secret,
+            'function["swap"] may read yandex_lockbox_secret.this["api_keys"], which yandex_fun',
+        ),
+        (
+            _plant_shared_account,
+            'function["booking"] is the account of yandex_function.this["booki',
+        ),
+        (_plant_user_without_permission, "a registration is refused: POST /v1/cabinets: 503"),
+        (
+            _plant_functions_without_their_rights,
+            "a registration is refused: POST /v1/cabinets: 500",
         ),
         (_plant_bridge_without_function, "the bridge invokes function None, which does not exist"),
         (_plant_route_without_bucket, "GET / reads bucket scooter-accumulator-console-none, which"),
@@ -233,6 +287,52 @@ def test_a_missing_target_or_permission_is_named(
     applied: Applied, tmp_path: Path, plant: Callable[[Deployment], None], named: str
 ) -> None:
     assert named in applied.faults(plant, tmp_path)[0]
+
+
+def test_each_functions_account_can_read_its_secrets_and_nothing_else(applied: Applied) -> None:
+    used = {
+        f"serviceAccount:{one['service_account_id']}": {given["id"] for given in one["secrets"]}
+        for one in applied.all("yandex_function")
+    }
+    readable: dict[str, set[str]] = {account: set() for account in used}
+    for member in applied.all("yandex_lockbox_secret_iam_member"):
+        readable.setdefault(member["member"], set()).add(member["secret_id"])
+
+    assert len(used) == 10
+    assert {account: readable[account] for account in used} == used
+
+
+def test_only_migrate_has_the_owners_password(applied: Applied) -> None:
+    owners = applied.values('yandex_lockbox_secret.this["database_password"]')["id"]
+    migrate = applied.values('yandex_iam_service_account.function["migrate"]')["id"]
+    readers = [
+        one["member"]
+        for one in applied.all("yandex_lockbox_secret_iam_member")
+        if one["secret_id"] == owners
+    ]
+    assert readers == [f"serviceAccount:{migrate}"]
+    users = {one["environment"]["DATABASE_URL"].partition("@")[0] for one in applied.functions()}
+    assert users == {"postgresql://functions"}
+
+
+def test_functions_have_roles_in_the_folder_only_for_the_network_and_for_metrics(
+    applied: Applied,
+) -> None:
+    names = {
+        f"serviceAccount:{one['id']}": one["name"].removeprefix("scooter-accumulator-")
+        for one in applied.all("yandex_iam_service_account")
+    }
+    roles = {
+        (names[one["member"]], one["role"])
+        for one in applied.all("yandex_resourcemanager_folder_iam_member")
+    }
+    others = {("dead-letters", "ymq.writer"), ("queues", "ymq.admin")}
+    in_network = {name for name, role in roles if role == "vpc.user"}
+    assert "authorizer" not in in_network
+    assert roles - others == {
+        ("poll-cabinets", "monitoring.editor"),
+        *((name, "vpc.user") for name in in_network),
+    }
 
 
 def test_a_plan_without_the_gateways_document_cannot_be_rehearsed(
