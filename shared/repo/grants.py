@@ -44,7 +44,7 @@ TABLES = {
     "feed": Rights("SELECT, UPDATE (min_issue_charge, offline_after_seconds)"),
     "idempotency_keys": Rights(_ALL_ROWS),
     "movements": Rights("SELECT, INSERT", _READ),
-    "removals": Rights("INSERT", _READ),
+    "removals": Rights("", _READ),
     "stock_samples": Rights("SELECT, INSERT, DELETE", _READ),
     # A receiver's URL may contain its secret.
     "webhooks": Rights(_ALL_ROWS),

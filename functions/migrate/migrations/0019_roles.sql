@@ -15,6 +15,7 @@ ALTER FUNCTION add_cabinet_event() SECURITY DEFINER SET search_path = public, pg
 ALTER FUNCTION add_removal_event() SECURITY DEFINER SET search_path = public, pg_temp;
 ALTER FUNCTION add_cell_event() SECURITY DEFINER SET search_path = public, pg_temp;
 ALTER FUNCTION add_anomaly_event() SECURITY DEFINER SET search_path = public, pg_temp;
+ALTER FUNCTION keep_removal() SECURITY DEFINER SET search_path = public, pg_temp;
 ALTER FUNCTION sequence_events(integer) SECURITY DEFINER SET search_path = public, pg_temp;
 
 -- Delete up to `most` of the oldest events that are older than `feed.keep_days`; return how many.

@@ -27,6 +27,7 @@ def console(tmp_path: Path) -> Path:
     content = "export default 1;\n"
     (tmp_path / "vendor" / "htm.mjs").write_text(content)
     digest = hashlib.sha256(content.encode()).hexdigest()
+    (tmp_path / "package.json").write_text('{"dependencies": {"htm": "3.1.1"}}')
     (tmp_path / "vendor.sha256").write_text(f"{digest}  htm.mjs\n")
     return tmp_path
 
@@ -109,4 +110,7 @@ def test_a_build_has_the_same_files_each_time_and_none_of_the_last(
 
     assert first != second
     files = {file.relative_to(target).as_posix() for file in target.rglob("*") if file.is_file()}
-    assert files == {"index.html", f"{second}/app/app.js", f"{second}/vendor/htm.mjs"}
+    assert files == {
+        *("index.html", "sbom.cdx.json"),
+        *(f"{second}/app/app.js", f"{second}/vendor/htm.mjs"),
+    }

@@ -12,6 +12,7 @@ LISTS = sorted(
     path.relative_to(ROOT).as_posix()
     for pattern in ("requirements*.txt", "functions/*/requirements.txt", "*/requirements.txt")
     for path in ROOT.glob(pattern)
+    if not path.parent.name.startswith(".")
 )
 _HASHES = r"( \\\n    --hash=sha256:[0-9a-f]{64})+"
 _PIN = re.compile(rf"[A-Za-z0-9_.\[\]-]+==[A-Za-z0-9.]+( ; [^\n\\]+)?{_HASHES}\n")
