@@ -80,6 +80,7 @@ def _read(act: Perform, place: City, number: int) -> None:
         "list_commands that failed": "/v1/commands?status=failed",
         "list_contractors": "/v1/contractors",
         "list_contractors with 5": "/v1/contractors?min_accumulators=5",
+        "export_contractor": f"/v1/contractors/T-{technician}/data",
         "list_anomalies": "/v1/anomalies",
         "list_anomalies that are open": "/v1/anomalies?open=true",
         "list_anomalies of a cabinet": f"/v1/anomalies?cabinet_id=C-{cabinet}",
@@ -119,6 +120,7 @@ def _operate(act: Perform, place: City, number: int) -> None:
     body = {"place": {"nowhere": True}, "reason": "lost"}
     act(Step("correct_accumulator", "PATCH", of_accumulator, body))
     act(Step("retire_accumulator", "DELETE", of_accumulator, status=204))
+    act(Step("erase_contractor", "DELETE", "/v1/contractors/T-operator"))
     path = f"/v1/anomalies/{1 + number % place.cabinets}/acknowledge"
     act(Step("acknowledge_anomaly", "POST", path, {"note": f"seen {number}"}))
     _subscribe(act)

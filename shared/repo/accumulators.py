@@ -104,6 +104,7 @@ def outside(tx: Tx, accumulator_ids: Collection[str]) -> list[Row]:
                SELECT cause
                  FROM movements
                 WHERE movements.accumulator_id = a.accumulator_id
+                  AND movements.at >= coalesce(a.moved_at, '-infinity')
                 ORDER BY movement_id DESC
                 LIMIT 1) last ON true
          WHERE a.accumulator_id = ANY (%(ids)s)"""
@@ -125,11 +126,12 @@ def register(tx: Tx, rows: Sequence[Mapping[str, Any]]) -> set[str]:
         registered AS (
             INSERT INTO accumulators
                    (accumulator_id, cabinet_id, cell_number, contractor_id, scooter_id,
-                    battery_charge, charge_at, state_of_health, status, status_since, is_unknown)
+                    battery_charge, charge_at, state_of_health, status, status_since, is_unknown,
+                    moved_at)
             SELECT accumulator_id, cabinet_id, cell_number, contractor_id, scooter_id,
                    battery_charge, CASE WHEN battery_charge IS NOT NULL THEN now() END,
                    state_of_health, coalesce(status, 'in_service'), now(),
-                   coalesce(is_unknown, false)
+                   coalesce(is_unknown, false), now()
               FROM given
              ORDER BY accumulator_id
             ON CONFLICT (accumulator_id) DO NOTHING
@@ -162,7 +164,7 @@ def move(tx: Tx, moves: Sequence[Move]) -> None:
         moved AS (
             UPDATE accumulators a
                SET cabinet_id = t.cabinet_id, cell_number = t.cell_number,
-                   contractor_id = t.contractor_id, scooter_id = t.scooter_id
+                   contractor_id = t.contractor_id, scooter_id = t.scooter_id, moved_at = now()
               FROM target t
              WHERE a.accumulator_id = t.accumulator_id
             RETURNING a.accumulator_id, a.battery_charge)
@@ -287,12 +289,14 @@ def last_movements(tx: Tx, accumulator_ids: Collection[str]) -> list[Row]:
     """Return the last movement of each of these accumulators."""
     sql = """
         SELECT m.*
-          FROM unnest(%(ids)s::text[]) AS given (accumulator_id)
+          FROM accumulators a
          CROSS JOIN LATERAL (
                SELECT * FROM movements
-                WHERE movements.accumulator_id = given.accumulator_id
+                WHERE movements.accumulator_id = a.accumulator_id
+                  AND movements.at >= coalesce(a.moved_at, '-infinity')
                 ORDER BY movement_id DESC
-                LIMIT 1) m"""
+                LIMIT 1) m
+         WHERE a.accumulator_id = ANY (%(ids)s)"""
     return tx.all(sql, {"ids": [*accumulator_ids]})
 
 

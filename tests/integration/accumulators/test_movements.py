@@ -134,3 +134,4 @@ def test_a_period_is_read_by_its_index(ledger: Service) -> None:
     )
     assert "movements_at_movement_id_idx" in str(plan)
     assert "Sort" not in str(plan)
+    assert "Seq Scan" not in str(plan)
