@@ -42,7 +42,7 @@ def perform_all(act: Perform, service: Service, place: City, number: int) -> Non
     """Perform every operation; `number` selects the cabinet, scooter and technician."""
     _read(act, place, number)
     _operate(act, place, number)
-    _visit(act, service, place, number)
+    visit(act, service, place, number)
 
 
 def near(number: int) -> str:
@@ -136,7 +136,7 @@ def _subscribe(act: Perform) -> None:
     act(Step("remove_webhook", "DELETE", of_webhook, status=204))
 
 
-def _visit(act: Perform, service: Service, place: City, number: int) -> None:
+def visit(act: Perform, service: Service, place: City, number: int) -> None:
     """A technician takes an accumulator, swaps it, and returns the flat one."""
     cabinet, technician = 1 + number % place.cabinets, f"T-{1 + number % place.technicians}"
     scooter = f"S-{1 + number % place.scooters}"

@@ -24,10 +24,10 @@ def export(tx: Tx, contractor_id: str, query: Page) -> ContractorData:
 
     A page has records of one kind. Raises ContractorNotFound if nothing is stored.
     """
-    kind, after = cursor.decode(query.cursor, _Kind, _Number)
-    if kind is None and not retention.is_known(tx, contractor_id):
+    given = cursor.decode(query.cursor, _Kind, _Number)
+    if query.cursor is None and not retention.is_known(tx, contractor_id):
         raise ContractorNotFound
-    kind, after = kind or 0, after or ""
+    kind, after = given[0] or 0, given[1] or ""
     while True:
         rows = retention.records(
             tx, contractor_id, retention.KINDS[kind], after=after, limit=query.limit + 1
@@ -36,11 +36,11 @@ def export(tx: Tx, contractor_id: str, query: Page) -> ContractorData:
         if page or kind == len(retention.KINDS) - 1:
             break
         kind, after = kind + 1, ""
+    following: str | None = None
     if len(rows) > query.limit:
         following = cursor.encode(kind, page[-1]["number"])
-    else:
-        is_last = kind == len(retention.KINDS) - 1
-        following = None if is_last else cursor.encode(kind + 1, "")
+    elif kind < len(retention.KINDS) - 1:
+        following = cursor.encode(kind + 1, "")
     archive = retention.archive_of(tx, contractor_id)
     return ContractorData(
         records=[

@@ -322,6 +322,13 @@ LANGUAGE sql IMMUTABLE AS $$
       FROM jsonb_each(given)
 $$;
 
+-- Withdraw what the triggers of this transaction have to say: an erasure is no event.
+CREATE OR REPLACE FUNCTION withdraw_events() RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    SET CONSTRAINTS ALL IMMEDIATE;
+    DELETE FROM event_outbox WHERE xmin = pg_current_xact_id()::xid;
+END $$;
+
 -- Replace a contractor's id by the pseudonym, a batch at a time; return whether something is left.
 -- The poll calls this, with the owner's rights: nobody else changes the ledger or the feed.
 -- The movements of one accumulator are changed together, so that each begins where the last ended.
@@ -378,6 +385,7 @@ BEGIN
         UPDATE commands SET reason = renamed(reason, of_contractor, erasure.pseudonym)
          WHERE created_at >= erasure.ledger_until
            AND created_at < erasure.ledger_until + interval '31 days' AND reason LIKE mentions;
+        PERFORM withdraw_events();
         UPDATE contractor_pseudonyms SET ledger_until = erasure.ledger_until + interval '31 days'
          WHERE contractor_id = of_contractor;
         RETURN true;
@@ -399,6 +407,7 @@ BEGIN
     UPDATE commands SET contractor_id = erasure.pseudonym,
                         reason = renamed(reason, of_contractor, erasure.pseudonym)
      WHERE contractor_id = of_contractor AND created_at < erasure.erase_before;
+    PERFORM withdraw_events();
     UPDATE anomalies
        SET detail = renamed(detail, of_contractor, erasure.pseudonym),
            acknowledged_note = renamed(acknowledged_note, of_contractor, erasure.pseudonym)

@@ -1,6 +1,7 @@
 """Everything that is stored about a contractor: its export, and its erasure."""
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -91,7 +92,7 @@ def test_the_id_is_nowhere_after_an_erasure(shift: Service) -> None:
         row["c"]
         for row in shift.sql(
             "SELECT from_contractor_id AS c FROM movements WHERE from_contractor_id LIKE '%%:%%'"
-            " UNION SELECT contractor_id FROM bookings"
+            " UNION SELECT contractor_id FROM bookings WHERE contractor_id <> 'T-77'"
         )
     }
     text = (
@@ -109,7 +110,7 @@ def test_the_feed_can_be_read_after_an_erasure(shift: Service) -> None:
 
     after = cursor.encode(0, first["feed_id"])
     events = shift.get(f"/v1/events?after={after}&limit=1000")["events"]
-    assert "T-7" not in json.dumps(events)
+    assert not re.search("T-7(?![0-9])", json.dumps(events))
     assert len(events) == shift.sql("SELECT count(*) AS n FROM events")[0]["n"]
 
 
@@ -139,7 +140,7 @@ def test_what_a_request_has_no_time_for_is_erased_by_the_poll(
 def test_an_id_that_only_contains_the_erased_one_stays(shift: Service) -> None:
     shift.poll()
     before = everywhere(shift, "T-77")
-    assert {*before} == {"bookings", "commands", "events"}
+    assert {*before} >= {"bookings", "commands", "events"}
     shift.delete("/v1/contractors/T-7")
     assert everywhere(shift, "T-77") == before
 

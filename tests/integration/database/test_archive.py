@@ -4,6 +4,7 @@ import gzip
 import json
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -156,7 +157,7 @@ def test_nothing_is_dropped_if_the_file_is_not_what_the_ledger_has(
     with closing(psycopg2.connect(ledger.url)) as connection, pytest.MonkeyPatch.context() as patch:
         patch.setattr(archive, "_verify", lambda *_: (_ for _ in ()).throw(Killed))
         with pytest.raises(Killed):
-            archive.archive(connection, tmp_path, before=archive.date(2025, 11, 1))
+            archive.archive(connection, tmp_path, before=date(2025, 11, 1))
     before, file = everything(ledger), tmp_path / "movements-2025-10.jsonl.gz"
     if damage == "removed":
         file.unlink()
