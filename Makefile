@@ -5,7 +5,7 @@ STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
 TERRAFORM_CHECK ?= ../shared/terraform/check
-.PHONY: help setup console run demo test test-pgbouncer check format documents clean package secrets terraform-check topology rehearse lint-contract lint-console format-console generated-clients schemathesis simulate fuzz chaos soak bench conformance release deploy smoke-test migrate destroy
+.PHONY: help setup console run demo test test-pgbouncer check format documents clean package secrets terraform-check topology rehearse lint-contract lint-console format-console generated-clients schemathesis simulate fuzz chaos soak bench conformance release deploy smoke-test migrate archive destroy
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -31,6 +31,7 @@ DECLARE
     columns text := (SELECT string_agg(quote_ident(attname), ', ') FROM pg_attribute
                       WHERE attrelid = 'movements'::regclass AND attnum > 0 AND NOT attisdropped);
 BEGIN
+    LOCK TABLE accumulators IN SHARE ROW EXCLUSIVE MODE;  -- for the foreign key
     EXECUTE format('CREATE TABLE %I (LIKE movements INCLUDING ALL EXCLUDING IDENTITY,
                                      PRIMARY KEY (movement_id))', name);
     IF to_regclass('movements_default') IS NOT NULL THEN
@@ -131,7 +132,8 @@ BEGIN
 END $$;
 
 -- The table becomes a part of a new one, which has its columns, constraints, indexes, triggers,
--- rights and numbering. Accumulators are locked first, as everybody does.
+-- rights and numbering. Accumulators are locked first, as everybody does, and as far as changing
+-- the foreign key needs: a lock that is raised later makes deadlocks.
 CREATE OR REPLACE PROCEDURE divide_movements() LANGUAGE plpgsql AS $$
 DECLARE
     until_at timestamptz;
@@ -141,7 +143,7 @@ DECLARE
     statement text;
     statements text[];
 BEGIN
-    LOCK TABLE accumulators IN SHARE ROW EXCLUSIVE MODE;
+    LOCK TABLE accumulators IN ACCESS EXCLUSIVE MODE;
     LOCK TABLE movements IN ACCESS EXCLUSIVE MODE;
     SELECT substring(pg_get_constraintdef(oid) FROM '''([^'']+)''')::timestamptz INTO until_at
       FROM pg_constraint WHERE conname = 'movements_first_part';
@@ -274,7 +276,7 @@ BEGIN
         part, kept, since, columns);
     FOR attempt IN 1..60 LOOP
         BEGIN
-            LOCK TABLE accumulators IN SHARE ROW EXCLUSIVE MODE;
+            LOCK TABLE accumulators IN ACCESS EXCLUSIVE MODE;
             LOCK TABLE movements IN ACCESS EXCLUSIVE MODE;
             EXIT;
         EXCEPTION WHEN lock_not_available OR deadlock_detected THEN

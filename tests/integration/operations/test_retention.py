@@ -68,7 +68,7 @@ def test_a_booking_stays_while_its_accumulator_is_out(stocked: Service) -> None:
     stocked.advance_time(2 * KEPT)
     assert removed(stocked) == 0
     assert stocked.booking(booking)["status"] == "completed"
-    stocked.act("C-1", lambda hardware: hardware.open_door(6))
+    stocked.act("C-1", lambda hardware: hardware.pry_open(6))
     stocked.put(6, taken)
     assert removed(stocked) == 1
 
@@ -109,7 +109,7 @@ def test_a_command_of_an_operator_stays_while_its_accumulator_is_out(stocked: Se
     taken = stocked.take(1)
     stocked.advance_time(2 * KEPT)
     assert stocked.poll()["commands_removed"] == 0
-    stocked.act("C-1", lambda hardware: hardware.open_door(6))
+    stocked.act("C-1", lambda hardware: hardware.pry_open(6))
     stocked.put(6, taken)
     assert stocked.poll()["commands_removed"] == 1
     stocked.check_invariants()
