@@ -4,7 +4,7 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,15 +15,17 @@ from benchmarks.database import Database
 from benchmarks.figures import Figure, Measured, Table, median, percentile, readable
 from benchmarks.service import Service
 from functions.migrate import main as migrate
+from local.functions import FunctionPool
+from shared import config
 from shared.services import retention
-from tests.support.cloud import Context
 
 _HOW = """\
-Two databases with the same {cabinets:,} cabinets: one has no past, the other {movements:,} movements
-with their bookings and commands, spread over a year, in a part of the ledger for each month. A year of such a
-city has {year:.0f} million; sizes are scaled up to that. Each operation runs {calls} times on each, in
-{rounds} alternating blocks, one call at a time, by calling its handler in process. What other programs do
-on the machine so affects both. Figures compare the year with the empty past ("baseline")."""
+Two databases with the same {cabinets:,} cabinets: one has no past, the other {movements:,}
+movements with their bookings and commands, spread over a year, in a part of the ledger for each
+month. A year of such a city has {year:.0f} million; sizes are scaled up to that. Each operation
+runs {calls} times on each, in {rounds} alternating blocks, one call at a time, by calling its
+handler in process. What other programs do on the machine so affects both. Figures compare the year
+with the empty past ("baseline")."""
 _YEAR = 30_000_000
 _RATIO = 1.2
 _MONTHS = 12
@@ -122,12 +124,11 @@ def _upkeep(db: Database) -> Table:
         tempfile.TemporaryDirectory() as folder,
         service.running(db, {"ARCHIVE_DIRECTORY": folder}),
     ):
-        with _clock() as archived:
-            migrate.handler({"archive": month}, Context())
+        pool = FunctionPool({"migrate": migrate.handler})
+        with closing(pool), _clock() as archived:
+            pool.invoke("migrate", {"archive": month}, timeout=600)
         size = sum(path.stat().st_size for path in Path(folder).iterdir())
         with service.running(db, {"BOOKING_KEEP_DAYS": "200"}), _clock() as removed:
-            from shared import config  # noqa: PLC0415 - of this moment
-
             done = retention.apply(config.settings())
     return Table(
         ["work", "rows", "seconds", "note"],
@@ -197,7 +198,7 @@ def _disk(sizes: list[tuple[Any, ...]], place: City) -> Table:
     return Table(
         ["table", "rows, MB", "indexes, MB", f"at {_YEAR / 1e6:.0f} million movements, GB"],
         rows,
-        "Disk. What does not grow with the movements (accumulators, cells) is scaled up all the same.",
+        "Disk. What does not grow with the movements (accumulators, cells) is scaled up, too.",
     )
 
 
@@ -205,6 +206,6 @@ def _vacuum(dead: list[tuple[Any, ...]]) -> Table:
     return Table(
         ["table", "live rows", "dead rows"],
         [[name, f"{live:,}", f"{gone:,}"] for name, live, gone in dead],
-        "Dead rows after these operations, which autovacuum removes. A part of the ledger has none: its"
-        " rows are only added, and go with their part.",
+        "Dead rows after these operations, which autovacuum removes. A part of the ledger has none:"
+        " its rows are only added, and go with their part.",
     )

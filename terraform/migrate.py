@@ -1,4 +1,4 @@
-"""Invoke the deployed function migrate. Terraform, `make migrate` and `make archive` run this script.
+"""Invoke the deployed function migrate: for Terraform, `make migrate` and `make archive`.
 
     migrate.py FUNCTION_ID [--break-lock | --archive MONTH | --restore MONTH]
 
