@@ -129,6 +129,10 @@ smoke-test: ## Check the deployed service from outside
 migrate: ## Apply missing migrations to the deployed database
 	@$(PYTHON) terraform/migrate.py "$$(terraform -chdir=terraform output -json function_ids | $(PYTHON) -c 'import json,sys; print(json.load(sys.stdin)["migrate"])')"
 
+archive: ## Archive the ledger's months before one: make archive BEFORE=2025-11; load one: make archive RESTORE=2025-10
+	@$(PYTHON) terraform/migrate.py "$$(terraform -chdir=terraform output -json function_ids | $(PYTHON) -c 'import json,sys; print(json.load(sys.stdin)["migrate"])')" \
+	  $(if $(RESTORE),--restore "$(RESTORE)",--archive "$(BEFORE)")
+
 destroy: ## Delete the whole deployment; deletion_protection must be false
 	@terraform -chdir=terraform destroy
 
