@@ -266,12 +266,22 @@ def all_movements(tx: Tx, query: Mapping[str, Any]) -> list[Row]:
                 OR %(scooter_id)s IN (from_scooter_id, to_scooter_id))
          ORDER BY at {order}, movement_id {order}
          LIMIT %(limit)s + 1"""
-    parts = [f"(SELECT * FROM movements WHERE {part}{page})" for part in _parts(query)]  # noqa: S608
+    source = _OF_ACCUMULATOR if query["accumulator_id"] is not None else "movements"
+    parts = [f"(SELECT * FROM {source} WHERE {part}{page})" for part in _parts(query)]  # noqa: S608
     sql = f"""
         SELECT * FROM ({" UNION ALL ".join(parts)}) m
          ORDER BY at {order}, movement_id {order}
          LIMIT %(limit)s + 1"""  # noqa: S608 - constants
     return tx.all(sql, query)
+
+
+# OFFSET 0: found by its own index. In the order of time, each part of the ledger would be read up
+# to the accumulator's first movement there.
+_OF_ACCUMULATOR = """(
+        SELECT * FROM movements
+         WHERE accumulator_id = %(accumulator_id)s
+           AND at >= coalesce(%(since)s::timestamptz, '-infinity')
+           AND at < coalesce(%(until)s::timestamptz, 'infinity') OFFSET 0) one"""
 
 
 def _parts(query: Mapping[str, Any]) -> list[str]:
