@@ -8,7 +8,7 @@ TEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 4
 
 .DEFAULT_GOAL := help
 TERRAFORM_CHECK ?= ../shared/terraform/check
-.PHONY: help setup requirements audit console run demo test test-all test-pgbouncer check format documents clean package secrets terraform-check topology rehearse lint-contract lint-console format-console generated-clients schemathesis simulate fuzz chaos soak bench conformance release deploy smoke-test migrate destroy
+.PHONY: help setup requirements audit console run demo test test-all test-pgbouncer check format documents clean package secrets terraform-check topology rehearse lint-contract lint-console format-console generated-clients schemathesis simulate fuzz chaos soak bench conformance release deploy smoke-test migrate archive destroy
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -146,6 +146,10 @@ smoke-test: ## Check the deployed service from outside
 
 migrate: ## Apply missing migrations to the deployed database
 	@$(PYTHON) terraform/migrate.py "$$(terraform -chdir=terraform output -json function_ids | $(PYTHON) -c 'import json,sys; print(json.load(sys.stdin)["migrate"])')"
+
+archive: ## Archive the ledger's months before one: make archive BEFORE=2025-11; load one: make archive RESTORE=2025-10
+	@$(PYTHON) terraform/migrate.py "$$(terraform -chdir=terraform output -json function_ids | $(PYTHON) -c 'import json,sys; print(json.load(sys.stdin)["migrate"])')" \
+	  $(if $(RESTORE),--restore "$(RESTORE)",--archive "$(BEFORE)")
 
 destroy: ## Delete the whole deployment; deletion_protection must be false
 	@terraform -chdir=terraform destroy

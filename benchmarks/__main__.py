@@ -15,7 +15,17 @@ from benchmarks import page
 from benchmarks.figures import Measured
 from local import signals
 
-BENCHMARKS = ["cold_start", "unlock", "booking", "statements", "ingest", "scale", "reads", "day"]
+BENCHMARKS = [
+    "cold_start",
+    "unlock",
+    "booking",
+    "statements",
+    "ingest",
+    "scale",
+    "reads",
+    "day",
+    "year",
+]
 
 
 def main() -> int:

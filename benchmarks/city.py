@@ -50,21 +50,31 @@ class City:
         return self.accumulators * self.rounds / (self.technicians * SWAPS_A_DAY)
 
 
-def fill(database: Database, city: City) -> None:
-    """Replace the database's content with the city. The audit finds no violation in it."""
+def fill(database: Database, city: City, *, days: float | None = None) -> None:
+    """Replace the database's content with the city. The audit finds no violation in it.
+
+    `days`: over which the ledger is spread; None: as many as its technicians need.
+    """
     numbers = {
         "cabinets": city.cabinets,
         "technicians": city.technicians,
         "scooters": city.scooters,
         "rounds": city.rounds,
-        "seconds": 86_400 * city.days,
+        "seconds": 86_400 * (days or city.days),
     }
     for table in ("cabinets", "accumulators", "anomalies", "idempotency_keys"):
         database.sql(f"TRUNCATE {table} CASCADE")
+    indexes = database.sql(
+        "SELECT indexname, indexdef FROM pg_indexes WHERE tablename = 'movements'"
+    )
+    for name, _ in indexes:
+        database.sql(f"DROP INDEX {name}")
     database.sql("SET session_replication_role = replica")  # skips checking foreign keys row by row
     database.sql("SET work_mem = '256MB'")
     for statement in (*_PLACES, *(_LEDGER if city.rounds else ()), _REGISTERED):
         database.sql(statement, **numbers)
+    for _, definition in indexes:
+        database.sql(definition.replace(" ON ONLY ", " ON "))
     database.sql("RESET ALL")
     database.settle()
 

@@ -42,7 +42,7 @@ def perform_all(act: Perform, service: Service, place: City, number: int) -> Non
     """Perform every operation; `number` selects the cabinet, scooter and technician."""
     _read(act, place, number)
     _operate(act, place, number)
-    _visit(act, service, place, number)
+    visit(act, service, place, number)
 
 
 def near(number: int) -> str:
@@ -81,6 +81,7 @@ def _read(act: Perform, place: City, number: int) -> None:
         "list_commands that failed": "/v1/commands?status=failed",
         "list_contractors": "/v1/contractors",
         "list_contractors with 5": "/v1/contractors?min_accumulators=5",
+        "export_contractor": f"/v1/contractors/T-{technician}/data",
         "list_anomalies": "/v1/anomalies",
         "list_anomalies that are open": "/v1/anomalies?open=true",
         "list_anomalies of a cabinet": f"/v1/anomalies?cabinet_id=C-{cabinet}",
@@ -122,6 +123,7 @@ def _operate(act: Perform, place: City, number: int) -> None:
     body = {"place": {"nowhere": True}, "reason": "lost"}
     act(Step("correct_accumulator", "PATCH", of_accumulator, body))
     act(Step("retire_accumulator", "DELETE", of_accumulator, status=204))
+    act(Step("erase_contractor", "DELETE", "/v1/contractors/T-operator"))
     path = f"/v1/anomalies/{1 + number % place.cabinets}/acknowledge"
     act(Step("acknowledge_anomaly", "POST", path, {"note": f"seen {number}"}))
     _subscribe(act)
@@ -137,7 +139,7 @@ def _subscribe(act: Perform) -> None:
     act(Step("remove_webhook", "DELETE", of_webhook, status=204))
 
 
-def _visit(act: Perform, service: Service, place: City, number: int) -> None:
+def visit(act: Perform, service: Service, place: City, number: int) -> None:
     """A technician takes an accumulator, swaps it, and returns the flat one."""
     cabinet, technician = 1 + number % place.cabinets, f"T-{1 + number % place.technicians}"
     scooter = f"S-{1 + number % place.scooters}"

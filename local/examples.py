@@ -501,6 +501,26 @@ RESPONSES: dict[str, Example] = {
     "list_movements 200": {"movements": [_MOVEMENT], "next_cursor": None},
     "list_all_movements 200": {"movements": [_MOVEMENT], "next_cursor": None},
     "list_contractors 200": {"contractors": [_CONTRACTOR], "next_cursor": None},
+    "export_contractor 200": {
+        "records": [
+            {
+                "kind": "movement",
+                "record": {
+                    "movement_id": 41,
+                    "accumulator_id": "A-0003",
+                    "at": _NOON,
+                    "cause": "issued",
+                    "from_cabinet_id": "C-001",
+                    "from_cell_number": 3,
+                    "to_contractor_id": "T-7",
+                },
+            }
+        ],
+        "archived_months": ["2025-09", "2025-10"],
+        "pseudonym": "pseudonym:4f0c7a52e8b14c6f9a7d3b2e1c0d5f68",
+        "next_cursor": None,
+    },
+    "erase_contractor 200": {"status": "erased"},
     "list_anomalies 200": {"anomalies": [_ANOMALY], "next_cursor": None},
     "acknowledge_anomaly 200": _ACKNOWLEDGED,
     "create_booking 201": _BOOKING,
@@ -571,6 +591,9 @@ ERROR_FIELDS: Example = {
     "requested": 3,
     "available": 1,
     "limit": 16,
+    "held": 2,
+    "bookings": 1,
+    "commands": 0,
     "accumulator_id": "A-0003",
     "place": _IN_CELL,
     "accumulators": [{"accumulator_id": "A-0003", "place": _IN_CELL}],

@@ -51,6 +51,26 @@ class Settings(BaseModel):
         20, ge=0, le=600, description="Time over which cabinets spread their replies to a poll"
     )
     event_keep_days: int = Field(30, ge=1, le=3650, description="How long events can be read, days")
+    booking_keep_days: int = Field(
+        400,
+        ge=1,
+        le=36500,
+        description="How long bookings that have ended, and commands, are kept, days",
+    )
+    anomaly_keep_days: int = Field(
+        90,
+        ge=1,
+        le=36500,
+        description="How long an anomaly is kept after it last occurred, days",
+    )
+    idempotency_keep_hours: int = Field(
+        24, ge=1, le=720, description="How long a repeated Idempotency-Key is recognised, hours"
+    )
+    archive_directory: str = Field(
+        "",
+        description="Where `migrate` archives the ledger: in the cloud, the bucket that Terraform"
+        " mounts with `archive = true`; empty: nowhere",
+    )
     held_too_long_hours: int = Field(
         24,
         ge=1,

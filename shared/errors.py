@@ -9,12 +9,13 @@ ServiceError
 ├── NotFound                     404
 │   ├── RouteNotFound
 │   ├── CabinetNotFound, CellNotFound, AccumulatorNotFound
-│   └── BookingNotFound, CommandNotFound, AnomalyNotFound, WebhookNotFound
+│   ├── BookingNotFound, CommandNotFound, AnomalyNotFound, WebhookNotFound
+│   └── ContractorNotFound
 ├── NotAllowed                   405
 │   └── MethodNotAllowed
 ├── Conflict                     409
 │   ├── CabinetExists, CabinetNotEmpty, CabinetOffline, CabinetInactive
-│   ├── DeviceExists, CellsInUse
+│   ├── DeviceExists, CellsInUse, ContractorInUse
 │   ├── AccumulatorExists, AccumulatorInUse, PlaceTaken
 │   ├── NotEnoughAccumulators, NotEnoughFreeCells
 │   ├── BookingExpired, BookingNotActive
@@ -156,6 +157,10 @@ class BookingNotFound(NotFound):
     """The booking does not exist."""
 
 
+class ContractorNotFound(NotFound):
+    """Nothing is stored about this contractor."""
+
+
 class CommandNotFound(NotFound):
     """The command does not exist."""
 
@@ -188,6 +193,15 @@ class CellsInUse(Conflict):
     """Cells that the cabinet would lose are not closed and empty, or are booked."""
 
     cells: list[int] = field(default_factory=list)
+
+
+@dataclass(eq=False)
+class ContractorInUse(Conflict):
+    """The contractor has accumulators, unfinished bookings or open commands."""
+
+    held: int = 0
+    bookings: int = 0
+    commands: int = 0
 
 
 class CabinetNotEmpty(Conflict):

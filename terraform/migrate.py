@@ -1,6 +1,6 @@
-"""Invoke the deployed function migrate. Terraform and `make migrate` run this script.
+"""Invoke the deployed function migrate: for Terraform, `make migrate` and `make archive`.
 
-    migrate.py FUNCTION_ID [--break-lock]
+    migrate.py FUNCTION_ID [--break-lock | --archive MONTH | --restore MONTH]
 
 It uses the IAM or OAuth token in YC_TOKEN, or else the token of the `yc` command. If a migration
 fails, it prints the migration's message and exits with code 1.
@@ -101,11 +101,20 @@ def _main() -> None:
     parser.add_argument(
         "--break-lock", action="store_true", help="first remove the lock that a killed run left"
     )
+    parser.add_argument(
+        "--archive", metavar="MONTH", help="archive the ledger's months before this one: 2025-11"
+    )
+    parser.add_argument("--restore", metavar="MONTH", help="load an archived month into a table")
     given = parser.parse_args()
+    event: dict[str, Any] = {"break_lock": True} if given.break_lock else {}
+    event |= {name: getattr(given, name) for name in ("archive", "restore") if getattr(given, name)}
     try:
-        done = migrate(given.function_id, {"break_lock": True} if given.break_lock else {})
+        done = migrate(given.function_id, event)
     except (MigrationFailed, NoToken) as error:
         sys.exit(f"migrations: {error}")
+    if given.archive or given.restore:
+        print(json.dumps(done))
+        return
     applied = ", ".join(done.get("applied", [])) or "nothing new"
     print(f"migrations: {applied}; schema version: {done.get('version')}")
 

@@ -10,7 +10,7 @@ resource "yandex_function" "migrate" {
   execution_timeout  = local.definitions.migrate.timeout
   service_account_id = yandex_iam_service_account.function["migrate"].id
   user_hash          = try(filebase64sha256(local.definitions.migrate.archive), "")
-  environment        = local.definitions.migrate.environment
+  environment        = merge(local.definitions.migrate.environment, local.archive_environment)
 
   content {
     zip_filename = local.definitions.migrate.archive
@@ -31,7 +31,19 @@ resource "yandex_function" "migrate" {
     log_group_id = yandex_logging_group.main.id
   }
 
+  dynamic "mounts" {
+    for_each = yandex_storage_bucket.archive
+    content {
+      name = "archive" # the directory /function/storage/archive
+      mode = "rw"
+      object_storage {
+        bucket = mounts.value.bucket
+      }
+    }
+  }
+
   depends_on = [
+    yandex_storage_bucket_grant.archive,
     yandex_lockbox_secret_iam_member.function,
     yandex_resourcemanager_folder_iam_member.function,
     yandex_vpc_subnet.main,

@@ -124,6 +124,12 @@ variable "database_disk_gb" {
   }
 }
 
+variable "archive" {
+  description = "Create a bucket for the archive of the ledger, which `make archive` writes to."
+  type        = bool
+  default     = false
+}
+
 variable "backup_days" {
   description = "Retention of database backups, days."
   type        = number
@@ -228,10 +234,10 @@ variable "settings" {
 
   validation {
     condition = length(setsubtract(keys(var.settings), [
-      "BOOKING_SECONDS", "COMMAND_TTL_SECONDS", "EVENT_KEEP_DAYS", "HELD_TOO_LONG_HOURS", "LOG_LEVEL", "MIN_ISSUE_CHARGE", "OFFLINE_AFTER_SECONDS",
-      "POLL_SPREAD_SECONDS", "RECONCILE_SECONDS", "STOP_ALARMS",
+      "ANOMALY_KEEP_DAYS", "BOOKING_KEEP_DAYS", "BOOKING_SECONDS", "COMMAND_TTL_SECONDS", "EVENT_KEEP_DAYS", "HELD_TOO_LONG_HOURS",
+      "IDEMPOTENCY_KEEP_HOURS", "LOG_LEVEL", "MIN_ISSUE_CHARGE", "OFFLINE_AFTER_SECONDS", "POLL_SPREAD_SECONDS", "RECONCILE_SECONDS", "STOP_ALARMS",
     ])) == 0
-    error_message = "settings: use BOOKING_SECONDS, COMMAND_TTL_SECONDS, EVENT_KEEP_DAYS, HELD_TOO_LONG_HOURS, LOG_LEVEL, MIN_ISSUE_CHARGE, OFFLINE_AFTER_SECONDS, POLL_SPREAD_SECONDS, RECONCILE_SECONDS or STOP_ALARMS. UNLOCK_WAIT_SECONDS is the variable unlock_wait_seconds; Terraform sets the rest."
+    error_message = "settings: use ANOMALY_KEEP_DAYS, BOOKING_KEEP_DAYS, BOOKING_SECONDS, COMMAND_TTL_SECONDS, EVENT_KEEP_DAYS, HELD_TOO_LONG_HOURS, IDEMPOTENCY_KEEP_HOURS, LOG_LEVEL, MIN_ISSUE_CHARGE, OFFLINE_AFTER_SECONDS, POLL_SPREAD_SECONDS, RECONCILE_SECONDS or STOP_ALARMS. UNLOCK_WAIT_SECONDS is the variable unlock_wait_seconds; Terraform sets the rest."
   }
 }
 

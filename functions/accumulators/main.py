@@ -11,9 +11,10 @@ from shared.models.accumulators import (
     MovementPage,
     MovementQuery,
 )
-from shared.models.contractors import ContractorPage, ContractorQuery
-from shared.services import accumulators, contractors
-from shared.values import AccumulatorId
+from shared.models.base import Page
+from shared.models.contractors import ContractorData, ContractorPage, ContractorQuery, Erasure
+from shared.services import accumulators, contractors, erasure
+from shared.values import AccumulatorId, Id
 
 handler = api.handler_of(__name__)
 
@@ -104,3 +105,37 @@ def list_contractors(query: ContractorQuery) -> ContractorPage:
     """List who carries what since when, and the open bookings, by contractor."""
     with db.statements() as tx:
         return contractors.listing(tx, query)
+
+
+@api.route(
+    "GET",
+    "/v1/contractors/{contractor_id}/data",
+    scope="operator",
+    raises=(errors.ContractorNotFound,),
+)
+def export_contractor(contractor_id: Id, query: Page) -> ContractorData:
+    """Return everything that is stored about a contractor.
+
+    Accumulators that the contractor has now, bookings with their cells, the commands of these
+    bookings and those sent for the contractor, movements, anomalies. Events and responses to
+    repeated requests only repeat these, and are not here. Archived months are named.
+    """
+    with db.statements() as tx:
+        return erasure.export(tx, contractor_id, query)
+
+
+@api.route(
+    "DELETE",
+    "/v1/contractors/{contractor_id}",
+    scope="operator",
+    raises=(errors.ContractorNotFound, errors.ContractorInUse),
+)
+def erase_contractor(contractor_id: Id) -> Erasure:
+    """Replace the contractor's id by a pseudonym in everything that is stored, for good.
+
+    The pseudonym is random, one for all, and nothing stores whose it is. Refused while the
+    contractor has anything. What takes longer than a few seconds goes on in the background; asking
+    again says whether it is done: then nothing is stored about the contractor, and the answer is
+    404.
+    """
+    return erasure.erase(contractor_id)

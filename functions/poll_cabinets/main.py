@@ -1,9 +1,9 @@
-"""Every minute: ask all cabinets for a report, write expiry, keep the feed and the history."""
+"""Every minute: ask all cabinets for a report, write expiry, keep the feed, remove what is old."""
 
 from typing import Any
 
 from shared import config, db, log, monitoring, mqtt, triggers
-from shared.services import feed, poll, stats
+from shared.services import feed, poll, retention, stats
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
@@ -14,7 +14,11 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         raise ValueError("poll_cabinets takes only events of the timer trigger")
     db.attribute_to("poll")
     asked = poll.ask_all(mqtt.Publisher(), settings)
-    done = {**vars(poll.sweep(settings)), **vars(feed.keep_up(settings))}
+    done = {
+        **vars(poll.sweep(settings)),
+        **vars(feed.keep_up(settings)),
+        **vars(retention.apply(settings)),
+    }
     log.info("polled", asked=asked, **done)
     if settings.monitoring_folder_id and context.token:
         with db.transaction() as tx:

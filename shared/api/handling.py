@@ -103,7 +103,12 @@ def _call(route: Route, event: Event, context: Any, request_id: str) -> Response
         response = _run(route, arguments, caller)
         return _unless_known(event, response)
     with db.transaction() as tx:
-        claim = idempotency.begin(tx, key, seconds=context.get_remaining_time_in_millis() / 1000)
+        claim = idempotency.begin(
+            tx,
+            key,
+            seconds=context.get_remaining_time_in_millis() / 1000,
+            keep_hours=config.settings().idempotency_keep_hours,
+        )
     if isinstance(claim, StoredResponse):
         return _replay(claim)
     undone = False

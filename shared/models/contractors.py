@@ -1,8 +1,9 @@
 """Contractors: what they carry, since when, and their open bookings."""
 
+from typing import Literal
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from shared.models.accumulators import AccumulatorStatus, Cause
 from shared.models.base import Model, Moment, Page, Time
@@ -59,4 +60,34 @@ class ContractorQuery(Page):
     min_accumulators: int = Field(0, ge=0, le=1_000_000)
     held_since_before: Moment | None = Field(
         None, description="Has had an accumulator since before this time"
+    )
+
+
+RecordKind = Literal["accumulator", "booking", "command", "movement", "anomaly"]
+"""What is stored about a contractor, in the order of the export."""
+
+
+class ContractorRecord(Model):
+    """Something that is stored about a contractor."""
+
+    kind: RecordKind
+    record: dict[str, JsonValue] = Field(description="As it is stored: columns by name")
+
+
+class ContractorData(Model):
+    """A page of everything that is stored about a contractor."""
+
+    records: list[ContractorRecord]
+    archived_months: list[str] = Field(
+        description="Months of movements that are not here but in the archive, as 2026-11"
+    )
+    pseudonym: str | None = Field(description="Names the contractor in the archive")
+    next_cursor: str | None
+
+
+class Erasure(Model):
+    """How far an erasure is."""
+
+    status: Literal["erased", "erasing"] = Field(
+        description="`erasing`: the rest follows in the next minutes"
     )

@@ -107,6 +107,7 @@ def outside(tx: Tx, accumulator_ids: Collection[str]) -> list[Row]:
                SELECT cause, discrepancy
                  FROM movements
                 WHERE movements.accumulator_id = a.accumulator_id
+                  AND movements.at >= coalesce(a.moved_at, '-infinity')
                 ORDER BY movement_id DESC
                 LIMIT 1) last ON true
          WHERE a.accumulator_id = ANY (%(ids)s)"""
@@ -130,11 +131,11 @@ def register(tx: Tx, rows: Sequence[Mapping[str, Any]]) -> set[str]:
             INSERT INTO accumulators
                    (accumulator_id, cabinet_id, cell_number, contractor_id, scooter_id,
                     battery_charge, charge_at, state_of_health, status, status_since, is_unknown,
-                    found_by)
+                    found_by, moved_at)
             SELECT accumulator_id, cabinet_id, cell_number, contractor_id, scooter_id,
                    battery_charge, CASE WHEN battery_charge IS NOT NULL THEN now() END,
                    state_of_health, coalesce(status, 'in_service'), now(),
-                   coalesce(is_unknown, false), found_by
+                   coalesce(is_unknown, false), found_by, now()
               FROM given
              ORDER BY accumulator_id
             ON CONFLICT (accumulator_id) DO NOTHING
@@ -176,7 +177,7 @@ def move(tx: Tx, moves: Sequence[Move]) -> None:
         moved AS (
             UPDATE accumulators a
                SET cabinet_id = t.cabinet_id, cell_number = t.cell_number,
-                   contractor_id = t.contractor_id, scooter_id = t.scooter_id
+                   contractor_id = t.contractor_id, scooter_id = t.scooter_id, moved_at = now()
               FROM target t
              WHERE a.accumulator_id = t.accumulator_id
             RETURNING a.accumulator_id, a.battery_charge)
@@ -287,12 +288,22 @@ def all_movements(tx: Tx, query: Mapping[str, Any]) -> list[Row]:
            AND (%(requested_by)s::text IS NULL OR requested_by = %(requested_by)s)
          ORDER BY at {order}, movement_id {order}
          LIMIT %(limit)s + 1"""
-    parts = [f"(SELECT * FROM movements WHERE {part}{page})" for part in _parts(query)]  # noqa: S608
+    source = _OF_ACCUMULATOR if query["accumulator_id"] is not None else "movements"
+    parts = [f"(SELECT * FROM {source} WHERE {part}{page})" for part in _parts(query)]  # noqa: S608
     sql = f"""
         SELECT * FROM ({" UNION ALL ".join(parts)}) m
          ORDER BY at {order}, movement_id {order}
          LIMIT %(limit)s + 1"""  # noqa: S608 - constants
     return tx.all(sql, query)
+
+
+# OFFSET 0: found by its own index. In the order of time, each part of the ledger would be read up
+# to the accumulator's first movement there.
+_OF_ACCUMULATOR = """(
+        SELECT * FROM movements
+         WHERE accumulator_id = %(accumulator_id)s
+           AND at >= coalesce(%(since)s::timestamptz, '-infinity')
+           AND at < coalesce(%(until)s::timestamptz, 'infinity') OFFSET 0) one"""
 
 
 def _parts(query: Mapping[str, Any]) -> list[str]:
@@ -320,12 +331,14 @@ def last_movements(tx: Tx, accumulator_ids: Collection[str]) -> list[Row]:
     """Return the last movement of each of these accumulators."""
     sql = """
         SELECT m.*
-          FROM unnest(%(ids)s::text[]) AS given (accumulator_id)
+          FROM accumulators a
          CROSS JOIN LATERAL (
                SELECT * FROM movements
-                WHERE movements.accumulator_id = given.accumulator_id
+                WHERE movements.accumulator_id = a.accumulator_id
+                  AND movements.at >= coalesce(a.moved_at, '-infinity')
                 ORDER BY movement_id DESC
-                LIMIT 1) m"""
+                LIMIT 1) m
+         WHERE a.accumulator_id = ANY (%(ids)s)"""
     return tx.all(sql, {"ids": [*accumulator_ids]})
 
 

@@ -88,13 +88,15 @@ def _counted(rows: Sequence[Row]) -> list[Row]:
     return [counted[key] for key in sorted(counted)]
 
 
-def prune(tx: Tx, *, days: int) -> int:
-    """Delete anomalies that were last seen more than `days` ago; return how many."""
+def prune(tx: Tx, *, days: int, limit: int) -> int:
+    """Delete up to `limit` anomalies that were last seen more than `days` ago; return how many."""
     sql = """
-        DELETE FROM anomalies
-         WHERE open = ANY ('{true,false}')  -- the first column of the index
-           AND at < now() - make_interval(days => %(days)s)"""
-    return tx.execute(sql, {"days": days})
+        DELETE FROM anomalies WHERE anomaly_id = ANY (ARRAY (
+            SELECT anomaly_id FROM anomalies
+             WHERE open = ANY ('{true,false}')  -- the first column of the index
+               AND at < now() - make_interval(days => %(days)s)
+             LIMIT %(limit)s))"""
+    return tx.execute(sql, {"days": days, "limit": limit})
 
 
 def listing(tx: Tx, query: Mapping[str, Any]) -> list[Row]:

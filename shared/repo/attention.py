@@ -60,6 +60,7 @@ _ITEMS: dict[AttentionKind, str] = {
          CROSS JOIN LATERAL (
                SELECT at FROM movements m
                 WHERE m.accumulator_id = a.accumulator_id
+                  AND m.at >= coalesce(a.moved_at, '-infinity')
                 ORDER BY movement_id DESC LIMIT 1) last
          WHERE contractor_id IS NOT NULL
            AND at < now() - make_interval(secs => 3600 * %(held_hours)s)

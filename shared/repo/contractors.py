@@ -21,6 +21,7 @@ def listing(tx: Tx, query: Mapping[str, Any]) -> list[Row]:
              HAVING count(*) >= %(min_accumulators)s
                 AND (%(held_since_before)s::timestamptz IS NULL OR bool_or(
                      (SELECT at FROM movements m WHERE m.accumulator_id = a.accumulator_id
+                         AND m.at >= coalesce(a.moved_at, '-infinity')
                        ORDER BY movement_id DESC LIMIT 1) < %(held_since_before)s))
               ORDER BY contractor_id
               LIMIT %(limit)s + 1)
@@ -49,6 +50,7 @@ def listing(tx: Tx, query: Mapping[str, Any]) -> list[Row]:
                         CROSS JOIN LATERAL (
                               SELECT at, cause FROM movements m
                                WHERE m.accumulator_id = a.accumulator_id
+                                 AND m.at >= coalesce(a.moved_at, '-infinity')
                                ORDER BY movement_id DESC LIMIT 1) m
                         WHERE a.contractor_id = p.contractor_id) t) h
          CROSS JOIN LATERAL (

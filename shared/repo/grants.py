@@ -32,12 +32,14 @@ TABLES = {
         "SELECT (anomaly_id, at, reason, detail, device_id, cabinet_id, event_id, first_at, count,"
         " counted, accumulator_id, open, acknowledged_at, acknowledged_by, acknowledged_note)",
     ),
+    "archived_months": Rights(_READ, _READ),
     "booking_cells": Rights(_CHANGE, _READ),
-    "bookings": Rights(_CHANGE, _READ),
+    "bookings": Rights(_ALL_ROWS, _READ),
     "boots": Rights(_ALL_ROWS, _READ),
     "cabinets": Rights(_ALL_ROWS, _READ),
     "cells": Rights(_ALL_ROWS, _READ),
     "commands": Rights(_ALL_ROWS, _READ),
+    "contractor_pseudonyms": Rights(_CHANGE),
     # The functions of the schema write, number and remove events.
     "event_outbox": Rights(_READ),
     "events": Rights(_READ, _READ),
@@ -52,6 +54,7 @@ TABLES = {
     "current_bookings": Rights(_READ, _READ),
     "current_commands": Rights(_READ, _READ),
     "holds": Rights(_READ, _READ),
+    "movement_partitions": Rights(),
     "stock": Rights(_READ, _READ),
     # Of yoyo, which applies the migrations
     "_yoyo_log": Rights(),
@@ -60,7 +63,14 @@ TABLES = {
     "yoyo_lock": Rights(),
 }
 
-FUNCTIONS = ("caller()", "prune_events(integer)", "sequence_events(integer)")
+FUNCTIONS = (
+    "add_movement_partitions(integer)",
+    "caller()",
+    "erase_some(text)",
+    "prune_events(integer)",
+    "renamed(text, text, text)",
+    "sequence_events(integer)",
+)
 """Functions that the functions' user may execute. The triggers' functions need no right."""
 
 

@@ -4,10 +4,8 @@ from uuid import UUID
 
 from shared.db import Row, Tx
 
-KEPT_HOURS = 24
 
-
-def claim(tx: Tx, key: Row, *, claim_seconds: float) -> UUID | None:
+def claim(tx: Tx, key: Row, *, claim_seconds: float, keep_hours: int) -> UUID | None:
     """Claim the key for this request if it is new or expired, or if its claim has run out.
 
     `key`: caller, route, key, fingerprint. Return the id for what the request creates; None if
@@ -29,7 +27,7 @@ def claim(tx: Tx, key: Row, *, claim_seconds: float) -> UUID | None:
             OR (k.status IS NULL AND k.claimed_until < now()
                 AND k.fingerprint = excluded.fingerprint)
         RETURNING request_id"""
-    row = tx.first(sql, {**key, "seconds": claim_seconds, "hours": KEPT_HOURS})
+    row = tx.first(sql, {**key, "seconds": claim_seconds, "hours": keep_hours})
     return row["request_id"] if row else None
 
 
@@ -62,9 +60,14 @@ def release(tx: Tx, key: Row, *, undone: bool) -> None:
     tx.execute(sql, {**key, "undone": undone})
 
 
-def prune(tx: Tx) -> int:
-    """Delete expired keys; return how many."""
-    sql = (
-        "DELETE FROM idempotency_keys WHERE created_at < now() - make_interval(hours => %(hours)s)"
-    )
-    return tx.execute(sql, {"hours": KEPT_HOURS})
+def prune(tx: Tx, *, hours: int, limit: int) -> int:
+    """Delete up to `limit` keys that are older than `hours`; return how many."""
+    sql = """
+        DELETE FROM idempotency_keys
+         WHERE ctid = ANY (ARRAY (
+               SELECT ctid FROM idempotency_keys
+                WHERE created_at < now() - make_interval(hours => %(hours)s)
+                ORDER BY created_at
+                LIMIT %(limit)s
+                  FOR UPDATE SKIP LOCKED))"""
+    return tx.execute(sql, {"hours": hours, "limit": limit})

@@ -135,6 +135,7 @@ def violations(tx: Tx) -> list[Row]:
         SELECT 'I6', a.accumulator_id, 'the ledger does not give the present place'
           FROM accumulators a
           LEFT JOIN LATERAL (SELECT * FROM movements m WHERE m.accumulator_id = a.accumulator_id
+                                AND m.at >= coalesce(a.moved_at, '-infinity')
                               ORDER BY movement_id DESC LIMIT 1) m ON true
          WHERE (m.movement_id IS NULL)
             OR (a.cabinet_id, a.cell_number, a.contractor_id, a.scooter_id) IS DISTINCT FROM
@@ -142,14 +143,28 @@ def violations(tx: Tx) -> list[Row]:
         UNION ALL
         SELECT 'I6', m.accumulator_id, 'movement ' || m.movement_id || ' begins elsewhere'
           FROM latest m
-          LEFT JOIN LATERAL (SELECT * FROM movements p
-                              WHERE p.accumulator_id = m.accumulator_id
-                                AND p.movement_id < m.movement_id
-                              ORDER BY p.movement_id DESC LIMIT 1) p ON true
+               -- Nearly always within two months: the older parts of the ledger are not read then.
+          LEFT JOIN LATERAL ((SELECT * FROM movements p
+                               WHERE p.accumulator_id = m.accumulator_id
+                                 AND p.movement_id < m.movement_id
+                                 AND p.at >= m.at - interval '60 days'
+                                 AND p.at < m.at + interval '1 day'
+                               ORDER BY p.movement_id DESC LIMIT 1)
+                             UNION ALL
+                             (SELECT * FROM movements p
+                               WHERE p.accumulator_id = m.accumulator_id
+                                 AND p.movement_id < m.movement_id
+                                 AND p.at < m.at - interval '60 days'
+                               ORDER BY p.movement_id DESC LIMIT 1)
+                             LIMIT 1) p ON true
          WHERE m.cause <> 'registered'
+               -- What came before may be archived.
+           AND m.at >= (SELECT coalesce(max(until_at), '-infinity') FROM archived_months
+                         WHERE dropped_at IS NOT NULL)
                -- Registered again: two spellings of its id were merged.
            AND NOT EXISTS (SELECT FROM movements r
                             WHERE r.accumulator_id = m.accumulator_id
+                              AND r.at >= m.at - interval '1 day'
                               AND r.movement_id > m.movement_id AND r.cause = 'registered')
            AND (p.movement_id IS NULL
                 OR (m.from_cabinet_id, m.from_cell_number, m.from_contractor_id, m.from_scooter_id)

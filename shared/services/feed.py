@@ -1,4 +1,4 @@
-"""The feed: give events their positions, return them, remove old ones."""
+"""The feed: give events their positions, return them."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -24,7 +24,6 @@ from shared.services import cabinets, dispatch
 
 Position = Annotated[int, Field(ge=0, lt=2**63 - events.MOST_AT_ONCE)]
 
-PRUNED_AT_ONCE = 5_000
 MAX_BATCHES = 20
 """Of one poll: the next one, a minute later, goes on."""
 ANNOUNCED_AT_ONCE = 500
@@ -37,7 +36,6 @@ class Upkeep:
     announced: int
     """Cabinets that went online or offline without a message that said so."""
     sequenced: int
-    events_removed: int
 
 
 def read(tx: Tx, query: EventQuery) -> EventPage:
@@ -69,23 +67,22 @@ def event_of(row: Row) -> Event:
 
 
 def keep_up(settings: Settings) -> Upkeep:
-    """Announce cabinets that fell silent, give positions, remove what is old: in small batches.
+    """Announce cabinets that fell silent and give positions, in small batches.
 
     Two runs at once do no harm.
     """
     charge, after = settings.min_issue_charge, settings.offline_after_seconds
     with db.statements() as tx:
         events.store_settings(tx, min_issue_charge=charge, offline_after_seconds=after)
-        announced = _in_batches(
+        announced = in_batches(
             lambda: cabinets_repo.announce(tx, offline_after=after, limit=ANNOUNCED_AT_ONCE),
             ANNOUNCED_AT_ONCE,
         )
-        sequenced = _in_batches(lambda: events.sequence(tx) or 0, events.MOST_AT_ONCE)
-        removed = _in_batches(lambda: events.prune(tx, limit=PRUNED_AT_ONCE), PRUNED_AT_ONCE)
-    return Upkeep(announced=announced, sequenced=sequenced, events_removed=removed)
+        sequenced = in_batches(lambda: events.sequence(tx) or 0, events.MOST_AT_ONCE)
+    return Upkeep(announced=announced, sequenced=sequenced)
 
 
-def _in_batches(work: Callable[[], int], size: int) -> int:
+def in_batches(work: Callable[[], int], size: int) -> int:
     """Repeat `work` until it finds less than a full batch; return the sum."""
     total = 0
     for _ in range(MAX_BATCHES):

@@ -31,18 +31,18 @@ class StoredResponse:
     body: str
 
 
-def begin(tx: Tx, key: Key, *, seconds: float) -> StoredResponse | UUID:
+def begin(tx: Tx, key: Key, *, seconds: float, keep_hours: int) -> StoredResponse | UUID:
     """Claim the key, or return the response that is stored under it.
 
     `seconds`: how long the claiming function may live; a claim older than that has been left by a
-    function that died.
+    function that died. `keep_hours`: after this time, the key is as if it were new.
 
     A claim is the id for what the request creates. After the function died, the next one gets the
     same id, so that it finds what was created instead of creating it twice.
 
     Raises IdempotencyKeyReused for another request, RequestInProgress while the first one runs.
     """
-    claim = idempotency.claim(tx, key.row(), claim_seconds=seconds)
+    claim = idempotency.claim(tx, key.row(), claim_seconds=seconds, keep_hours=keep_hours)
     if claim is not None:
         return claim
     found = idempotency.find(tx, key.row())

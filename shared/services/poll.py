@@ -10,11 +10,9 @@ from shared.config import Settings
 from shared.db import Tx
 from shared.errors import QueueUnavailable
 from shared.protocols import native_v1
-from shared.repo import anomalies, bookings, cabinets, cells, commands, history, idempotency
+from shared.repo import bookings, cabinets, cells, commands, history
 from shared.services import dispatch
 from shared.services.dispatch import Publisher, Sender
-
-ANOMALY_DAYS = 30
 
 
 @dataclass(frozen=True)
@@ -50,8 +48,6 @@ def sweep(settings: Settings) -> Sweep:
     with db.transaction() as tx:
         given_up = commands.time_out_overdue(tx)
         commands.prune_polls(tx)
-        idempotency.prune(tx)
-        anomalies.prune(tx, days=ANOMALY_DAYS)
         due = bookings.cabinets_with_due(tx)
         unanswered = commands.past_reconcile_window(tx, settings.reconcile_seconds)
     for cabinet_id in due:

@@ -41,8 +41,8 @@ def _filter(status: str) -> dict[str, Any]:
 QUERIES: dict[str, Callable[[Tx], object]] = {
     "time out overdue commands": commands.time_out_overdue,
     "prune polls": commands.prune_polls,
-    "prune idempotency keys": idempotency.prune,
-    "prune anomalies": lambda tx: anomalies.prune(tx, days=30),
+    "prune idempotency keys": lambda tx: idempotency.prune(tx, hours=24, limit=1000),
+    "prune anomalies": lambda tx: anomalies.prune(tx, days=90, limit=1000),
     "find bookings to expire": bookings.cabinets_with_due,
     "find commands past the reconcile window": lambda tx: commands.past_reconcile_window(tx, 600),
     "count the outcomes of the day": stats.outcomes,

@@ -26,7 +26,7 @@ SELECT md5(string_agg(row, ',' ORDER BY row)) FROM (
     UNION ALL SELECT concat('schema', oid) FROM pg_namespace WHERE nspname !~ '^pg_'
     UNION ALL SELECT concat('extension', oid) FROM pg_extension
     UNION ALL SELECT concat('statistics', oid) FROM pg_class
-    WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' AND reltuples > 0
+    WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') AND reltuples > 0
     UNION ALL SELECT concat('setting', setconfig) FROM pg_db_role_setting
     JOIN pg_database d ON d.oid = setdatabase WHERE datname = current_database()
 ) schema

@@ -26,6 +26,7 @@ def give(service: Service, contractor_id: str, *accumulators: str) -> None:
 
 def age_movements(service: Service, hours: float) -> None:
     service.sql("UPDATE movements SET at = at - make_interval(hours => %(h)s)", h=hours)
+    service.sql("UPDATE accumulators SET moved_at = NULL")
 
 
 def hours_ago(hours: float) -> str:

@@ -184,10 +184,10 @@ def test_an_unknown_anomaly_is_not_found(service: Service, anomaly_id: str) -> N
     assert refusal(service, "POST", path, {"note": "x"}) == (404, "anomaly_not_found")
 
 
-def test_an_acknowledged_anomaly_is_deleted_30_days_after_it_occurred(service: Service) -> None:
+def test_an_acknowledged_anomaly_is_deleted_90_days_after_it_occurred(service: Service) -> None:
     service.connect("C-1")
     send_unreadable(service, b"old", b'{"v": 2}')
     acknowledge(service, ids(service)[0], "seen")
-    service.advance_time(30 * 24 * 3600)
+    service.advance_time(90 * 24 * 3600)
     service.poll()
     assert ids(service) == []

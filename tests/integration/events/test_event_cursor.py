@@ -215,7 +215,7 @@ def test_events_are_removed_in_batches(
 ) -> None:
     make_events(service, 9)
     follower.page()
-    monkeypatch.setattr("shared.services.feed.PRUNED_AT_ONCE", 3)
+    monkeypatch.setattr("shared.services.retention.EVENTS_REMOVED_AT_ONCE", 3)
     service.sql("UPDATE events SET at = now() - interval '31 days'")
     assert service.poll()["events_removed"] == 8
 

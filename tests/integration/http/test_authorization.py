@@ -77,6 +77,8 @@ def test_each_route_has_the_documented_scope() -> None:
         "POST /v1/swaps": "backend",
         "POST /v1/transfers": "backend",
         "GET /v1/contractors": "read",
+        "GET /v1/contractors/{contractor_id}/data": "operator",
+        "DELETE /v1/contractors/{contractor_id}": "operator",
         "GET /v1/anomalies": "read",
         "POST /v1/anomalies/{anomaly_id}/acknowledge": "operator",
         "GET /v1/stats": "read",

@@ -75,7 +75,7 @@ def test_an_invalid_cell_number_in_a_path_is_refused(service: Service, number: s
 @each_query
 def test_an_unknown_query_parameter_is_named(service: Service, route: Route) -> None:
     needed = NEEDED_QUERIES.get(route.operation_id, "")
-    response = service.call(route.method, f"{path_of(route)}?colour=red&{needed}")
+    response = service.call(route.method, f"{path_of(route)}?colour=red&{needed}", key="operator")
     assert fields(response) == ["colour"]
 
 
@@ -87,7 +87,7 @@ def test_a_route_without_query_parameters_refuses_them(service: Service, name: s
 
 @each_query
 def test_a_repeated_query_parameter_is_named(service: Service, route: Route) -> None:
-    response = service.call(route.method, f"{path_of(route)}?limit=1&limit=2")
+    response = service.call(route.method, f"{path_of(route)}?limit=1&limit=2", key="operator")
     assert fields(response) == ["limit"]
 
 
@@ -96,17 +96,19 @@ def test_every_query_parameter_is_validated(service: Service, route: Route) -> N
     for name in route.query.model_fields:
         for value in ("", "x" * 501, "%00", "шкаф", "';drop table cabinets;--", "[]"):
             path = f"{path_of(route)}?{name}={quote(value, safe='%')}"
-            assert fields(service.call(route.method, path)) == [name], value
+            assert fields(service.call(route.method, path, key="operator")) == [name], value
 
 
 @pytest.mark.parametrize("route", PAGED.values(), ids=PAGED)
 def test_a_limit_is_from_1_to_the_largest_page(service: Service, route: Route) -> None:
     largest = LARGEST_PAGES.get(route.operation_id, 200)
     for value in ("0", str(largest + 1), "-1", "1.5", "9" * 30, "9" * 5000, "1e2", "true"):
-        response = service.call(route.method, f"{path_of(route)}?limit={value}")
+        response = service.call(route.method, f"{path_of(route)}?limit={value}", key="operator")
         assert fields(response) == ["limit"], value
     for value in ("1", str(largest)):
-        assert service.call(route.method, f"{path_of(route)}?limit={value}").status == 200
+        assert service.call(
+            route.method, f"{path_of(route)}?limit={value}", key="operator"
+        ).status in {200, 404}
 
 
 @pytest.mark.parametrize("value", ["0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59"])
@@ -141,7 +143,7 @@ def test_a_forged_cursor_is_refused(service: Service, route: Route) -> None:
         "WyIwMDAxLTAxLTAxVDAwOjAwOjAwKzIzOjU5IiwgMV0",  # ["0001-01-01T00:00:00+23:59", 1]
     ]
     for cursor in forged:
-        response = service.call(route.method, f"{path_of(route)}?cursor={cursor}")
+        response = service.call(route.method, f"{path_of(route)}?cursor={cursor}", key="operator")
         assert fields(response) == ["cursor"], cursor
 
 

@@ -213,6 +213,7 @@ def hold_for(service: Service, hours: dict[str, int]) -> None:
             ago=ago,
             name=name,
         )
+    service.sql("UPDATE accumulators SET moved_at = NULL")
 
 
 def test_by_default_a_day_is_too_long(service: Service) -> None:
