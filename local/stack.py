@@ -58,6 +58,7 @@ class Options:
     seed: int = 1
     poll_seconds: float = 60
     pgbouncer: bool = False
+    rate_limits: bool = True
     data_dir: Path = Path(".local")
 
 
@@ -174,6 +175,8 @@ class Stack:
             "WEBHOOKS_ALLOW_PRIVATE": "true",
             "WEBHOOKS_SECRET": WEBHOOKS_SECRET,
         }
+        if not self.options.rate_limits:
+            environment["RATE_LIMIT_PER_SECOND"] = "0"
         config.settings.cache_clear()
 
     def _migrate(self) -> None:
@@ -197,6 +200,7 @@ class Stack:
             pages=[self._console, DocsPage(routes.document)],
             observers=(self._add_login, self._print_request),
             execution_timeout=EXECUTION_TIMEOUT_SECONDS,
+            rate_limits=self.options.rate_limits,
         )
         self._parts.callback(self.gateway.stop)
         self.gateway.start()

@@ -14,14 +14,14 @@ from shared.models.cabinets import (
 from shared.models.imports import Import, ImportRequest
 from shared.models.overview import History, HistoryQuery, Overview, OverviewQuery
 from shared.models.search import SearchQuery, SearchResults
-from shared.models.stats import ApiKey, Health, Stats
+from shared.models.stats import ApiKey, Liveness, Readiness, Stats
 from shared.services import attention, cabinets, imports, overview, search, stats
 from shared.values import CellInPath, Id
 
 handler = api.handler_of(__name__)
 
 
-@api.route("GET", "/v1/cabinets", scope="read")
+@api.route("GET", "/v1/cabinets", scope="read", cost=2)
 def list_cabinets(query: CabinetQuery) -> CabinetPage:
     """List cabinets with their stock: nearest first if the query has `near`, else by id."""
     with db.statements() as tx:
@@ -35,7 +35,7 @@ def register_cabinet(request: CabinetRequest) -> CabinetDetails:
         return cabinets.register(tx, request, config.settings())
 
 
-@api.route("POST", "/v1/imports", scope="operator")
+@api.route("POST", "/v1/imports", scope="operator", cost=20)
 def import_fleet(request: ImportRequest) -> Import:
     """Take up to 1,000 cabinets and accumulators into service; say what became of each.
 
@@ -89,14 +89,14 @@ def change_cell(cabinet_id: Id, cell_number: CellInPath, request: CellChange) ->
         return cabinets.change_cell(tx, cabinet_id, cell_number, request)
 
 
-@api.route("GET", "/v1/overview", scope="read", etag=True)
+@api.route("GET", "/v1/overview", scope="read", etag=True, cost=5)
 def get_overview(query: OverviewQuery) -> Overview:
     """Return the fleet at a glance: cabinets as columns, and where accumulators are."""
     with db.statements() as tx:
         return overview.describe(tx, query, config.settings())
 
 
-@api.route("GET", "/v1/attention", scope="read")
+@api.route("GET", "/v1/attention", scope="read", cost=5)
 def list_attention(query: AttentionQuery) -> Attention:
     """List what needs a person, most urgent first.
 
@@ -107,14 +107,14 @@ def list_attention(query: AttentionQuery) -> Attention:
         return attention.listing(tx, query, config.settings())
 
 
-@api.route("GET", "/v1/history", scope="read")
+@api.route("GET", "/v1/history", scope="read", cost=5)
 def get_history(query: HistoryQuery) -> History:
     """Return the stock and the unlocks of the last hours, for charts."""
     with db.statements() as tx:
         return overview.past(tx, query)
 
 
-@api.route("GET", "/v1/search", scope="read")
+@api.route("GET", "/v1/search", scope="read", cost=1)
 def find_ids(query: SearchQuery) -> SearchResults:
     """Find what has an id, or begins with it.
 
@@ -126,7 +126,7 @@ def find_ids(query: SearchQuery) -> SearchResults:
         return search.find(tx, query)
 
 
-@api.route("GET", "/v1/stats", scope="read")
+@api.route("GET", "/v1/stats", scope="read", cost=50)
 def get_stats() -> Stats:
     """Return the service's statistics, with the audit of its invariants."""
     with db.statements() as tx:
@@ -140,10 +140,16 @@ def get_me(caller: api.Caller) -> ApiKey:
 
 
 @api.route("GET", "/v1/health", scope=None)
-def get_health() -> tuple[Health, int]:
+def get_health() -> Liveness:
+    """Answer at once, from memory: the API is served. Nothing behind it is checked."""
+    return Liveness()
+
+
+@api.route("GET", "/v1/health/ready", scope="read")
+def get_readiness() -> tuple[Readiness, int]:
     """Check whether the database and the queue can be reached: 200 if both, else 503."""
     from shared import mqtt  # noqa: PLC0415 - imports paho, which no other route here needs
 
     database, queue = db.is_reachable(), mqtt.is_reachable()
-    health = Health.of(database=database, queue=queue)
-    return health, 200 if health.status == "ok" else 503
+    readiness = Readiness.of(database=database, queue=queue)
+    return readiness, 200 if readiness.status == "ok" else 503

@@ -60,7 +60,7 @@ def send_command(
     return api.Accepted(command) if command.status in COMMAND_IN_FLIGHT else command
 
 
-@api.route("GET", "/v1/commands", scope="read")
+@api.route("GET", "/v1/commands", scope="read", cost=1)
 def list_commands(query: CommandQuery) -> CommandPage:
     """List the commands that were sent to single cabinets, newest first."""
     with db.statements() as tx:

@@ -25,13 +25,14 @@ from shared.errors import (
     InvalidRequest,
     MethodNotAllowed,
     QueueUnavailable,
+    RateLimited,
     RequestTooLarge,
     RouteNotFound,
     ServiceError,
     Unavailable,
 )
 from shared.models.base import field_errors
-from shared.services import idempotency
+from shared.services import allowance, idempotency
 from shared.services.idempotency import Key, StoredResponse
 
 Event = dict[str, Any]
@@ -98,6 +99,7 @@ def _call(route: Route, event: Event, context: Any, request_id: str) -> Response
         log.bind(caller=caller.name)
         db.attribute_to(caller.name)
     arguments = _arguments(route, event)
+    _spend(route, caller)
     key = _idempotency_key(route, event, caller)
     if key is None or caller is None:
         response = _run(route, arguments, caller)
@@ -121,6 +123,13 @@ def _call(route: Route, event: Event, context: Any, request_id: str) -> Response
             stored = StoredResponse(response.status, response.body)
             idempotency.finish(tx, key, stored, undone=undone)
     return response
+
+
+def _spend(route: Route, caller: Caller | None) -> None:
+    """Take the route's cost from the allowance of the caller's key. Raises RateLimited."""
+    if caller is not None and route.cost:
+        with db.statements() as tx:
+            allowance.spend(tx, caller.name, route.cost, config.settings())
 
 
 def _run(route: Route, arguments: dict[str, Any], caller: Caller | None) -> Response:
@@ -164,6 +173,8 @@ def _problem(error: ServiceError, request_id: str) -> Response:
     headers = _headers(status)
     if isinstance(error, Unavailable):
         headers["Retry-After"] = "1"
+    if isinstance(error, RateLimited):
+        headers["Retry-After"] = str(error.retry_after_s)
     if isinstance(error, MethodNotAllowed):
         headers["Allow"] = ", ".join(error.allow)
     return Response(status, json.dumps(problem(error, request_id), default=str), headers)

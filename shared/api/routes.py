@@ -36,6 +36,9 @@ class Route:
     etag: bool = False
     """Whether responses have an ETag, and 304 answers If-None-Match. A response's field `at`, the
     time of reading, does not count."""
+    cost: int = 0
+    """What a request takes from the allowance of its API key, units (shared/services/allowance.py).
+    One is a page of a list, a millisecond or two of the database; 0: the route is not limited."""
 
     @property
     def module(self) -> str:
@@ -99,14 +102,17 @@ def route(  # noqa: PLR0913 - a route has that many properties
     raises: tuple[type[ServiceError], ...] = (),
     shows_secret: bool = False,
     etag: bool = False,
+    cost: int = 0,
 ) -> Callable[[Endpoint], Endpoint]:
     """Declare an endpoint; `raises`: its errors, besides those that every route can have.
 
-    `shows_secret`, `etag`: see Route.
+    `shows_secret`, `etag`, `cost`: see Route.
     """
 
     def declare(endpoint: Endpoint) -> Endpoint:
-        _routes.append(Route(method, path, endpoint, scope, status, raises, shows_secret, etag))
+        _routes.append(
+            Route(method, path, endpoint, scope, status, raises, shows_secret, etag, cost)
+        )
         return endpoint
 
     return declare
