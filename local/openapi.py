@@ -30,8 +30,8 @@ Tracks where the accumulators of battery cabinets are and who has them, and open
 **Errors** are RFC 9457 problems, each with a `code`. Errors of the gateway itself (401, 403, \
 404, 413, 429, 502, 504) may have the platform's own format.
 
-**Limits.** 429 `rate_limited` says with `Retry-After` how long to wait. Each key may spend so many \
-units per second on lists, reports and imports (`x-cost`), whatever other keys spend; and the \
+**Limits.** 429 `rate_limited` says with `Retry-After` how long to wait. Each key may spend so \
+many units per second on lists, reports and imports (`x-cost`), whatever other keys spend; the \
 gateway has ceilings for them, which all callers share. Bookings, unlocks, swaps, transfers and \
 single resources have none of these limits.
 
@@ -108,8 +108,9 @@ _API_KEY = {
         "function_id": "${function_ids.authorizer}",
         "service_account_id": "${service_account_id}",
         "authorizer_result_ttl_in_seconds": 60,
-        # Only the key decides today; a cached result must not serve another path if that changes.
-        "authorizer_result_caching_mode": "uri",
+        # Only the key decides, so a result serves all paths of a route: a caller who is known needs
+        # no call of the authorizer for the next unlock, however many wrong keys keep it busy.
+        "authorizer_result_caching_mode": "path",
     },
 }
 

@@ -30,6 +30,7 @@ from local.functions import FunctionFailed, FunctionPool
 from local.gateway import Exchange, Gateway, Routes
 from local.pgbouncer import PgBouncer
 from local.postgres import Postgres
+from local.quota import Quota
 from local.servers import Server, Servers
 from local.timer import Timer
 from shared import config, log
@@ -59,6 +60,7 @@ class Options:
     poll_seconds: float = 60
     pgbouncer: bool = False
     rate_limits: bool = True
+    zone_concurrency: int | None = None
     data_dir: Path = Path(".local")
 
 
@@ -71,7 +73,8 @@ class Stack:
         self._parts = ExitStack()
         self._ready = False
         self.log_file = options.data_dir / "log.jsonl"
-        self.pool = FunctionPool()
+        quota = options.zone_concurrency
+        self.pool = FunctionPool(quota=None if quota is None else Quota.deployed(quota))
         self.gateway: Gateway
         self.broker: Broker
         self.bridge: Bridge

@@ -1,4 +1,4 @@
-"""Cabinets and cells; imports; the fleet at a glance; statistics and health; the caller's key."""
+"""Cabinets, cells, commands; imports; the fleet at a glance; statistics, health; the key."""
 
 from shared import api, config, db, errors
 from shared.models.attention import Attention, AttentionQuery
@@ -11,12 +11,13 @@ from shared.models.cabinets import (
     Cell,
     CellChange,
 )
+from shared.models.commands import Command, CommandPage, CommandQuery
 from shared.models.imports import Import, ImportRequest
 from shared.models.overview import History, HistoryQuery, Overview, OverviewQuery
 from shared.models.search import SearchQuery, SearchResults
 from shared.models.stats import ApiKey, Liveness, Readiness, Stats
-from shared.services import attention, cabinets, imports, overview, search, stats
-from shared.values import CellInPath, Id
+from shared.services import attention, cabinets, commands, imports, overview, search, stats
+from shared.values import CellInPath, Id, OwnId
 
 handler = api.handler_of(__name__)
 
@@ -87,6 +88,20 @@ def change_cell(cabinet_id: Id, cell_number: CellInPath, request: CellChange) ->
     """Take a cell out of use, or put it back in use."""
     with db.transaction() as tx:
         return cabinets.change_cell(tx, cabinet_id, cell_number, request)
+
+
+@api.route("GET", "/v1/commands", scope="read", cost=1)
+def list_commands(query: CommandQuery) -> CommandPage:
+    """List the commands that were sent to single cabinets, newest first."""
+    with db.statements() as tx:
+        return commands.listing(tx, query)
+
+
+@api.route("GET", "/v1/commands/{command_id}", scope="read", raises=(errors.CommandNotFound,))
+def get_command(command_id: OwnId) -> Command:
+    """Return a command and its outcome, also after a 504."""
+    with db.statements() as tx:
+        return commands.get(tx, command_id)
 
 
 @api.route("GET", "/v1/overview", scope="read", etag=True, cost=5)

@@ -14,7 +14,7 @@ from werkzeug.wrappers import Request, Response
 
 from local import CannotStart
 from local.children import HOST
-from local.functions import FunctionFailed, FunctionPool, FunctionTimedOut
+from local.functions import FunctionFailed, FunctionPool, FunctionThrottled, FunctionTimedOut
 from local.gateway.errors import GatewayError
 from local.gateway.limiter import Limiter
 from local.gateway.operations import Operation, Routes
@@ -168,6 +168,8 @@ class Gateway:
         function = call.operation.function
         try:
             result = self._pool.invoke(function, call.event(authorizer), timeout=self._timeout)
+        except FunctionThrottled:
+            raise _too_many() from None
         except FunctionTimedOut as error:
             raise GatewayError("gateway_timeout", str(error)) from None
         except FunctionFailed as failure:
@@ -183,7 +185,7 @@ class Gateway:
     def _admit(self, operation: Operation) -> None:
         """Raise GatewayError if the operation's rate limit is exceeded; no function is called."""
         if self._limiter is not None and not self._limiter.admit(operation):
-            raise GatewayError("rate_limited", fields={"retry_after_s": 1})
+            raise _too_many()
 
     def _authorize(self, call: "Call") -> dict[str, Any]:
         """Return the context of the caller, from the authorizer. Raises GatewayError."""
@@ -195,12 +197,16 @@ class Gateway:
         try:
             result = self._pool.invoke(authorizer, call.authorizer_event(), timeout=self._timeout)
             decision = AuthorizerResult.model_validate(result)
-        except (FunctionTimedOut, FunctionFailed, ValidationError):
+        except (FunctionTimedOut, FunctionFailed, FunctionThrottled, ValidationError):
             log.error("the authorizer failed", request_id=call.request_id)
             raise GatewayError("internal", "The authorizer failed.") from None
         if not decision.is_authorized:
             raise GatewayError("forbidden")
         return decision.context
+
+
+def _too_many() -> GatewayError:
+    return GatewayError("rate_limited", fields={"retry_after_s": 1})
 
 
 class _Request(Request):

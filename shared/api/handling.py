@@ -17,7 +17,7 @@ from shared import config, db, log
 from shared.api.etag import NOT_MODIFIED, etag_of, is_known
 from shared.api.prefer import Accepted, preferences_of
 from shared.api.problems import problem, status_of
-from shared.api.routes import Route, by_method, routes
+from shared.api.routes import Route, by_method, routes_of
 from shared.callers import Caller, caller_of
 from shared.errors import (
     CabinetRejected,
@@ -81,8 +81,8 @@ def _handle(module: str, event: Event, context: Any, request_id: str) -> Respons
 
 
 def _find(module: str, event: Event) -> Route:
-    wanted = (module, event.get("resource"))
-    found = by_method(route for route in routes() if (route.module, route.path) == wanted)
+    path = event.get("resource")
+    found = by_method(route for route in routes_of(module) if route.path == path)
     if not found:
         raise RouteNotFound
     method = str(event.get("httpMethod"))

@@ -93,8 +93,8 @@ def stoppable(
             own_postgres.start()
 
 
-# The address of the webhook's example does not exist, which is noticed before. Readiness is 503, too,
-# but no problem: it says what is unavailable.
+# The address of the webhook's example does not exist, which is noticed before.
+# Readiness is 503, too, but no problem: it says what is unavailable.
 NEEDS_NO_DATABASE = {"GET /v1/me", "POST /v1/webhooks", "GET /v1/health/ready"}
 
 
