@@ -20,7 +20,7 @@ from tests.support.waiting import wait_until
 def is_unavailable(response: Response) -> bool:
     return (
         response.status == 503
-        and response.body["code"] == "database_unavailable"
+        and response.body.get("code") == "database_unavailable"
         and int(response.headers["Retry-After"]) > 0
     )
 
