@@ -150,7 +150,7 @@ def _process(data_dir: Path) -> Iterator[subprocess.Popen[bytes]]:
     """Run `python -m local up`; yield its process once it is ready."""
     command = [sys.executable, "-m", "local", "up", "--data-dir", str(data_dir)]
     command += ["--http-port", "0", "--mqtt-port", "0"]
-    command += ["--cabinets", "0", "--poll-seconds", "86400"]
+    command += ["--cabinets", "0", "--poll-seconds", "86400", "--no-rate-limits"]
     command = ending_with_parent(
         command, user=0, stop_signal=signal.SIGKILL
     )  # also while it is stopped

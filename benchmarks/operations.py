@@ -95,6 +95,7 @@ def _read(act: Perform, place: City, number: int) -> None:
         "get_me": "/v1/me",
         "get_stats": "/v1/stats",
         "get_health": "/v1/health",
+        "get_readiness": "/v1/health/ready",
     }.items():
         act(Step(name, "GET", path))
     now = act(Step("list_events from now", "GET", "/v1/events"))

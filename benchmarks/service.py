@@ -185,6 +185,7 @@ def running(
             "DATABASE_URL": database.functions_url,
             "API_KEYS": keys,
             "MONITORING_FOLDER_ID": "none",
+            "RATE_LIMIT_PER_SECOND": "0",
             "WEBHOOKS_ALLOW_PRIVATE": "true",
             "WEBHOOKS_SECRET": "a master secret of the benchmarks only",
         }

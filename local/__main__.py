@@ -106,6 +106,12 @@ def _add_up(parser: argparse.ArgumentParser) -> None:
     )
     text = "Put PgBouncer between the functions and the database; it must be installed"
     parser.add_argument("--pgbouncer", action="store_true", help=text)
+    text = "Enforce no rate limit, of the gateway or of an API key: for load tests"
+    parser.add_argument("--no-rate-limits", dest="rate_limits", action="store_false", help=text)
+    text = "Quota of concurrent calls and each function's share, as in a zone; default: no quota"
+    parser.add_argument(
+        "--zone-concurrency", type=_number(int, 10, 10_000), metavar="CALLS", help=text
+    )
     _add_data_dir(parser)
     parser.set_defaults(run=_up)
 

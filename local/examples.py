@@ -489,8 +489,9 @@ RESPONSES: dict[str, Example] = {
         "audit": {"ok": True, "violations": []},
     },
     "get_me 200": {"caller": "operator", "scope": "operator"},
-    "get_health 200": {"status": "ok", "database": "ok", "queue": "ok"},
-    "get_health 503": {"status": "unavailable", "database": "ok", "queue": "unavailable"},
+    "get_health 200": {"status": "ok"},
+    "get_readiness 200": {"status": "ok", "database": "ok", "queue": "ok"},
+    "get_readiness 503": {"status": "unavailable", "database": "ok", "queue": "unavailable"},
     "list_accumulators 200": {
         "accumulators": [_accumulator("A-0003", 97, _IN_CELL)],
         "next_cursor": None,
@@ -599,6 +600,7 @@ ERROR_FIELDS: Example = {
     "accumulators": [{"accumulator_id": "A-0003", "place": _IN_CELL}],
     "reason": "busy",
     "command_id": str(COMMAND_ID),
+    "retry_after_s": 1,
 }
 """Values of the fields that errors add to a problem."""
 

@@ -5,12 +5,15 @@ import json
 import threading
 import time
 import traceback
+from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from queue import SimpleQueue
 from typing import Any
 from uuid import uuid4
+
+from local.quota import Quota
 
 Handler = Callable[[Any, Any], Any]
 
@@ -37,6 +40,10 @@ class Context:
 
 class FunctionTimedOut(Exception):
     """The function did not return in time; its instance is abandoned."""
+
+
+class FunctionThrottled(Exception):
+    """The function, or all together, have as many calls in progress as they may have."""
 
 
 @dataclass(eq=False)
@@ -68,15 +75,19 @@ class FunctionPool:
         *,
         token: dict[str, Any] | None = None,
         share_instances: bool = False,
+        quota: Quota | None = None,
     ) -> None:
         """Use `functions.<name>.main.handler`, or the handler that `handlers` has for the name.
 
         `token` is given to the handlers as `context.token`. `share_instances`: an instance serves
         any function, so that tests need fewer threads and database connections than the cloud.
+        `quota`: None for no limit.
         """
         self._load = _import_handler if handlers is None else handlers.__getitem__
         self._token = token
         self._share_instances = share_instances
+        self._quota = quota
+        self._busy: Counter[str] = Counter()
         self._lock = threading.Lock()
         self._idle: dict[str, list[_Instance]] = {}
         self._closed = False
@@ -84,7 +95,7 @@ class FunctionPool:
     def invoke(self, name: str, event: Any, *, timeout: float) -> Any:
         """Invoke a function; event and result pass through JSON.
 
-        Raises FunctionTimedOut after `timeout` seconds, and FunctionFailed.
+        Raises FunctionTimedOut after `timeout` seconds, FunctionFailed, and FunctionThrottled.
         """
         body = json.dumps(event)
         context = _context(name, timeout, self._token)
@@ -95,6 +106,8 @@ class FunctionPool:
         except TimeoutError:
             raise FunctionTimedOut(f"{name} did not return within {timeout:g} s") from None
         finally:
+            with self._lock:
+                self._busy[name] -= 1
             if future.done():
                 self._give_back(name, instance)
             else:
@@ -117,6 +130,9 @@ class FunctionPool:
         with self._lock:
             if self._closed:
                 raise RuntimeError("the function pool is closed")
+            if self._quota is not None and not self._quota.allows(name, self._busy):
+                raise FunctionThrottled(name)
+            self._busy[name] += 1
             idle = self._idle.get(self._kind(name))
             return idle.pop() if idle else _Instance(self._kind(name), self._load)
 

@@ -12,7 +12,7 @@ from typing import Any, get_args, get_origin
 from pydantic import TypeAdapter
 
 import functions
-from local import event_examples, examples, schemas
+from local import event_examples, examples, openapi_limits, schemas
 from local.openapi_errors import Error, errors_of, example_of, model_of, order_of
 from local.openapi_links import links_from, links_to
 from local.schemas import Schema
@@ -28,7 +28,12 @@ Tracks where the accumulators of battery cabinets are and who has them, and open
 `operator`; each includes the ones before it.
 
 **Errors** are RFC 9457 problems, each with a `code`. Errors of the gateway itself (401, 403, \
-404, 413, 502, 504) may have the platform's own format.
+404, 413, 429, 502, 504) may have the platform's own format.
+
+**Limits.** 429 `rate_limited` says with `Retry-After` how long to wait. Each key may spend so \
+many units per second on lists, reports and imports (`x-cost`), whatever other keys spend; the \
+gateway has ceilings for them, which all callers share. Bookings, unlocks, swaps, transfers and \
+single resources have none of these limits.
 
 **Methods.** `HEAD` returns the same as `GET`, without a body. A method that the path does not \
 have gets 405 `method_not_allowed`, and `Allow` lists those that it has. A path that does not \
@@ -103,8 +108,9 @@ _API_KEY = {
         "function_id": "${function_ids.authorizer}",
         "service_account_id": "${service_account_id}",
         "authorizer_result_ttl_in_seconds": 60,
-        # Only the key decides today; a cached result must not serve another path if that changes.
-        "authorizer_result_caching_mode": "uri",
+        # Only the key decides, so a result serves all paths of a route: a caller who is known needs
+        # no call of the authorizer for the next unlock, however many wrong keys keep it busy.
+        "authorizer_result_caching_mode": "path",
     },
 }
 
@@ -146,6 +152,7 @@ def document() -> Schema:
             "responses": {error.__name__: _problems([error]) for error in _common(routes)},
             "parameters": {one["name"]: one for one in (_IDEMPOTENCY_KEY, _IF_NONE_MATCH, _PREFER)},
             "headers": _HEADERS,
+            **openapi_limits.components(),
             "links": links_to(routes),
             "securitySchemes": {"api_key": _API_KEY},
         },
@@ -216,6 +223,9 @@ def _operation(route: api.Route, by_name: Schema) -> Schema:
         operation["requestBody"] = {"required": True, "content": {"application/json": content}}
     operation["responses"] = _responses(route, by_name)
     operation["security"] = [{"api_key": []}] if route.scope else []
+    if route.cost:
+        operation["x-cost"] = route.cost
+    operation |= openapi_limits.of_route(route)
     operation["x-yc-apigateway-integration"] = _integration(route)
     return operation
 
@@ -228,6 +238,7 @@ def _any_method(routes: list[api.Route]) -> Schema:
         "parameters": [one for one in _parameters(first) if one.get("in") == "path"],
         "responses": {"405": {"description": f"`method_not_allowed`. Allow: {allowed}."}},
         "security": [{"api_key": []}] if first.scope else [],
+        **openapi_limits.of_route(api.by_method(routes).get("HEAD")),
         "x-yc-apigateway-integration": _integration(first),
     }
 
@@ -260,7 +271,7 @@ def _parameters(route: api.Route) -> Iterator[Schema]:
 
 def _responses(route: api.Route, by_name: Schema) -> Schema:
     response = by_name.get(f"{route.operation_id} response")
-    found = {**_successes(route, response), **_failures(route)}
+    found = {**_failures(route), **_successes(route, response)}
     if route.etag:
         found[HTTPStatus.NOT_MODIFIED] = {
             "description": "The response has not changed since the client's.",
@@ -334,7 +345,8 @@ def _problems(possible: list[Error], *headers: str) -> Schema:
         if len(one_of) == 1
         else {"oneOf": one_of, "discriminator": {"propertyName": "code", "mapping": schemas_of}}
     )
-    retry = ["Retry-After"] if any(issubclass(e, errors.Unavailable) for e in possible) else []
+    waits = (errors.Unavailable, errors.TooManyRequests)
+    retry = ["Retry-After"] if any(issubclass(e, waits) for e in possible) else []
     return {
         "description": "\n\n".join(f"`{error.code()}`: {error.title()}" for error in possible),
         "headers": _headers(*headers, *retry),

@@ -46,7 +46,13 @@ _FIELD_TYPES: dict[str, Any] = {
 
 def errors_of(route: api.Route) -> list[Error]:
     """Return all errors of a route, including the gateway's, sorted by status and code."""
-    found: set[Error] = {errors.InvalidRequest, errors.Internal, BadGateway, GatewayTimeout}
+    found: set[Error] = {
+        errors.InvalidRequest,
+        errors.RateLimited,
+        errors.Internal,
+        BadGateway,
+        GatewayTimeout,
+    }
     found |= set(route.raises)
     if route.scope is not None:
         found |= {errors.Unauthenticated, errors.Forbidden, errors.DatabaseUnavailable}

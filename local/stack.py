@@ -30,6 +30,7 @@ from local.functions import FunctionFailed, FunctionPool
 from local.gateway import Exchange, Gateway, Routes
 from local.pgbouncer import PgBouncer
 from local.postgres import FUNCTIONS_USER, USERS, Postgres, url_for
+from local.quota import Quota
 from local.servers import Server, Servers
 from local.timer import Timer
 from shared import config, log
@@ -58,6 +59,8 @@ class Options:
     seed: int = 1
     poll_seconds: float = 60
     pgbouncer: bool = False
+    rate_limits: bool = True
+    zone_concurrency: int | None = None
     data_dir: Path = Path(".local")
 
 
@@ -70,7 +73,8 @@ class Stack:
         self._parts = ExitStack()
         self._ready = False
         self.log_file = options.data_dir / "log.jsonl"
-        self.pool = FunctionPool()
+        quota = options.zone_concurrency
+        self.pool = FunctionPool(quota=None if quota is None else Quota.deployed(quota))
         self.gateway: Gateway
         self.broker: Broker
         self.bridge: Bridge
@@ -174,6 +178,8 @@ class Stack:
             "WEBHOOKS_ALLOW_PRIVATE": "true",
             "WEBHOOKS_SECRET": WEBHOOKS_SECRET,
         }
+        if not self.options.rate_limits:
+            environment["RATE_LIMIT_PER_SECOND"] = "0"
         config.settings.cache_clear()
 
     def _migrate(self) -> None:
@@ -205,6 +211,7 @@ class Stack:
             pages=[self._console, DocsPage(routes.document)],
             observers=(self._add_login, self._print_request),
             execution_timeout=EXECUTION_TIMEOUT_SECONDS,
+            rate_limits=self.options.rate_limits,
         )
         self._parts.callback(self.gateway.stop)
         self.gateway.start()

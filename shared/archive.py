@@ -2,7 +2,7 @@
 
 A file has the movements of a calendar month (UTC) in the order of their numbers, one JSON object on
 each line, compressed by gzip. It names contractors by pseudonyms, so that an erasure needs no
-access to it (docs/decisions/0022). The archive is a bucket that the platform mounts, or any
+access to it (docs/decisions/0025). The archive is a bucket that the platform mounts, or any
 directory.
 """
 

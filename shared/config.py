@@ -15,6 +15,8 @@ _KEY = r"\s*[A-Za-z0-9._-]{1,64}:(read|backend|operator):[0-9a-fA-F]{64}\s*"
 _USER = r"^([a-z_][a-z0-9_-]{0,62})?$"
 
 MIN_SECRET_LENGTH = 32
+MAX_COST = 50
+"""Of the dearest route, units: an allowance must be able to hold it."""
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -77,6 +79,20 @@ class Settings(BaseModel):
         le=8760,
         description="Time after which a person should ask why a contractor still has an "
         "accumulator, hours",
+    )
+    rate_limit_per_second: float = Field(
+        100,
+        ge=0,
+        le=100_000,
+        description="Units that an API key may spend on costly requests, per second: a page of a "
+        "list costs 1, `GET /v1/stats` 50; 0: no limit",
+    )
+    rate_limit_burst: int = Field(
+        600,
+        ge=MAX_COST,
+        le=1_000_000,
+        description="Units that an API key which has asked for nothing for a while may spend at "
+        "once",
     )
     stop_alarms: str = Field(
         "smoke,fire,water",

@@ -28,6 +28,8 @@ ServiceError
 │   └── RequestTooLarge
 ├── Unprocessable                422
 │   └── IdempotencyKeyReused
+├── TooManyRequests              429
+│   └── RateLimited
 ├── Internal                     500
 ├── BadGateway                   502
 │   └── CabinetRejected
@@ -104,6 +106,10 @@ class TooLarge(ServiceError):
 
 class Unprocessable(ServiceError):
     """The request contradicts an earlier one."""
+
+
+class TooManyRequests(ServiceError):
+    """The request came too soon."""
 
 
 class Internal(ServiceError):
@@ -296,6 +302,13 @@ class RequestTooLarge(TooLarge):
 
 class IdempotencyKeyReused(Unprocessable):
     """The Idempotency-Key was used for another request; use a new key."""
+
+
+@dataclass(eq=False)
+class RateLimited(TooManyRequests):
+    """Too many requests; wait `retry_after_s` seconds, as Retry-After says, then send it again."""
+
+    retry_after_s: int
 
 
 @dataclass(eq=False)

@@ -1,9 +1,10 @@
-# All functions in one map. `uses` determines their environment variables, secrets and roles; `limit` is
-# their maximum of concurrent calls per zone. All functions share the zone's quota.
+# All functions in one map. `uses` determines their environment variables, secrets and roles. A
+# repeated unlock may wait twice, hence its timeout of twice the wait.
 #
-# A Python instance serves one call at a time, so a call that waits occupies an instance. The limits
-# stop triggers and waiting unlocks from using up the quota: the rest is left for the fast functions
-# and the authorizer. A repeated unlock may wait twice, hence its timeout of twice the wait.
+# All functions share the zone's quota of concurrent calls, and a Python instance serves one call at a
+# time. concurrency.json gives each function a share of the quota, and the least that it needs: the
+# local cloud reads it, too. The shares add up to the quota, so whatever is asked of the others, unlocks
+# keep theirs: entirely from 50 calls on, in part with fewer, because of what each function needs.
 
 locals {
   functions = {
@@ -12,14 +13,18 @@ locals {
     booking       = { uses = ["database"], timeout = 30 }
     cabinets      = { uses = ["database", "queue"], timeout = 30 }
     events        = { uses = ["database", "webhooks"], timeout = 70 } # delivers for 55 s, then ends attempts of 10 s
-    migrate       = { uses = ["ownership"], timeout = 600, limit = 1 }
-    mqtt_trigger  = { uses = ["database"], timeout = 50, limit = floor(var.zone_concurrency * 0.2) }
-    poll_cabinets = { uses = ["database", "queue", "metrics"], timeout = 50, limit = 1 }
+    migrate       = { uses = ["ownership"], timeout = 600 }
+    mqtt_trigger  = { uses = ["database"], timeout = 50 }
+    poll_cabinets = { uses = ["database", "queue", "metrics"], timeout = 50 }
     swap          = { uses = ["database"], timeout = 30 }
-    unlock        = { uses = ["database", "queue"], timeout = 2 * var.unlock_wait_seconds + 30, limit = floor(var.zone_concurrency * 0.4) }
+    unlock        = { uses = ["database", "queue"], timeout = 2 * var.unlock_wait_seconds + 30 }
   }
 
-  limits = { for name, function in local.functions : name => function.limit if can(function.limit) }
+  concurrency = jsondecode(file("${path.module}/concurrency.json"))
+  limits      = { for name in keys(local.functions) : name => max(local.concurrency[name].least, floor(local.concurrency[name].share * var.zone_concurrency)) }
+
+  # What is left for unlocks in a zone if all other functions are as busy as they may be.
+  kept_for_unlocks = min(local.limits["unlock"], max(0, var.zone_concurrency - sum([for name, limit in local.limits : limit if !contains(["migrate", "unlock"], name)])))
 
   # Of a user's URL, everything after the user's name.
   database_address = join("", [

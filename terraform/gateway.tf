@@ -7,23 +7,42 @@ locals {
     })) : key => value if key != "servers"
   }
 
-  cors = var.cors_origin == "" ? {} : {
-    x-yc-apigateway = merge(try(local.document["x-yc-apigateway"], {}), {
-      cors = {
-        origin         = var.cors_origin
-        methods        = "GET,HEAD,POST,PATCH,DELETE"
-        allowedHeaders = "authorization,content-type,idempotency-key,if-none-match,prefer"
-        exposedHeaders = "x-request-id,idempotency-replayed,location,preference-applied,etag"
-        credentials    = false
-        maxAge         = 3600
+  # The document's rate limits, with the numbers of gateway_limits; without those that are 0.
+  rate_limits = { for name, rps in var.gateway_limits : name => { allRequests = { rps = rps } } if rps > 0 }
+  components  = { components = merge(local.document.components, { x-yc-apigateway-rate-limits = local.rate_limits }) }
+  paths = {
+    for path, operations in local.document.paths : path => {
+      for method, operation in operations : method => {
+        for key, value in operation : key => value
+        if key != "x-yc-apigateway-rate-limit" || contains(keys(local.rate_limits), try(basename(value["$ref"]), ""))
       }
-    })
+    }
   }
+
+  web_security = var.security_profile_id == "" ? {} : {
+    smartWebSecurity = { securityProfileId = var.security_profile_id }
+  }
+
+  cors = var.cors_origin == "" ? {} : {
+    cors = {
+      origin         = var.cors_origin
+      methods        = "GET,HEAD,POST,PATCH,DELETE"
+      allowedHeaders = "authorization,content-type,idempotency-key,if-none-match,prefer"
+      exposedHeaders = "x-request-id,idempotency-replayed,location,preference-applied,etag,retry-after"
+      credentials    = false
+      maxAge         = 3600
+    }
+  }
+
+  spec = merge(local.document, local.components, {
+    x-yc-apigateway = merge(local.cors, local.web_security)
+    paths           = merge(local.paths, local.console_routes)
+  })
 }
 
 resource "yandex_api_gateway" "main" {
   name              = local.name
-  spec              = jsonencode(merge(local.document, local.cors, { paths = merge(local.document.paths, local.console_routes) }))
+  spec              = jsonencode(local.spec)
   execution_timeout = tostring(2 * var.unlock_wait_seconds + 45) # longer than any function behind it
 
   log_options {

@@ -33,6 +33,11 @@ output "function_ids" {
   value       = merge({ for name, function in yandex_function.this : name => function.id }, { migrate = yandex_function.migrate.id })
 }
 
+output "calls_kept_for_unlocks" {
+  description = "Concurrent calls in a zone that unlocks get even if all other functions are as busy as they may be. Fewer than the limit of unlock: raise the quota, then zone_concurrency."
+  value       = local.kept_for_unlocks
+}
+
 output "log_group_id" {
   description = "Log group of all functions and the gateway: yc logging read --group-id <id> --follow."
   value       = yandex_logging_group.main.id

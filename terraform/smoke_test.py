@@ -35,7 +35,9 @@ class Page(NamedTuple):
 
 def checks(url: str, key: str) -> Iterator[tuple[str, Callable[[], bool]]]:
     """Names and functions of the checks, in order."""
-    yield "database and broker are reachable", lambda: _is_healthy(_get(url, "/v1/health"))
+    yield "the API is served", lambda: _is_healthy(_get(url, "/v1/health"))
+    ready = "/v1/health/ready"
+    yield "database and broker are reachable", lambda: _is_healthy(_get(url, ready, key))
     yield "no key: 401", lambda: _get(url, "/v1/cabinets")[0] == HTTPStatus.UNAUTHORIZED
     yield "a wrong key: 403", lambda: _get(url, "/v1/cabinets", "wrong")[0] == HTTPStatus.FORBIDDEN
     yield "an unknown path: 404", lambda: _get(url, "/v1/nowhere", key)[0] == HTTPStatus.NOT_FOUND

@@ -216,6 +216,33 @@ variable "zone_concurrency" {
   }
 }
 
+variable "gateway_limits" {
+  description = "Ceilings of the gateway, requests per second for all callers together: of GET /v1/health, of each list, of each report (stats, overview, attention, history, imports). 0: none. The platform's documentation calls this extension deprecated; no protection depends on it alone."
+  type = object({
+    health  = optional(number, 10)
+    lists   = optional(number, 100)
+    reports = optional(number, 30)
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = alltrue([for rps in values(var.gateway_limits) : rps >= 0 && floor(rps) == rps])
+    error_message = "gateway_limits: use whole numbers of requests per second; 0 is no limit."
+  }
+}
+
+variable "security_profile_id" {
+  description = "Id of a Smart Web Security profile that checks the gateway's requests, such as that of terraform/web_security: limits for each client's address. Empty: none."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = can(regex("^[a-z0-9]{0,50}$", var.security_profile_id))
+    error_message = "security_profile_id: use the id of a profile, lower-case letters and digits, or leave it empty."
+  }
+}
+
 variable "unlock_wait_seconds" {
   description = "How long an unlock waits for the cabinet, seconds. The timeouts of the function and the gateway are derived from it."
   type        = number
@@ -235,9 +262,10 @@ variable "settings" {
   validation {
     condition = length(setsubtract(keys(var.settings), [
       "ANOMALY_KEEP_DAYS", "BOOKING_KEEP_DAYS", "BOOKING_SECONDS", "COMMAND_TTL_SECONDS", "EVENT_KEEP_DAYS", "HELD_TOO_LONG_HOURS",
-      "IDEMPOTENCY_KEEP_HOURS", "LOG_LEVEL", "MIN_ISSUE_CHARGE", "OFFLINE_AFTER_SECONDS", "POLL_SPREAD_SECONDS", "RECONCILE_SECONDS", "STOP_ALARMS",
+      "IDEMPOTENCY_KEEP_HOURS", "LOG_LEVEL", "MIN_ISSUE_CHARGE", "OFFLINE_AFTER_SECONDS", "POLL_SPREAD_SECONDS", "RATE_LIMIT_BURST",
+      "RATE_LIMIT_PER_SECOND", "RECONCILE_SECONDS", "STOP_ALARMS", "SUSPECT_CLAIMS_PER_HOUR", "UNKNOWN_ACCUMULATORS_PER_DAY",
     ])) == 0
-    error_message = "settings: use ANOMALY_KEEP_DAYS, BOOKING_KEEP_DAYS, BOOKING_SECONDS, COMMAND_TTL_SECONDS, EVENT_KEEP_DAYS, HELD_TOO_LONG_HOURS, IDEMPOTENCY_KEEP_HOURS, LOG_LEVEL, MIN_ISSUE_CHARGE, OFFLINE_AFTER_SECONDS, POLL_SPREAD_SECONDS, RECONCILE_SECONDS or STOP_ALARMS. UNLOCK_WAIT_SECONDS is the variable unlock_wait_seconds; Terraform sets the rest."
+    error_message = "settings: use ANOMALY_KEEP_DAYS, BOOKING_KEEP_DAYS, BOOKING_SECONDS, COMMAND_TTL_SECONDS, EVENT_KEEP_DAYS, HELD_TOO_LONG_HOURS, IDEMPOTENCY_KEEP_HOURS, LOG_LEVEL, MIN_ISSUE_CHARGE, OFFLINE_AFTER_SECONDS, POLL_SPREAD_SECONDS, RATE_LIMIT_BURST, RATE_LIMIT_PER_SECOND, RECONCILE_SECONDS, STOP_ALARMS, SUSPECT_CLAIMS_PER_HOUR or UNKNOWN_ACCUMULATORS_PER_DAY. UNLOCK_WAIT_SECONDS is the variable unlock_wait_seconds; Terraform sets the rest."
   }
 }
 

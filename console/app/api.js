@@ -5,23 +5,37 @@ import { session } from "./session.js";
 
 const READ_TIMEOUT_MS = 15_000;
 const CHANGE_TIMEOUT_MS = 90_000; // A command waits for its cabinet.
+const TOO_MANY_REQUESTS = 429;
+const LONGEST_WAIT_S = 60;
 
 /** Why a request failed: a problem of the service, or none of its answers. */
 export class Problem extends Error {
   /**
    * @param {number} status 0: the service could not be reached, or did not answer in time
    * @param {{code?: string, title?: string, detail?: string, [field: string]: any}} body
+   * @param {string | null} [retryAfter] the header: seconds
    */
-  constructor(status, body) {
+  constructor(status, body, retryAfter = null) {
     super(body.detail ?? body.title ?? body.code ?? String(status));
     this.status = status;
-    this.code = body.code ?? "unknown";
+    // A limit of the platform has no code of ours.
+    this.code = body.code ?? (status === TOO_MANY_REQUESTS ? "rate_limited" : "unknown");
     this.body = body;
+    this.retryAfter = retryAfter;
+  }
+
+  /** How long to wait after too many requests, in milliseconds; null: this is another problem. */
+  get waitMs() {
+    if (this.status !== TOO_MANY_REQUESTS) {
+      return null;
+    }
+    const seconds = Number(this.retryAfter ?? 1);
+    return 1000 * Math.min(Math.max(Number.isNaN(seconds) ? 1 : seconds, 1), LONGEST_WAIT_S);
   }
 
   /** Whether the same request may succeed later. */
   get isOutage() {
-    return this.status === 0 || this.status === 429 || this.status >= 500;
+    return this.status === 0 || this.status === TOO_MANY_REQUESTS || this.status >= 500;
   }
 }
 
@@ -115,7 +129,8 @@ async function request(method, path, key, body, headers, timeout) {
   readDate(response);
   const parsed = parse(text);
   if (!response.ok) {
-    throw new Problem(response.status, parsed && typeof parsed === "object" ? parsed : {});
+    const body = parsed && typeof parsed === "object" ? parsed : {};
+    throw new Problem(response.status, body, response.headers.get("Retry-After"));
   }
   return parsed;
 }

@@ -8,6 +8,7 @@ import { Signal } from "./signal.js";
 const PERIOD_MS = 2_000;
 const LONGEST_PAUSE_MS = 15_000;
 const PAGE = 1_000;
+const MOST_WAITS = 3; // After so many refusals in a row, the page says that it is not current.
 
 /**
  * @typedef {object} FeedEvent
@@ -122,6 +123,9 @@ function fail(problem) {
     return 0;
   }
   failures += 1;
+  if (problem.waitMs !== null && failures < MOST_WAITS) {
+    return problem.waitMs; // The cursor stays: no event will be missing.
+  }
   connection.set({ state: "lost", lostAt: lastAnswer, problem });
-  return Math.min(PERIOD_MS * failures, LONGEST_PAUSE_MS);
+  return Math.max(problem.waitMs ?? 0, Math.min(PERIOD_MS * failures, LONGEST_PAUSE_MS));
 }

@@ -132,6 +132,10 @@ export function useFleet() {
         isAllDue = true; // What was asked for is still unknown.
         if (!hasEnded) {
           setState((before) => ({ ...before, problem }));
+          const { waitMs } = /** @type {import("./api.js").Problem} */ (problem);
+          if (waitMs) {
+            gathering ??= setTimeout(read, waitMs);
+          }
         }
         return;
       } finally {

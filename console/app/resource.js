@@ -17,7 +17,8 @@ const REFRESH_MS = 60_000;
 
 /**
  * Read now, when `concerns` says so of an event, when the connection is back, and every `refresh` ms.
- * What was read before stays until the next answer.
+ * What was read before stays until the next answer. After too many requests, read again as soon as the
+ * service allows it.
  * @template T
  * @param {() => Promise<T>} load
  * @param {unknown[]} dependencies when these change, it is another resource
@@ -34,6 +35,7 @@ export function useResource(load, dependencies, concerns, refresh = REFRESH_MS) 
     }),
   );
   const latest = useRef({ load, concerns, generation: 0, isReading: false, isDue: false });
+  const waiting = useRef(/** @type {ReturnType<typeof setTimeout> | undefined} */ (undefined));
   latest.current.load = load;
   latest.current.concerns = concerns;
 
@@ -53,6 +55,11 @@ export function useResource(load, dependencies, concerns, refresh = REFRESH_MS) 
     } catch (problem) {
       if (generation === current.generation) {
         setState((before) => ({ ...before, problem }));
+        const { waitMs } = /** @type {import("./api.js").Problem} */ (problem);
+        if (waitMs) {
+          clearTimeout(waiting.current);
+          waiting.current = setTimeout(read, waitMs);
+        }
       }
     } finally {
       if (generation === current.generation) {
@@ -94,6 +101,7 @@ export function useResource(load, dependencies, concerns, refresh = REFRESH_MS) 
     return () => {
       current.generation += 1;
       clearTimeout(gathering);
+      clearTimeout(waiting.current);
       clearInterval(repeated);
       for (const end of ends) {
         end();

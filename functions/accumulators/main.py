@@ -19,7 +19,7 @@ from shared.values import AccumulatorId, Id
 handler = api.handler_of(__name__)
 
 
-@api.route("GET", "/v1/accumulators", scope="read")
+@api.route("GET", "/v1/accumulators", scope="read", cost=1)
 def list_accumulators(query: AccumulatorQuery) -> AccumulatorPage:
     """List accumulators, by id."""
     with db.statements() as tx:
@@ -86,6 +86,7 @@ def retire_accumulator(accumulator_id: AccumulatorId) -> None:
     "/v1/accumulators/{accumulator_id}/movements",
     scope="read",
     raises=(errors.AccumulatorNotFound,),
+    cost=1,
 )
 def list_movements(accumulator_id: AccumulatorId, query: CustodyQuery) -> MovementPage:
     """List an accumulator's chain of custody, newest first."""
@@ -93,14 +94,14 @@ def list_movements(accumulator_id: AccumulatorId, query: CustodyQuery) -> Moveme
         return accumulators.movements(tx, accumulator_id, query)
 
 
-@api.route("GET", "/v1/movements", scope="read")
+@api.route("GET", "/v1/movements", scope="read", cost=1)
 def list_all_movements(query: MovementQuery) -> MovementPage:
     """List the movements of all accumulators, oldest first, or newest first if asked."""
     with db.statements() as tx:
         return accumulators.all_movements(tx, query)
 
 
-@api.route("GET", "/v1/contractors", scope="read")
+@api.route("GET", "/v1/contractors", scope="read", cost=1)
 def list_contractors(query: ContractorQuery) -> ContractorPage:
     """List who carries what since when, and the open bookings, by contractor."""
     with db.statements() as tx:

@@ -27,7 +27,7 @@ def create_booking(request: BookingRequest, caller: api.Caller) -> Booking:
         return booking.reserve(tx, caller.new_id, request, config.settings())
 
 
-@api.route("GET", "/v1/bookings", scope="read")
+@api.route("GET", "/v1/bookings", scope="read", cost=1)
 def list_bookings(query: BookingQuery) -> BookingPage:
     """List bookings, newest first."""
     with db.statements() as tx:

@@ -1,4 +1,4 @@
-"""Cabinets and cells; imports; the fleet at a glance; statistics and health; the caller's key."""
+"""Cabinets, cells, commands; imports; the fleet at a glance; statistics, health; the key."""
 
 from shared import api, config, db, errors
 from shared.models.attention import Attention, AttentionQuery
@@ -12,17 +12,18 @@ from shared.models.cabinets import (
     CellChange,
 )
 from shared.models.claims import UndoneClaims, UndoRequest
+from shared.models.commands import Command, CommandPage, CommandQuery
 from shared.models.imports import Import, ImportRequest
 from shared.models.overview import History, HistoryQuery, Overview, OverviewQuery
 from shared.models.search import SearchQuery, SearchResults
-from shared.models.stats import ApiKey, Health, Stats
-from shared.services import attention, cabinets, claims, imports, overview, search, stats
-from shared.values import CellInPath, Id
+from shared.models.stats import ApiKey, Liveness, Readiness, Stats
+from shared.services import attention, cabinets, claims, commands, imports, overview, search, stats
+from shared.values import CellInPath, Id, OwnId
 
 handler = api.handler_of(__name__)
 
 
-@api.route("GET", "/v1/cabinets", scope="read")
+@api.route("GET", "/v1/cabinets", scope="read", cost=2)
 def list_cabinets(query: CabinetQuery) -> CabinetPage:
     """List cabinets with their stock: nearest first if the query has `near`, else by id."""
     with db.statements() as tx:
@@ -36,7 +37,7 @@ def register_cabinet(request: CabinetRequest) -> CabinetDetails:
         return cabinets.register(tx, request, config.settings())
 
 
-@api.route("POST", "/v1/imports", scope="operator")
+@api.route("POST", "/v1/imports", scope="operator", cost=20)
 def import_fleet(request: ImportRequest) -> Import:
     """Take up to 1,000 cabinets and accumulators into service; say what became of each.
 
@@ -106,14 +107,28 @@ def change_cell(cabinet_id: Id, cell_number: CellInPath, request: CellChange) ->
         return cabinets.change_cell(tx, cabinet_id, cell_number, request)
 
 
-@api.route("GET", "/v1/overview", scope="read", etag=True)
+@api.route("GET", "/v1/commands", scope="read", cost=1)
+def list_commands(query: CommandQuery) -> CommandPage:
+    """List the commands that were sent to single cabinets, newest first."""
+    with db.statements() as tx:
+        return commands.listing(tx, query)
+
+
+@api.route("GET", "/v1/commands/{command_id}", scope="read", raises=(errors.CommandNotFound,))
+def get_command(command_id: OwnId) -> Command:
+    """Return a command and its outcome, also after a 504."""
+    with db.statements() as tx:
+        return commands.get(tx, command_id)
+
+
+@api.route("GET", "/v1/overview", scope="read", etag=True, cost=5)
 def get_overview(query: OverviewQuery) -> Overview:
     """Return the fleet at a glance: cabinets as columns, and where accumulators are."""
     with db.statements() as tx:
         return overview.describe(tx, query, config.settings())
 
 
-@api.route("GET", "/v1/attention", scope="read")
+@api.route("GET", "/v1/attention", scope="read", cost=5)
 def list_attention(query: AttentionQuery) -> Attention:
     """List what needs a person, most urgent first.
 
@@ -124,14 +139,14 @@ def list_attention(query: AttentionQuery) -> Attention:
         return attention.listing(tx, query, config.settings())
 
 
-@api.route("GET", "/v1/history", scope="read")
+@api.route("GET", "/v1/history", scope="read", cost=5)
 def get_history(query: HistoryQuery) -> History:
     """Return the stock and the unlocks of the last hours, for charts."""
     with db.statements() as tx:
         return overview.past(tx, query)
 
 
-@api.route("GET", "/v1/search", scope="read")
+@api.route("GET", "/v1/search", scope="read", cost=1)
 def find_ids(query: SearchQuery) -> SearchResults:
     """Find what has an id, or begins with it.
 
@@ -143,7 +158,7 @@ def find_ids(query: SearchQuery) -> SearchResults:
         return search.find(tx, query)
 
 
-@api.route("GET", "/v1/stats", scope="read")
+@api.route("GET", "/v1/stats", scope="read", cost=50)
 def get_stats() -> Stats:
     """Return the service's statistics, with the audit of its invariants."""
     with db.statements() as tx:
@@ -157,10 +172,16 @@ def get_me(caller: api.Caller) -> ApiKey:
 
 
 @api.route("GET", "/v1/health", scope=None)
-def get_health() -> tuple[Health, int]:
+def get_health() -> Liveness:
+    """Answer at once, from memory: the API is served. Nothing behind it is checked."""
+    return Liveness()
+
+
+@api.route("GET", "/v1/health/ready", scope="read")
+def get_readiness() -> tuple[Readiness, int]:
     """Check whether the database and the queue can be reached: 200 if both, else 503."""
     from shared import mqtt  # noqa: PLC0415 - imports paho, which no other route here needs
 
     database, queue = db.is_reachable(), mqtt.is_reachable()
-    health = Health.of(database=database, queue=queue)
-    return health, 200 if health.status == "ok" else 503
+    readiness = Readiness.of(database=database, queue=queue)
+    return readiness, 200 if readiness.status == "ok" else 503

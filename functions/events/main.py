@@ -37,7 +37,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     return vars(done)
 
 
-@api.route("GET", "/v1/events", scope="read", raises=(errors.CursorExpired,))
+@api.route("GET", "/v1/events", scope="read", raises=(errors.CursorExpired,), cost=1)
 def list_events(query: EventQuery) -> EventPage:
     """Return the events after a cursor, in order, and the cursor for the next request.
 
@@ -49,7 +49,7 @@ def list_events(query: EventQuery) -> EventPage:
         return feed.read(tx, query)
 
 
-@api.route("GET", "/v1/anomalies", scope="read")
+@api.route("GET", "/v1/anomalies", scope="read", cost=1)
 def list_anomalies(query: AnomalyQuery) -> AnomalyPage:
     """List anomalies; the one that occurred last comes first."""
     with db.statements() as tx:

@@ -1,4 +1,4 @@
-"""Commands to cabinets: unlock a booking's cells, send any command, look up outcomes."""
+"""Commands to cabinets: unlock a booking's cells, send any command."""
 
 from shared import api, config, db, errors, mqtt
 from shared.api.commands import CommandRequest
@@ -60,18 +60,27 @@ def send_command(
     return api.Accepted(command) if command.status in COMMAND_IN_FLIGHT else command
 
 
-@api.route("GET", "/v1/commands", scope="read")
+# `cabinets` has these two, so that no reader uses up the concurrent calls of unlocks.
+
+
+@api.route("GET", "/v1/commands", scope="read", cost=1, moved=True)
 def list_commands(query: CommandQuery) -> CommandPage:
     """List the commands that were sent to single cabinets, newest first."""
     with db.statements() as tx:
         return commands.listing(tx, query)
 
 
-@api.route("GET", "/v1/commands/{command_id}", scope="read", raises=(errors.CommandNotFound,))
+@api.route(
+    "GET",
+    "/v1/commands/{command_id}",
+    scope="read",
+    raises=(errors.CommandNotFound,),
+    moved=True,
+)
 def get_command(command_id: OwnId) -> Command:
     """Return a command and its outcome, also after a 504."""
     with db.statements() as tx:
-        return dispatch.record(dispatch.get(tx, command_id))
+        return commands.get(tx, command_id)
 
 
 def _sender(caller: api.Caller, prefer: api.Preferences) -> Sender:

@@ -1,6 +1,6 @@
 """The local API Gateway: serves the API's own OpenAPI document as the cloud's gateway does.
 
-Left out, because the document uses none of it: the request validator, CORS, rate limits, WebSocket,
+Left out, because the document uses none of it: the request validator, CORS, WebSocket,
 integrations other than functions and a bucket's files, and the cache of the authorizer's results.
 """
 

@@ -12,6 +12,7 @@ _PROBLEMS = {
     "forbidden": (403, errors.Forbidden.title()),
     "route_not_found": (404, errors.RouteNotFound.title()),
     "request_too_large": (413, errors.RequestTooLarge.title()),
+    "rate_limited": (429, errors.RateLimited.title()),
     "internal": (500, errors.Internal.title()),
     "bad_gateway": (502, "The function returned no valid response."),
     "gateway_timeout": (504, "The function did not return in time."),
@@ -45,6 +46,8 @@ class GatewayError(Exception):
             **self.fields,
         }
         response = Response(json.dumps(problem), status, mimetype="application/problem+json")
+        if "retry_after_s" in self.fields:
+            response.headers["Retry-After"] = str(self.fields["retry_after_s"])
         if "stackTrace" in self.fields:
             response.headers["X-Function-Error"] = "true"
         return response

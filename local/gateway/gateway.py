@@ -14,9 +14,10 @@ from werkzeug.wrappers import Request, Response
 
 from local import CannotStart
 from local.children import HOST
-from local.functions import FunctionFailed, FunctionPool, FunctionTimedOut
+from local.functions import FunctionFailed, FunctionPool, FunctionThrottled, FunctionTimedOut
 from local.gateway.errors import GatewayError
-from local.gateway.operations import Routes
+from local.gateway.limiter import Limiter
+from local.gateway.operations import Operation, Routes
 from local.gateway.payload import SIZE_LIMIT, AuthorizerResult, Call, response_of
 from local.gateway.server import Server
 from shared import log
@@ -62,12 +63,13 @@ class Gateway:
         pages: Sequence[Page] = (),
         observers: Sequence[Callable[[Exchange], None]] = (),
         execution_timeout: float = 60.0,
+        rate_limits: bool = False,
     ) -> None:
         """Serve `routes` on `port` (0: a free one) after start(), or through `app` without it.
 
         `pages` take precedence over functions, in their order.
         Observers are called when the function has returned, before the response is sent.
-        `execution_timeout` is in seconds.
+        `execution_timeout` is in seconds. `rate_limits`: enforce those of the document.
         """
         self._routes = routes
         self._pages = pages
@@ -75,6 +77,7 @@ class Gateway:
         self._port = port
         self._observers = observers
         self._timeout = execution_timeout
+        self._limiter = Limiter() if rate_limits else None
         self._server: Server | None = None
 
     def start(self) -> None:
@@ -160,10 +163,13 @@ class Gateway:
     def _perform(self, call: "Call | None") -> Response:
         if call is None:
             raise GatewayError("route_not_found")
+        self._admit(call.operation)
         authorizer = self._authorize(call)
         function = call.operation.function
         try:
             result = self._pool.invoke(function, call.event(authorizer), timeout=self._timeout)
+        except FunctionThrottled:
+            raise _too_many() from None
         except FunctionTimedOut as error:
             raise GatewayError("gateway_timeout", str(error)) from None
         except FunctionFailed as failure:
@@ -176,6 +182,11 @@ class Gateway:
             raise GatewayError("bad_gateway", str(failure), failure.report()) from None
         return response_of(result)
 
+    def _admit(self, operation: Operation) -> None:
+        """Raise GatewayError if the operation's rate limit is exceeded; no function is called."""
+        if self._limiter is not None and not self._limiter.admit(operation):
+            raise _too_many()
+
     def _authorize(self, call: "Call") -> dict[str, Any]:
         """Return the context of the caller, from the authorizer. Raises GatewayError."""
         authorizer = call.operation.authorizer
@@ -186,12 +197,16 @@ class Gateway:
         try:
             result = self._pool.invoke(authorizer, call.authorizer_event(), timeout=self._timeout)
             decision = AuthorizerResult.model_validate(result)
-        except (FunctionTimedOut, FunctionFailed, ValidationError):
+        except (FunctionTimedOut, FunctionFailed, FunctionThrottled, ValidationError):
             log.error("the authorizer failed", request_id=call.request_id)
             raise GatewayError("internal", "The authorizer failed.") from None
         if not decision.is_authorized:
             raise GatewayError("forbidden")
         return decision.context
+
+
+def _too_many() -> GatewayError:
+    return GatewayError("rate_limited", fields={"retry_after_s": 1})
 
 
 class _Request(Request):

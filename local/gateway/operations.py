@@ -11,6 +11,7 @@ from werkzeug.routing import Map, Rule
 from local import CannotStart
 from local.children import HOST
 
+_RATE_LIMIT = "x-yc-apigateway-rate-limit"
 ANY_METHOD = "x-yc-apigateway-any-method"
 """The key of the operation that serves the methods which a path does not describe."""
 
@@ -28,6 +29,8 @@ class Operation:
     parameters: tuple[tuple[str, str], ...]
     """A declared parameter: its location (path, query, header, cookie) and its name."""
     context: dict[str, Any]
+    most_per_second: float | None = None
+    """Its rate limit, for all callers together; None: it has none."""
 
 
 class Routes:
@@ -94,6 +97,7 @@ def _operation(document: dict[str, Any], resource: str, method: str) -> Operatio
         authorizer=_authorizer(document, described.get("security", document.get("security", []))),
         parameters=tuple((parameter["in"], parameter["name"]) for parameter in parameters),
         context=integration.get("context", {}),
+        most_per_second=_rate_limit(document, described.get(_RATE_LIMIT)),
     )
 
 
@@ -103,6 +107,15 @@ def _authorizer(document: dict[str, Any], security: list[dict[str, Any]]) -> str
             described = document["components"]["securitySchemes"][scheme]
             return _function_name(described["x-yc-apigateway-authorizer"]["function_id"])
     return None
+
+
+def _rate_limit(document: dict[str, Any], described: dict[str, Any] | None) -> float | None:
+    if described is None:
+        return None
+    limit = _resolve(document, described)["allRequests"]
+    if set(limit) != {"rps"}:
+        raise ValueError("only rate limits in rps can be enforced here")
+    return float(limit["rps"])
 
 
 def _function_name(template: str) -> str:

@@ -17,7 +17,7 @@ from shared import config, db, log
 from shared.api.etag import NOT_MODIFIED, etag_of, is_known
 from shared.api.prefer import Accepted, preferences_of
 from shared.api.problems import problem, status_of
-from shared.api.routes import Route, by_method, routes
+from shared.api.routes import Route, by_method, routes_of
 from shared.callers import Caller, caller_of
 from shared.errors import (
     CabinetRejected,
@@ -25,13 +25,14 @@ from shared.errors import (
     InvalidRequest,
     MethodNotAllowed,
     QueueUnavailable,
+    RateLimited,
     RequestTooLarge,
     RouteNotFound,
     ServiceError,
     Unavailable,
 )
 from shared.models.base import field_errors
-from shared.services import idempotency
+from shared.services import allowance, idempotency
 from shared.services.idempotency import Key, StoredResponse
 
 Event = dict[str, Any]
@@ -80,8 +81,8 @@ def _handle(module: str, event: Event, context: Any, request_id: str) -> Respons
 
 
 def _find(module: str, event: Event) -> Route:
-    wanted = (module, event.get("resource"))
-    found = by_method(route for route in routes() if (route.module, route.path) == wanted)
+    path = event.get("resource")
+    found = by_method(route for route in routes_of(module) if route.path == path)
     if not found:
         raise RouteNotFound
     method = str(event.get("httpMethod"))
@@ -98,6 +99,7 @@ def _call(route: Route, event: Event, context: Any, request_id: str) -> Response
         log.bind(caller=caller.name)
         db.attribute_to(caller.name, requested_by=caller.name)
     arguments = _arguments(route, event)
+    _spend(route, caller)
     key = _idempotency_key(route, event, caller)
     if key is None or caller is None:
         response = _run(route, arguments, caller)
@@ -126,6 +128,13 @@ def _call(route: Route, event: Event, context: Any, request_id: str) -> Response
             stored = StoredResponse(response.status, response.body)
             idempotency.finish(tx, key, stored, undone=undone)
     return response
+
+
+def _spend(route: Route, caller: Caller | None) -> None:
+    """Take the route's cost from the allowance of the caller's key. Raises RateLimited."""
+    if caller is not None and route.cost:
+        with db.statements() as tx:
+            allowance.spend(tx, caller.name, route.cost, config.settings())
 
 
 def _run(route: Route, arguments: dict[str, Any], caller: Caller | None) -> Response:
@@ -169,6 +178,8 @@ def _problem(error: ServiceError, request_id: str) -> Response:
     headers = _headers(status)
     if isinstance(error, Unavailable):
         headers["Retry-After"] = "1"
+    if isinstance(error, RateLimited):
+        headers["Retry-After"] = str(error.retry_after_s)
     if isinstance(error, MethodNotAllowed):
         headers["Allow"] = ", ".join(error.allow)
     return Response(status, json.dumps(problem(error, request_id), default=str), headers)

@@ -15,6 +15,7 @@ STATUS: dict[type[ServiceError], int] = {
     errors.Gone: 410,
     errors.TooLarge: 413,
     errors.Unprocessable: 422,
+    errors.TooManyRequests: 429,
     errors.Internal: 500,
     errors.BadGateway: 502,
     errors.Unavailable: 503,

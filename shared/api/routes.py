@@ -36,6 +36,12 @@ class Route:
     etag: bool = False
     """Whether responses have an ETag, and 304 answers If-None-Match. A response's field `at`, the
     time of reading, does not count."""
+    moved: bool = False
+    """Whether another function has the route now. This one serves it for the gateway of the release
+    before, during a deployment."""
+    cost: int = 0
+    """What a request takes from the allowance of its API key, units (shared/services/allowance.py).
+    One is a page of a list, a millisecond or two of the database; 0: the route is not limited."""
 
     @property
     def module(self) -> str:
@@ -99,14 +105,18 @@ def route(  # noqa: PLR0913 - a route has that many properties
     raises: tuple[type[ServiceError], ...] = (),
     shows_secret: bool = False,
     etag: bool = False,
+    cost: int = 0,
+    moved: bool = False,
 ) -> Callable[[Endpoint], Endpoint]:
     """Declare an endpoint; `raises`: its errors, besides those that every route can have.
 
-    `shows_secret`, `etag`: see Route.
+    `shows_secret`, `etag`, `cost`, `moved`: see Route.
     """
 
     def declare(endpoint: Endpoint) -> Endpoint:
-        _routes.append(Route(method, path, endpoint, scope, status, raises, shows_secret, etag))
+        _routes.append(
+            Route(method, path, endpoint, scope, status, raises, shows_secret, etag, moved, cost)
+        )
         return endpoint
 
     return declare
@@ -119,5 +129,10 @@ def by_method(path_routes: Iterable[Route]) -> dict[str, Route]:
 
 
 def routes() -> tuple[Route, ...]:
-    """Return the routes that the imported modules declare."""
-    return tuple(_routes)
+    """Return the routes that the imported modules declare, without those that have moved."""
+    return tuple(route for route in _routes if not route.moved)
+
+
+def routes_of(module: str) -> tuple[Route, ...]:
+    """Return all routes that a module serves."""
+    return tuple(route for route in _routes if route.module == module)

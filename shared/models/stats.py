@@ -8,7 +8,13 @@ from shared.callers import Scope
 from shared.models.base import Model
 
 
-class Health(Model):
+class Liveness(Model):
+    """The API is served."""
+
+    status: Literal["ok"] = "ok"
+
+
+class Readiness(Model):
     """Whether the service can work."""
 
     status: Literal["ok", "unavailable"]

@@ -26,6 +26,7 @@ _ALL_ROWS = "SELECT, INSERT, UPDATE, DELETE"
 
 TABLES = {
     "accumulators": Rights(_CHANGE, _READ),
+    "allowances": Rights(_CHANGE),
     # A payload is whatever a device has sent.
     "anomalies": Rights(
         _ALL_ROWS,

@@ -1,13 +1,18 @@
-"""Commands that were sent to cabinets: lists of them."""
+"""Commands that were sent to cabinets: one, and lists of them."""
 
 from uuid import UUID
 
 from shared import cursor
 from shared.db import Tx
 from shared.models.base import Time
-from shared.models.commands import CommandPage, CommandQuery
+from shared.models.commands import Command, CommandPage, CommandQuery
 from shared.repo import commands
 from shared.services import dispatch
+
+
+def get(tx: Tx, command_id: UUID) -> Command:
+    """Return a command and its outcome. Raises CommandNotFound."""
+    return dispatch.record(dispatch.get(tx, command_id))
 
 
 def listing(tx: Tx, query: CommandQuery) -> CommandPage:

@@ -84,6 +84,22 @@ run "defaults" {
     error_message = "triggers and waiting unlocks leave no calls for the fast functions"
   }
   assert {
+    condition     = toset(keys(yandex_function_scaling_policy.this)) == setsubtract(keys(local.functions), ["migrate"])
+    error_message = "a function can use up the whole quota of the zone"
+  }
+  assert {
+    condition     = jsondecode(yandex_api_gateway.main.spec).components["x-yc-apigateway-rate-limits"] == { health = { allRequests = { rps = 10 } }, lists = { allRequests = { rps = 100 } }, reports = { allRequests = { rps = 30 } } }
+    error_message = "the gateway's ceilings are not the defaults"
+  }
+  assert {
+    condition     = jsondecode(yandex_api_gateway.main.spec).paths["/v1/stats"].get["x-yc-apigateway-rate-limit"]["$ref"] == "#/components/x-yc-apigateway-rate-limits/reports"
+    error_message = "GET /v1/stats has no ceiling"
+  }
+  assert {
+    condition     = !strcontains(yandex_api_gateway.main.spec, "smartWebSecurity")
+    error_message = "Smart Web Security is used although no profile is given"
+  }
+  assert {
     condition     = !strcontains(yandex_api_gateway.main.spec, "x-yc-apigateway\":{\"cors")
     error_message = "CORS is configured although cors_origin is empty"
   }
@@ -151,6 +167,38 @@ run "ssh_is_open_to_ssh_from_only" {
   assert {
     condition     = flatten([for rule in yandex_vpc_security_group.broker.ingress : rule.v4_cidr_blocks if rule.port == 22]) == ["198.51.100.7/32"]
     error_message = "SSH is not open to exactly the ranges in ssh_from"
+  }
+}
+
+run "unlocks_keep_their_share" {
+  command = plan
+  variables {
+    zone_concurrency = 50
+  }
+  assert {
+    condition     = output.calls_kept_for_unlocks == 20 && local.limits["unlock"] == 20
+    error_message = "with 50 calls in a zone, the other functions can take some of the 20 of unlock"
+  }
+}
+
+run "limits_can_be_changed" {
+  command = apply
+  variables {
+    gateway_limits      = { lists = 0, reports = 5 }
+    security_profile_id = "fevprofile"
+    cors_origin         = "https://console.example"
+  }
+  assert {
+    condition     = jsondecode(yandex_api_gateway.main.spec).components["x-yc-apigateway-rate-limits"] == { health = { allRequests = { rps = 10 } }, reports = { allRequests = { rps = 5 } } }
+    error_message = "gateway_limits does not reach the gateway"
+  }
+  assert {
+    condition     = !strcontains(yandex_api_gateway.main.spec, "x-yc-apigateway-rate-limits/lists") && strcontains(yandex_api_gateway.main.spec, "x-yc-apigateway-rate-limits/reports")
+    error_message = "a limit of 0 must remove the ceiling, and only that one"
+  }
+  assert {
+    condition     = jsondecode(yandex_api_gateway.main.spec)["x-yc-apigateway"].smartWebSecurity.securityProfileId == "fevprofile" && jsondecode(yandex_api_gateway.main.spec)["x-yc-apigateway"].cors.origin == "https://console.example"
+    error_message = "the gateway does not use the security profile, or forgot CORS for it"
   }
 }
 

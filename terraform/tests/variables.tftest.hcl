@@ -120,3 +120,19 @@ run "tiles_of_several_hosts_are_refused" {
   }
   expect_failures = [var.console_tiles_url]
 }
+
+run "a_negative_limit_is_refused" {
+  command = plan
+  variables {
+    gateway_limits = { lists = -1 }
+  }
+  expect_failures = [var.gateway_limits]
+}
+
+run "something_else_than_a_profile_is_refused" {
+  command = plan
+  variables {
+    security_profile_id = "https://console.example/profile"
+  }
+  expect_failures = [var.security_profile_id]
+}

@@ -27,7 +27,7 @@ ONCE = {"--max-examples": "2", "--phases": "examples,fuzzing,stateful"}
 @pytest.mark.timeout(SECONDS + 300)
 def test_every_generated_request_gets_a_documented_response(tmp_path: Path) -> None:
     # Cabinet C-002 and accumulator A-0003 do not exist, so the documented examples can make them.
-    options = ("--cabinets", "1", "--cells", "3", "--poll-seconds", "3600")
+    options = ("--cabinets", "1", "--cells", "3", "--poll-seconds", "3600", "--no-rate-limits")
     settings = {**SHORT_WAITS, "UNLOCK_WAIT_SECONDS": "0.5"}
     with running(*options, settings=settings) as stack:
         campaign = run(stack, tmp_path)

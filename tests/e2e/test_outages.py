@@ -62,14 +62,14 @@ def test_requests_during_a_database_outage_are_503_and_change_nothing(
         ("POST", f"/v1/cabinets/{cabinet.cabinet_id}/commands", command),
     ):
         assert_database_unavailable(stoppable, method, path, given)
-    health = stoppable.backend.call("GET", "/v1/health")
+    health = stoppable.backend.call("GET", "/v1/health/ready")
     assert (health.status, health.body["database"], health.body["queue"]) == (
         503,
         "unavailable",
         "ok",
     )
     stoppable.start_database()
-    assert stoppable.backend.call("GET", "/v1/health").status == 200
+    assert stoppable.backend.call("GET", "/v1/health/ready").status == 200
     assert cabinet.booking(booking) == booking
     assert cabinet.openings() == 0
 
@@ -106,7 +106,7 @@ def test_a_killed_database_is_restarted_with_all_committed_data(
 ) -> None:
     booking = cabinet.book()
     kill_server(stoppable, "database")
-    wait_until(lambda: stoppable.backend.call("GET", "/v1/health").status == 200)
+    wait_until(lambda: stoppable.backend.call("GET", "/v1/health/ready").status == 200)
     assert cabinet.booking(booking) == booking
     assert cabinet.unlock(booking).status == 200
     last = [line for line in stoppable.log if "server" in line][-1]
@@ -125,7 +125,7 @@ def test_unlocks_and_commands_are_503_during_a_broker_outage(
     assert (current["status"], current["cells"]) == ("active", booking["cells"])
     command = cabinet.send("report_state")
     assert (command.status, command.body["code"]) == (503, "queue_unavailable")
-    health = stoppable.backend.call("GET", "/v1/health")
+    health = stoppable.backend.call("GET", "/v1/health/ready")
     assert (health.status, health.body["database"], health.body["queue"]) == (
         503,
         "ok",

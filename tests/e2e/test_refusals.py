@@ -45,7 +45,7 @@ def test_a_data_directory_that_cannot_be_written_is_named() -> None:
 
 def test_a_directory_of_a_running_cloud_is_refused(stack: LocalCloud) -> None:
     assert_refused(run(up(stack.data_dir)), f"in use by process {stack.process.pid}")
-    assert stack.backend.call("GET", "/v1/health").status == 200
+    assert stack.backend.call("GET", "/v1/health/ready").status == 200
     assert (stack.data_dir / "stack.json").exists()
 
 

@@ -123,10 +123,10 @@ def test_a_cabinet_can_be_acted_on_from_the_command_line(cabinet: Cabinet) -> No
 def test_a_server_can_be_stopped_from_the_command_line(stoppable: LocalCloud) -> None:
     server = ["server", "--data-dir", str(stoppable.data_dir)]
     assert local(*server, "database", "stop").returncode == 0
-    assert stoppable.backend.call("GET", "/v1/health").status == 503
+    assert stoppable.backend.call("GET", "/v1/health/ready").status == 503
     assert re.search(r"^database +down$", local(*server).stdout, re.MULTILINE)
     assert local(*server, "database", "start").returncode == 0
-    wait_until(lambda: stoppable.backend.call("GET", "/v1/health").status == 200)
+    wait_until(lambda: stoppable.backend.call("GET", "/v1/health/ready").status == 200)
     unknown = local(*server, "kettle", "start")
     assert (unknown.returncode, "there are: database, broker" in unknown.stderr) == (2, True)
 

@@ -194,6 +194,7 @@ class Cloud:
             "DATABASE_URL": for_functions((self._pooler or self.database).url),
             "UNLOCK_WAIT_SECONDS": str(UNLOCK_SECONDS),
             "POLL_SPREAD_SECONDS": "1",
+            "RATE_LIMIT_PER_SECOND": "0",
         }
         cabinets = (self._broker.port, CABINETS, directory)
         is_ready = {port: (lambda port=port: not is_free(port)) for port in (gateway, functions)}

@@ -128,7 +128,7 @@ def test_a_server_that_cannot_write_its_log_is_restarted_when_there_is_space(
         )
         assert_refused(stack.backend.call("POST", f"/v1/bookings/{booking['booking_id']}/unlock"))
         send_large(cabinet)
-    wait_until(lambda: stack.backend.call("GET", "/v1/health").status == 200, seconds=30)
+    wait_until(lambda: stack.backend.call("GET", "/v1/health/ready").status == 200, seconds=30)
     assert cabinet.booking(booking) == booking
     wait_until(lambda: is_large_stored(cabinet), seconds=30)
     assert_works(cabinet)

@@ -38,7 +38,7 @@ def main() -> int:
 
 
 def _run(plan: Plan) -> Findings:
-    up = ("--cabinets", str(plan.cabinets), "--seed", str(plan.seed))
+    up = ("--cabinets", str(plan.cabinets), "--seed", str(plan.seed), "--no-rate-limits")
     with (
         tempfile.TemporaryDirectory(prefix="accumulator-soak-") as directory,
         starting(Path(directory), *up, settings=SETTINGS, root=ROOT) as stack,

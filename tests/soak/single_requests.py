@@ -35,7 +35,7 @@ _READS: list[_Make] = [
         "movements", "GET", f"/v1/accumulators/{_accumulator(rng, n)}/movements", "200"
     ),
     lambda rng, n: call("bookings", "GET", f"/v1/bookings?cabinet_id={_cabinet(rng, n)}", "200"),
-    lambda *_: call("health", "GET", "/v1/health", "200"),
+    lambda *_: call("health", "GET", "/v1/health/ready", "200"),
 ]
 
 

@@ -29,7 +29,7 @@ FUNCTIONS_WITHOUT_REQUESTS = 2  # poll_cabinets and mqtt_trigger, one instance e
     not Path("/proc/self/smaps_rollup").exists(), reason="memory is read from Linux's /proc"
 )
 def test_every_accumulator_is_recorded_at_its_real_place_after_a_short_load() -> None:
-    options = ("--cabinets", str(PLAN.cabinets), "--poll-seconds", "3")
+    options = ("--cabinets", str(PLAN.cabinets), "--poll-seconds", "3", "--no-rate-limits")
     with running(*options, settings=SETTINGS) as stack:
         findings = run(stack, PLAN)
     assert [*findings.results.faults, *findings.violations, *findings.differences] == []

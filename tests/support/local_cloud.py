@@ -90,7 +90,7 @@ class LocalCloud:
     def start_database(self) -> None:
         """Start the database and wait until the service reaches it."""
         self.control.start_server("database")
-        wait_until(lambda: self.backend.call("GET", "/v1/health").body["database"] == "ok")
+        wait_until(lambda: self.backend.call("GET", "/v1/health/ready").body["database"] == "ok")
 
     def cabinet(self) -> "Cabinet":
         """Return a cabinet that no test has used: 6 accumulators to issue, 4 free cells."""

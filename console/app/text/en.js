@@ -51,6 +51,8 @@ export const en = {
     "The service did not answer in time. It may have done what you asked: look before you try again.",
   "problem.strange":
     "The answer did not come from the service, but from something in between, such as a proxy (status {status}). Try again; if it stays, tell whoever runs the service.",
+  "problem.rate_limited":
+    "Too many requests, so nothing was done. The page waits as long as the service asks and reads again by itself; send a change again yourself.",
   "problem.database_unavailable": "The service cannot reach its database. Try again in a minute.",
   "problem.queue_unavailable":
     "The broker cannot be reached, so nothing was sent to the cabinet. Try again in a minute.",

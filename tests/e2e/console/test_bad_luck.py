@@ -1,6 +1,7 @@
 """The service fails, the network fails, clocks are wrong, things disappear."""
 
 import re
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
@@ -148,3 +149,25 @@ def test_a_silent_cabinet_is_not_shown_as_fresh(
         )
     page: Page = open_console(f"cabinets/{cabinet.cabinet_id}")
     expect(door(page, 1)).to_contain_text("reported 20 min ago")
+
+
+def test_after_too_many_requests_the_page_says_so_waits_and_reads_again(
+    open_console: OpenConsole, cabinet: Cabinet, problems: Problems
+) -> None:
+    problems.allow("status of 429")
+    refused: list[float] = []
+
+    def limit(route: Route) -> None:
+        refused.append(time.monotonic())
+        problem = {"code": "rate_limited", "title": "x", "status": 429, "retry_after_s": 2}
+        headers = {"Retry-After": "2", "Content-Type": "application/problem+json"}
+        route.fulfill(status=429, json=problem, headers=headers)
+
+    page = open_console()
+    page.route("**/v1/cabinets/*", limit, times=1)
+    page.goto(f"/#/cabinets/{cabinet.cabinet_id}")
+    expect(page.get_by_role("alert")).to_contain_text("Too many requests")
+    expect(door(page, 1)).to_be_visible(timeout=10_000)
+    expect(page.get_by_role("alert")).to_have_count(0)
+    [at] = refused
+    assert time.monotonic() - at >= 2

@@ -68,16 +68,16 @@ def test_a_broker_restart_between_two_unlocks_causes_no_error(
         assert unlock_with_reply(connected, connected.book(1), cabinet).status == 200
 
 
-def test_health_reports_whether_the_broker_accepts_the_login(
+def test_readiness_reports_whether_the_broker_accepts_the_login(
     connected: Service, own_broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ok = {"status": "ok", "database": "ok", "queue": "ok"}
-    assert connected.call("GET", "/v1/health", key=None).body == ok
+    assert connected.call("GET", "/v1/health/ready").body == ok
     change_settings(monkeypatch, MQTT_PASSWORD="wrong")
-    assert connected.call("GET", "/v1/health", key=None).body["queue"] == "unavailable"
+    assert connected.call("GET", "/v1/health/ready").body["queue"] == "unavailable"
     change_settings(monkeypatch, MQTT_PASSWORD=PASSWORD)
     own_broker.stop()
-    response = connected.call("GET", "/v1/health", key=None)
+    response = connected.call("GET", "/v1/health/ready")
     assert (response.status, response.body["queue"], response.body["database"]) == (
         503,
         "unavailable",

@@ -110,7 +110,8 @@ def test_a_page_by_time_reads_a_small_part_of_the_ledger(more: dict[str, Any]) -
 
 @pytest.mark.usefixtures("ledger")
 def test_an_accumulators_ledger_is_read_by_its_index() -> None:
-    plan = plan_of(lambda tx: accumulators.movements(tx, "A-1", before=None, limit=5))
+    query = {"requested_by": None, "before": None, "limit": 5}
+    plan = plan_of(lambda tx: accumulators.movements(tx, "A-1", query))
     assert scans(plan)[1] == 0, plan
 
 

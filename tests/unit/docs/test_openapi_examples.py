@@ -83,9 +83,9 @@ HEALTHY = '{"status": "ok", "database": "ok", "queue": "ok"}'
 def test_an_undocumented_response_is_detected(
     status: int, headers: dict[str, str], body: str
 ) -> None:
-    check_response("GET", "/v1/health", 200, JSON, HEALTHY)
-    with pytest.raises(Undocumented, match="GET /v1/health answered"):
-        check_response("GET", "/v1/health", status, headers, body)
+    check_response("GET", "/v1/health/ready", 200, JSON, HEALTHY)
+    with pytest.raises(Undocumented, match="GET /v1/health/ready answered"):
+        check_response("GET", "/v1/health/ready", status, headers, body)
 
 
 def test_an_error_of_another_route_is_detected() -> None:

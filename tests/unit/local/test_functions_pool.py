@@ -3,12 +3,21 @@
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from typing import Any
 from uuid import UUID
 
 import pytest
 
-from local.functions import Context, FunctionFailed, FunctionPool, FunctionTimedOut, Handler
+from local.functions import (
+    Context,
+    FunctionFailed,
+    FunctionPool,
+    FunctionThrottled,
+    FunctionTimedOut,
+    Handler,
+)
+from local.quota import Quota
 from tests.support.waiting import wait_until
 
 Pools = Callable[..., FunctionPool]
@@ -240,3 +249,58 @@ def test_a_closed_pool_refuses_invocations(make_pool: Pools) -> None:
     pool.close()
     with pytest.raises(RuntimeError, match="closed"):
         pool.invoke("f", {}, timeout=30)
+
+
+# --- The quota of a zone ----------------------------------------------------------------------
+
+
+@pytest.fixture
+def slow() -> Iterator[Handler]:
+    """A handler that returns only after the test."""
+    release = threading.Event()
+    yield lambda *_: release.wait(30)
+    release.set()
+
+
+def flood(pool: FunctionPool, name: str, calls: int) -> int:
+    """Start calls that last; return how many were refused."""
+    refused = []
+
+    def call() -> None:
+        try:
+            pool.invoke(name, {}, timeout=30)
+        except FunctionThrottled:
+            refused.append(name)
+
+    before = len(instances(name))
+    for _ in range(calls):
+        threading.Thread(target=call, daemon=True).start()
+    wait_until(lambda: len(instances(name)) - before + len(refused) == calls)
+    return len(refused)
+
+
+def test_without_limits_slow_reads_take_all_calls_of_a_zone(slow: Handler) -> None:
+    handlers = {"cabinets": slow, "unlock": lambda *_: "opened"}
+    with closing(FunctionPool(handlers, quota=Quota(10, {}))) as pool:
+        assert flood(pool, "cabinets", 12) == 2
+        with pytest.raises(FunctionThrottled):
+            pool.invoke("unlock", {}, timeout=30)
+
+
+def test_with_the_deployed_limits_slow_reads_leave_unlocks_their_share(slow: Handler) -> None:
+    handlers = {"cabinets": slow, "unlock": lambda *_: "opened"}
+    with closing(FunctionPool(handlers, quota=Quota.deployed(10))) as pool:
+        assert flood(pool, "cabinets", 12) == 8
+        assert pool.invoke("unlock", {}, timeout=30) == "opened"
+
+
+def test_a_call_that_ends_makes_room_for_another() -> None:
+    with closing(FunctionPool({"f": lambda *_: 1}, quota=Quota(1, {}))) as pool:
+        assert [pool.invoke("f", {}, timeout=30) for _ in range(3)] == [1, 1, 1]
+
+
+def test_with_fifty_calls_all_other_functions_together_leave_unlocks_their_whole_share() -> None:
+    limits = dict(Quota.deployed(50).limits)
+    del limits["migrate"]  # it runs in a deployment only
+    assert limits["unlock"] == 20
+    assert sum(limits.values()) <= 50
