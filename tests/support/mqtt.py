@@ -83,15 +83,23 @@ class Client:
         self._paho.subscribe(topic, qos)
         return self._reasons.get(timeout=SECONDS)
 
-    def publish(self, topic: str, *payloads: bytes, qos: int = 1) -> None:
+    def publish(self, topic: str, *payloads: bytes, qos: int = 1, retain: bool = False) -> None:
         """Publish, and return when the broker has acknowledged every message."""
-        for sent in [self._paho.publish(topic, payload, qos) for payload in payloads]:
+        for sent in [self._paho.publish(topic, payload, qos, retain) for payload in payloads]:
             sent.wait_for_publish(SECONDS)
             assert sent.is_published()
 
-    def attempt(self, topic: str) -> None:
+    def send_unacknowledged(self, topic: str, payload: bytes) -> None:
+        """Publish, and return at once."""
+        self._paho.publish(topic, payload, qos=1)
+
+    def set_will(self, topic: str, payload: bytes) -> None:
+        """Set the last will, before the client connects."""
+        self._paho.will_set(topic, payload, qos=1)
+
+    def attempt(self, topic: str, *, retain: bool = False) -> None:
         """Publish to a forbidden topic: the broker drops the message or the connection."""
-        sent = self._paho.publish(topic, b"forged", qos=1)
+        sent = self._paho.publish(topic, b"forged", qos=1, retain=retain)
         wait_until(lambda: sent.is_published() or self.disconnected.is_set(), seconds=SECONDS)
 
     def take(self) -> mqtt.MQTTMessage:
@@ -99,6 +107,13 @@ class Client:
 
     def has_received(self) -> bool:
         return not self._messages.empty()
+
+    def received(self) -> list[mqtt.MQTTMessage]:
+        """Return what has been received until now."""
+        messages = []
+        while self.has_received():
+            messages.append(self.take())
+        return messages
 
     def payloads(self, count: int) -> list[bytes]:
         return [bytes(self.take().payload) for _ in range(count)]
