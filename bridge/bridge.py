@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from threading import Event, Thread
 from typing import Any
 
+from bridge.inbox import Delivery
 from bridge.settings import Settings
-from bridge.subscription import Delivery, Subscription
+from bridge.subscription import Subscription
 from shared import log
 
 Invoke = Callable[[dict[str, Any]], None]

@@ -10,7 +10,7 @@ locals {
   broker_ca_pem  = try(file("${path.module}/${var.broker_pki}/ca.pem"), "")
 
   mqtt_host   = local.broker_host
-  mqtt_port   = 8883
+  mqtt_port   = 8885 # the functions'; cabinets use 8883 and 8884
   mqtt_ca_pem = local.broker_ca_pem
 
   broker_files = { for name in fileset("${path.module}/broker", "*") : name => filebase64("${path.module}/broker/${name}") }

@@ -38,12 +38,12 @@ _REFRESH = "/usr/local/sbin/refresh"
 _BRIDGE_UNIT = "/etc/systemd/system/bridge.service"
 _MOSQUITTO_UNIT = "/etc/systemd/system/mosquitto.service.d/override.conf"
 _CONFIGURATION = "/srv/broker/mosquitto.conf"
-_LISTENERS = ("8883", "8884")
+_LISTENERS = ("8883", "8884", "8885")
 _SECONDS_TO_SUBSCRIBE = 15
 
 
 class Machine:
-    """The virtual machine. Its listeners have free ports instead of 8883 and 8884."""
+    """The virtual machine. Its listeners have free ports instead of 8883 to 8885."""
 
     def __init__(self, user_data: str, package: bytes, directory: Path) -> None:
         """Install the files of cloud-init and `package`, bridge.zip. Raises Fault, CannotStart."""
@@ -64,8 +64,13 @@ class Machine:
 
     @property
     def port(self) -> int:
-        """The port for logins with a password."""
+        """The port for cabinets with a password."""
         return self._ports["8883"]
+
+    @property
+    def service_port(self) -> int:
+        """The port for the functions and the bridge."""
+        return self._ports["8885"]
 
     @property
     def bridge_password(self) -> str:
@@ -112,7 +117,7 @@ class Machine:
                     "PATH": os.defpath,
                     **environment,
                     **settings,
-                    "MQTT_PORT": str(self.port),
+                    "MQTT_PORT": str(self.service_port),
                     "NOTIFY_SOCKET": str(address),
                 },
                 stdout=log,

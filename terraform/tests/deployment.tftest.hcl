@@ -32,6 +32,14 @@ run "defaults" {
     error_message = "mqtt_broker is not on the TLS port 8883: ${output.mqtt_broker}"
   }
   assert {
+    condition     = yandex_function.this["unlock"].environment["MQTT_PORT"] == "8885" && strcontains(file("${path.module}/broker/mosquitto.conf"), "\nlistener 8885\n")
+    error_message = "functions do not use the listener on which client ids are free"
+  }
+  assert {
+    condition     = alltrue([for port in [8883, 8884, 8885] : anytrue([for rule in yandex_vpc_security_group.broker.ingress : port >= coalesce(rule.from_port, 0) && port <= coalesce(rule.to_port, 0)])])
+    error_message = "the security group closes one of Mosquitto's ports"
+  }
+  assert {
     condition     = yandex_function.this["unlock"].environment["MQTT_VERSION"] == "5"
     error_message = "commands do not expire in the broker"
   }

@@ -87,9 +87,9 @@ class Deployment:
         """The directory of the bridge's current version."""
         return self._directory / "bridge" / "current"
 
-    def port_of(self, login: tuple[str, str] | None) -> int:
+    def port_of(self, username: str) -> int:
         """Return the port for a login with a password."""
-        return self.own_port if login and login[0] in ("service", "bridge") else self.port
+        return self.own_port if username in ("service", "bridge") else self.port
 
     def deploy(self, *, bridge: str = "") -> None:
         """Write to Lockbox and the VM's metadata what `terraform apply` does; `bridge` is code."""
@@ -232,8 +232,7 @@ class TlsClient(Client):
             persistent=persistent,
         )
         self._host = host or deployment.host
-        usual = deployment.certificate_port if certificate else deployment.port_of(login)
-        self._port = port or usual
+        self._port = port or (deployment.certificate_port if certificate else self._port)
         files = deployment.pki / "devices"
         self._paho.tls_set(
             str(ca or deployment.pki / "ca.pem"),

@@ -37,6 +37,7 @@ class Client:
             properties.SessionExpiryInterval = 3600
             self._session = {"clean_start": False, "properties": properties}
         self._broker = broker
+        self._port = broker.port_of(login[0] if login else "")
         self._reasons: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._messages: queue.SimpleQueue[mqtt.MQTTMessage] = queue.SimpleQueue()
         self.disconnected = threading.Event()
@@ -63,7 +64,7 @@ class Client:
 
     def connect(self) -> Any:
         """Connect and return the broker's reason code."""
-        self._paho.connect(self._broker.host, self._broker.port, **self._session)
+        self._paho.connect(self._broker.host, self._port, **self._session)
         self._paho.loop_start()
         return self._reasons.get(timeout=SECONDS)
 
@@ -131,7 +132,8 @@ def send_in_one_piece(broker: Broker, login: tuple[str, str], topic: str, *paylo
     login_of_client = b"".join(map(_string, (str(uuid4()), *login)))
     packets = _packet(0x10, b"\x00\x04MQTT\x04\xc2\x00\x00" + login_of_client)
     packets += b"".join(_packet(0x30, _string(topic) + payload) for payload in payloads)
-    with socket.create_connection((broker.host, broker.port)) as connection:
+    address = (broker.host, broker.port_of(login[0]))
+    with socket.create_connection(address) as connection:
         connection.sendall(packets + _packet(0xE0, b""))
 
 

@@ -44,9 +44,7 @@ def test_a_device_cannot_take_the_session_of_its_neighbour(scene: Scene) -> None
     login = scene.new_login()
 
     def neighbour() -> TlsClient:
-        return scene.enter(
-            TlsClient(scene.deployment, login, client_id=login[0], persistent=True)
-        )
+        return scene.enter(TlsClient(scene.deployment, login, client_id=login[0], persistent=True))
 
     with closing(neighbour()) as device:
         device.subscribe(f"$devices/{login[0]}/commands")

@@ -1,6 +1,5 @@
 """An upgrade of the broker from the release in which all logins shared a listener."""
 
-import re
 from contextlib import closing
 
 from local.children import HOST
@@ -53,10 +52,11 @@ def test_the_bridges_queue_survives_the_upgrade_and_a_reload(scene: Scene) -> No
         machine.restart()
     with closing(scene.device(login)) as device:
         device.publish(topic, b"after it")
-        machine.reload()
-        scene.new_login()  # works only after a reload
+    with closing(scene.bridge(client_id=client_id)) as upgraded:
+        assert upgraded.payloads(2) == [b"before the upgrade", b"after it"]
+        upgraded.subscribe(EVENTS)  # the reply comes after the acknowledgements have been read
+    machine.reload()
+    scene.new_login()  # works only after a reload
     with closing(scene.device(login)) as device:
         device.publish(topic, b"after a reload")
-    expected = [b"before the upgrade", b"after it", b"after a reload"]
-    assert scene.bridge(client_id=client_id).payloads(3) == expected
-    assert re.search(r"^per_listener_settings true$", current, re.MULTILINE)
+    assert scene.bridge(client_id=client_id).payloads(1) == [b"after a reload"]

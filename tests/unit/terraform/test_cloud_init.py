@@ -119,7 +119,7 @@ def test_the_buffer_of_the_bridge_holds_all_messages_that_may_be_in_flight() -> 
     configuration = FILES["/srv/broker/mosquitto.conf"].text
     inflight = re.search(r"^max_inflight_messages (\d+)$", configuration, re.MULTILINE)
     assert inflight is not None
-    assert 0 < int(inflight[1]) <= read({}).bridge_buffer_messages
+    assert 0 < int(inflight[1]) <= read({}).bridge_buffer_messages / 2
 
 
 def test_refresh_needs_only_the_standard_library() -> None:
