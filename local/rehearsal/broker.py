@@ -32,6 +32,7 @@ _DIRECTORIES = {
     "/opt/bridge": "bridge",
     "/etc/systemd/system": "units",
     "/usr/local/sbin": "sbin",
+    "/etc": "etc",
 }
 """Directories of the virtual machine: the names of those that stand for them."""
 _REFRESH = "/usr/local/sbin/refresh"

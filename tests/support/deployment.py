@@ -12,7 +12,7 @@ import traceback
 import warnings
 import zipfile
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 from local.broker import find_mosquitto
 from local.children import HOST, Child, free_port, make_directory, unprivileged_user
@@ -87,12 +87,20 @@ class Deployment:
         """The directory of the bridge's current version."""
         return self._directory / "bridge" / "current"
 
+    @property
+    def agent(self) -> Path:
+        """The program of Unified Agent."""
+        return self._directory / "agent" / "unified_agent"
+
     def port_of(self, username: str) -> int:
         """Return the port for a login with a password."""
         return self.own_port if username in ("service", "bridge") else self.port
 
-    def deploy(self, *, bridge: str = "") -> None:
-        """Write to Lockbox and the VM's metadata what `terraform apply` does; `bridge` is code."""
+    def deploy(self, *, bridge: str = "", logs: dict[str, Any] | None = None) -> None:
+        """Write to Lockbox and the VM's metadata what `terraform apply` does.
+
+        `bridge` is code, `logs` the settings of Unified Agent.
+        """
         self.cloud.metadata["attributes/bridge"] = base64.b64encode(_package(bridge)).decode()
         certificate = self.certificates("server", self.host).stdout
         self.cloud.secrets["certificate"].append({"server.pem": certificate})
@@ -105,6 +113,7 @@ class Deployment:
                 for name in ("certificate", "service")
             },
             "cabinets": [{"secret_id": secret_id} for secret_id in CABINETS],
+            "logs": logs,
             "bridge_environment": {"BRIDGE_FUNCTION_ID": "d4e-trigger", "REGISTRY_ID": "test"},
         }
         self.cloud.metadata["attributes/broker"] = json.dumps(settings)
@@ -116,6 +125,7 @@ class Deployment:
             **self.cloud.environment,
             "BROKER_HOME": str(self.home),
             "BRIDGE_HOME": str(self.bridge.parent),
+            "AGENT_HOME": str(self.agent.parent),
             "PATH": f"{self._directory / 'bin'}:{_path()}",
         }
         done = _run(sys.executable, self._directory / "refresh", environment=environment)
