@@ -51,6 +51,8 @@ package: $(STAMP) ## Build dist/: one zip for each function, one for the bridge,
 	@$(BIN)/python -m console.build
 
 secrets: ## Create the deployment's secrets and the broker's CA, unless they exist
+	@if [ -e terraform/secrets.tar.age ] && [ ! -e terraform/.secrets ]; then \
+	  echo "the secrets are sealed: run terraform/sealed_secrets open IDENTITY first" >&2; exit 1; fi
 	@$(PYTHON) terraform/secret_files.py
 	@test -e terraform/broker/pki/ca.key || terraform/broker/certificates authority
 

@@ -30,6 +30,7 @@ from local.rehearsal import Fault, requirements
 _DIRECTORIES = {
     "/srv/broker": "broker",
     "/opt/bridge": "bridge",
+    "/opt/unified_agent": "agent",
     "/etc/systemd/system": "units",
     "/usr/local/sbin": "sbin",
     "/etc": "etc",
@@ -185,6 +186,7 @@ class Machine:
         homes = {
             "BROKER_HOME": str(self.local_path("/srv/broker")),
             "BRIDGE_HOME": str(self.local_path("/opt/bridge")),
+            "AGENT_HOME": str(self.local_path("/opt/unified_agent")),
             "PATH": f"{systemctl.parent}:{os.defpath}",
         }
         done = subprocess.run(  # noqa: S603 - the machine's own script

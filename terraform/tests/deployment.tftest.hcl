@@ -6,7 +6,7 @@ variables {
   mqtt_backend        = "mosquitto"
   apply_migrations    = false
   publish_console     = false
-  grant_log_role = false
+  grant_log_role      = false
   deletion_protection = false
 }
 

@@ -14,6 +14,7 @@ from local.pgbouncer import find_pgbouncer
 TESTED = {
     "mosquitto": "the broker that is deployed: its configuration, access rights and restarts",
     "rsyslogd": "the files of logs on the broker's virtual machine",
+    "age": "the deployer's secrets, encrypted at rest",
     "nft": "the limits of what one device can send to the broker's virtual machine",
     "mosquitto_pub": "the shell cabinet of docs/your-own-cabinet.md",
     "pgbouncer": "PostgreSQL behind a pooler",

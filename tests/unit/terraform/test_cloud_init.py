@@ -176,7 +176,7 @@ def test_rsyslog_accepts_its_configuration(tmp_path: Path) -> None:
 def test_nftables_accepts_its_configuration(tmp_path: Path) -> None:
     file = tmp_path / "nftables.conf"
     file.write_text(FILES["/etc/nftables.conf"].text)
-    load = [find_program("nft") or "", "-c", "-f", file]
+    load = [find_program("nft") or "", "-c", "-f", str(file)]
     done = subprocess.run(load, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
