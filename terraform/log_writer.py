@@ -18,6 +18,7 @@ from terraform.migrate import NoToken, token
 
 LOGGING_URL = os.environ.get("YC_LOGGING_URL", "https://logging.api.cloud.yandex.net/logging/v1")
 PATIENCE_SECONDS = float(os.environ.get("LOG_WRITER_PATIENCE_SECONDS", "60"))
+PAUSE_SECONDS = 2.0
 ROLE = "logging.writer"
 _RETRIED = (403, 404, 409, 429, 500, 503)
 
@@ -44,7 +45,7 @@ def grant(log_group_id: str, service_account_id: str) -> None:
         except urllib.error.HTTPError as failure:
             error = f"{failure.code}: {failure.read().decode(errors='replace')}"
             if failure.code in _RETRIED and time.monotonic() < deadline:
-                time.sleep(2)
+                time.sleep(PAUSE_SECONDS)
                 continue
         except OSError as failure:
             raise GrantFailed(f"{LOGGING_URL} did not respond: {failure}") from failure
