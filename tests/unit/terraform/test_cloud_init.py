@@ -3,10 +3,12 @@
 import configparser
 import json
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import yaml  # type: ignore[import-untyped]  # its types are a package that we do without
 
 from bridge.settings import read
@@ -115,6 +117,22 @@ def test_the_broker_runs_the_file_that_is_installed() -> None:
     assert broker["WorkingDirectory"] + "/mosquitto.conf" in FILES
     assert broker["ExecStart"] == "/usr/sbin/mosquitto -c mosquitto.conf"
     assert broker["User"] == "mosquitto"
+
+
+@pytest.mark.parametrize(
+    ("version", "starts"), [("2.0.18", False), ("2.0.22", False), ("2.0.23", True), ("2.1.2", True)]
+)
+def test_a_mosquitto_that_loses_messages_is_not_started(
+    tmp_path: Path, version: str, *, starts: bool
+) -> None:
+    program = tmp_path / "mosquitto"
+    program.write_text(f"#!/bin/sh\necho 'mosquitto version {version}'\n")
+    program.chmod(0o755)
+    check = unit("mosquitto.service.d/override.conf")["ExecStartPre"]
+    check = check.replace("$$", "$").replace("%%", "%").replace("/usr/sbin/mosquitto", str(program))
+    done = subprocess.run(shlex.split(check), capture_output=True, text=True, check=False)
+    assert (done.returncode == 0) is starts
+    assert starts or f"Mosquitto {version} loses messages" in done.stderr
 
 
 def test_the_brokers_data_is_on_a_separate_disk() -> None:
