@@ -69,6 +69,8 @@ package: $(STAMP) ## Build dist/: one zip for each function, one for the bridge,
 	@$(BIN)/python -m console.build
 
 secrets: ## Create the deployment's secrets and the broker's CA, unless they exist
+	@if [ -e terraform/secrets.tar.age ] && [ ! -e terraform/.secrets ]; then \
+	  echo "the secrets are sealed: run terraform/sealed_secrets open IDENTITY first" >&2; exit 1; fi
 	@$(PYTHON) terraform/secret_files.py
 	@test -e terraform/broker/pki/ca.key || terraform/broker/certificates authority
 
@@ -77,7 +79,7 @@ terraform-check: package secrets ## Check terraform/ against the provider's sche
 	  echo "skipped: $(TERRAFORM_CHECK) is not here; set TERRAFORM_CHECK=PATH, or run terraform plan"; exit 0; fi; \
 	for backend in mosquitto iot_core; do \
 	  echo "backend $$backend"; \
-	  TF_VAR_mqtt_backend=$$backend TF_VAR_cloud_id=none TF_VAR_folder_id=none TF_VAR_apply_migrations=false TF_VAR_publish_console=false \
+	  TF_VAR_mqtt_backend=$$backend TF_VAR_cloud_id=none TF_VAR_folder_id=none TF_VAR_apply_migrations=false TF_VAR_publish_console=false TF_VAR_grant_log_role=false \
 	  TF_VAR_deletion_protection=false $(TERRAFORM_CHECK) terraform || exit 1; done
 
 REHEARSAL ?= .local/rehearsal
@@ -86,7 +88,7 @@ topology: $(STAMP)
 	@if [ ! -x "$(TERRAFORM_CHECK)" ]; then \
 	  echo "skipped: $(TERRAFORM_CHECK) is not here; to rehearse your own Terraform state: docs/deploying.md"; exit 0; fi; \
 	rm -rf $(REHEARSAL) && mkdir -p $(REHEARSAL) && \
-	TF_VAR_cloud_id=none TF_VAR_folder_id=none TF_VAR_apply_migrations=false TF_VAR_publish_console=false TF_VAR_unlock_wait_seconds=2 TF_VAR_runner_account=false \
+	TF_VAR_cloud_id=none TF_VAR_folder_id=none TF_VAR_apply_migrations=false TF_VAR_publish_console=false TF_VAR_grant_log_role=false TF_VAR_unlock_wait_seconds=2 TF_VAR_runner_account=false \
 	  $(TERRAFORM_CHECK) terraform -- sh -euc '{ (cd ..; $(abspath $(BIN))/python -m terraform.package; $(abspath $(BIN))/python -m console.build); python3 secret_files.py; \
 	    test -e broker/pki/ca.key || broker/certificates authority; terraform apply -auto-approve -no-color; } >apply.log 2>&1 || { cat apply.log >&2; exit 1; }; \
 	    cp -r ../dist $(abspath $(REHEARSAL))/packages; terraform show -json >$(abspath $(REHEARSAL))/topology.json'

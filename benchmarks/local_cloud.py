@@ -81,7 +81,7 @@ class LocalCloud:
             **_PATIENT,
             "DATABASE_URL": self.addresses["database_url"],
             "MQTT_HOST": self.addresses["mqtt_host"],
-            "MQTT_PORT": str(self.addresses["mqtt_port"]),
+            "MQTT_PORT": str(self.addresses["mqtt_service_port"]),
             "MQTT_TLS": "false",
             "MQTT_VERSION": "5" if find_mosquitto() else "3.1.1",
             "MQTT_USERNAME": username,

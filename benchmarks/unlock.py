@@ -198,7 +198,9 @@ def _client(cloud: LocalCloud, login: tuple[str, str], topic: str) -> Iterator[C
     client.on_socket_open = _send_at_once
     client.on_connect = lambda *_: _subscribe(client, topic)
     client.on_subscribe = lambda *_: ready.set()
-    client.connect(cloud.addresses["mqtt_host"], cloud.addresses["mqtt_port"])
+    is_own = login in (BRIDGE_LOGIN, SERVICE_LOGIN)
+    port = cloud.addresses["mqtt_service_port" if is_own else "mqtt_port"]
+    client.connect(cloud.addresses["mqtt_host"], port)
     client.loop_start()
     try:
         if not ready.wait(10):

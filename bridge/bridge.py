@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from threading import Event, Thread
 from typing import Any
 
+from bridge.inbox import Delivery
 from bridge.response import TriggerResponse
 from bridge.settings import Settings
-from bridge.subscription import Delivery, Subscription
+from bridge.subscription import Subscription
 from shared import log
 
 Invoke = Callable[[dict[str, Any]], Any]

@@ -30,7 +30,9 @@ class Settings(BaseModel):
         description="Minimum time between invocations with less than a full batch",
     )
     bridge_buffer_messages: int = Field(
-        1000, ge=1, description="Maximum messages in memory; at least the broker's inflight window"
+        20_000,
+        ge=2,
+        description="Maximum messages in memory; at least twice the broker's inflight window",
     )
     bridge_retry_first_seconds: Seconds = Field(
         0.2,

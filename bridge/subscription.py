@@ -9,7 +9,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from threading import Condition, Event
-from typing import Any, NamedTuple
 from uuid import UUID
 
 from paho.mqtt import client as paho
@@ -18,6 +17,8 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from bridge import event
+from bridge.floods import Floods
+from bridge.inbox import Delivery, Inbox
 from bridge.settings import Settings
 from shared import log
 from shared.mqtt import wakeup_topic
@@ -26,21 +27,13 @@ TOPIC = "$devices/+/events"
 _KEEPALIVE_SECONDS = 20
 _CONNECT_SECONDS = 3.0
 _CLOSE_SECONDS = 0.5
-_BATCH_BYTES = 2 * 1024 * 1024  # as base64 in JSON still below the 3.5 MB limit of an invocation
-
-
-class Delivery(NamedTuple):
-    """A received message: its MQTT packet, and its entry in the trigger event."""
-
-    packet_id: int
-    qos: int
-    size: int
-    received_at: float
-    message: dict[str, Any]
 
 
 class Subscription:
-    """Receives messages while its connection lasts, and returns them in batches, in order.
+    """Receives messages while its connection lasts, and returns them in batches.
+
+    Each device's messages stay in order; devices take turns, so none waits for another's flood.
+    What `Floods` refuses is acknowledged and dropped.
 
     When the connection ends or the inbox overflows, it receives nothing more. `take` still returns
     what is in the inbox, then always an empty list. The broker sends messages that were not
@@ -54,7 +47,10 @@ class Subscription:
         self._stopping = stopping
         self._confirmed_packet_id: int | None = None
         self._changed = Condition()
-        self._inbox: deque[Delivery] = deque()
+        self._inbox = Inbox()
+        self._unacknowledged: deque[Delivery] = deque()
+        self._done: set[int] = set()
+        self._floods = Floods(settings.bridge_buffer_messages)
         self._ended = False
         self._client = _Client(settings)
         self._client.on_connect = self._connected
@@ -87,15 +83,24 @@ class Subscription:
         with self._changed:
             while not self._stopping.is_set() and (self._inbox or not self._ended):
                 wait = not_before - time.monotonic() if self._inbox else None
-                full = len(self._inbox) >= self._settings.bridge_batch_size
-                if wait is not None and (wait <= 0 or full):
-                    return self._take_batch()
+                size = self._settings.bridge_batch_size
+                if wait is not None and (wait <= 0 or self._inbox.would_fill(size)):
+                    return self._inbox.take(size)
                 self._changed.wait(wait)
         return []
 
     def acknowledge(self, deliveries: list[Delivery]) -> None:
-        """Acknowledge messages to the broker; no effect after the connection has ended."""
-        for delivery in deliveries:
+        """Acknowledge messages to the broker; no effect after the connection has ended.
+
+        MQTT requires the order of arrival: a message waits for those that arrived before it.
+        """
+        with self._changed:
+            self._done.update(delivery.packet_id for delivery in deliveries if delivery.qos)
+            ready = []
+            while self._unacknowledged and self._unacknowledged[0].packet_id in self._done:
+                ready.append(self._unacknowledged.popleft())
+                self._done.discard(ready[-1].packet_id)
+        for delivery in ready:
             self._client.ack(delivery.packet_id, delivery.qos)
 
     def announce(self, settled: Iterable[UUID]) -> None:
@@ -149,6 +154,7 @@ class Subscription:
     ) -> None:
         self.granted = not reasons[0].is_failure
         with self._changed:
+            self._floods.begin()
             self._confirmed_packet_id = packet_id
             self._changed.notify_all()
         if not self.granted:
@@ -175,16 +181,22 @@ class Subscription:
         with self._changed:
             if self._ended or self._stopping.is_set():
                 return
-            if len(self._inbox) < self._settings.bridge_buffer_messages:
-                self._inbox.append(delivery)
-            else:
+            if delivery.qos:
+                self._unacknowledged.append(delivery)
+            refused = self._floods.refuse(delivery, self._inbox, len(self._unacknowledged))
+            has_room = len(self._inbox) < self._settings.bridge_buffer_messages
+            if has_room and not refused:
+                self._inbox.put(delivery)
+            elif not refused:
                 self._ended = True
                 log.warning(
                     "buffer full; the broker keeps the other messages until the next connection",
                     messages=len(self._inbox),
-                    hint="the broker's inflight window should not exceed BRIDGE_BUFFER_MESSAGES",
+                    hint="the broker's inflight window should be half of BRIDGE_BUFFER_MESSAGES",
                 )
             self._changed.notify_all()
+        if refused:
+            self.acknowledge([delivery])
 
     def _finished(self, result: MQTTErrorCode) -> None:
         if not self._stopping.is_set():
@@ -192,16 +204,6 @@ class Subscription:
         with self._changed:
             self._ended = True
             self._changed.notify_all()
-
-    def _take_batch(self) -> list[Delivery]:
-        batch: list[Delivery] = []
-        size = 0
-        while self._inbox and len(batch) < self._settings.bridge_batch_size:
-            size += min(self._inbox[0].size, event.PAYLOAD_BYTES)
-            if size > _BATCH_BYTES:
-                break
-            batch.append(self._inbox.popleft())
-        return batch
 
 
 class _Client(paho.Client):

@@ -141,7 +141,8 @@ class _Broker(Broker):  # type: ignore[misc]  # amqtt is not typed for us
         except (AMQTTError, MQTTError, NoDataError):
             await writer.close()
             raise
-        session.client_id = session.client_id or gen_client_id()
+        is_device = is_device_id(session.username or "")
+        session.client_id = session.username if is_device else session.client_id or gen_client_id()
         await self._end_connection_of(session.client_id)
         return _Connection(self), await self._resume(session)
 

@@ -1,6 +1,7 @@
 """The local MQTT broker, with IoT Core's topics, logins and access rights.
 
-Mosquitto if it is installed, otherwise amqtt.
+Mosquitto if it is installed, otherwise amqtt. As at the deployed broker, a device's client id is
+its login, whatever it sends. With Mosquitto, functions and bridge use a port of their own.
 """
 
 import os
@@ -34,9 +35,16 @@ _WAKEUPS = "$commands/+/settled"
 _PROBE = "~probe"
 """A login without rights: its new password works as soon as Mosquitto has read all logins."""
 _CONFIGURATION = """\
+per_listener_settings true
+# As deployed: a device's client id is its login; functions and bridge have a listener of their own.
 listener {port} {host}
 allow_anonymous false
 password_file passwords
+acl_file rights
+use_username_as_clientid true
+listener {own_port} {own_host}
+allow_anonymous false
+password_file own-passwords
 acl_file rights
 persistence true
 persistence_location ./
@@ -44,7 +52,8 @@ persistence_location ./
 autosave_on_changes true
 autosave_interval 1
 set_tcp_nodelay true
-max_inflight_messages 0
+max_inflight_messages 10000
+max_inflight_bytes 67108864
 max_queued_messages 1000000
 max_packet_size 307200
 log_type error
@@ -97,6 +106,7 @@ class Broker(Server):
         self._listen = listen
         self.host = HOST if addresses.is_any(listen) else listen
         self.port = port
+        self._own_port = 0
         self._mosquitto = find_mosquitto()
         self.engine: Literal["mosquitto", "amqtt"] = (
             engine if engine != "auto" else "mosquitto" if self._mosquitto else "amqtt"
@@ -113,6 +123,11 @@ class Broker(Server):
     def address(self) -> str:
         """Return the host that devices connect to: if it listens everywhere, the network's."""
         return addresses.reachable(self._listen)
+
+    def port_of(self, username: str) -> int:
+        """Return the port for this login."""
+        is_own = username in (SERVICE_LOGIN[0], BRIDGE_LOGIN[0])
+        return self._own_port if is_own and self.engine == "mosquitto" else self.port
 
     @property
     def mqtt_version(self) -> str:
@@ -182,7 +197,10 @@ class Broker(Server):
         make_directory(self._home, owner=user)
         self._read_logins()
         self._write_logins()
-        configuration = _CONFIGURATION.format(host=self._listen, port=self.port)
+        self._choose_own_port()
+        configuration = _CONFIGURATION.format(
+            host=self._listen, port=self.port, own_host=self.host, own_port=self._own_port
+        )
         (self._home / "mosquitto.conf").write_text(configuration)
         self._child.start(
             # Not as root: Mosquitto would change its user, which clears the parent-death signal.
@@ -194,13 +212,21 @@ class Broker(Server):
             user=user,
         )
 
+    def _choose_own_port(self) -> None:
+        """Keep the port: Mosquitto takes a session's rights from the port that it used last."""
+        file = self._home / "own-port"
+        known = int(file.read_text()) if file.exists() else 0
+        if not known or _listens(self.host, known):
+            known = free_port()
+            file.write_text(str(known))
+        self._own_port = known
+
     def _read_logins(self) -> None:
         file = self._home / "passwords"
         lines = file.read_text().split() if file.exists() else []
         self._passwords = dict(line.split(":", 1) for line in lines) | self._passwords
-        self._passwords.pop(_PROBE, None)
-        for name, password in (SERVICE_LOGIN, BRIDGE_LOGIN):
-            self._passwords.setdefault(name, hashed(password))
+        for not_a_device in (_PROBE, SERVICE_LOGIN[0], BRIDGE_LOGIN[0]):
+            self._passwords.pop(not_a_device, None)
 
     def _apply_logins(self) -> None:
         """Let Mosquitto, if it runs, read the logins; return when it has."""
@@ -219,10 +245,13 @@ class Broker(Server):
         self._probe_password = secrets.token_hex()
         all_logins = {**self._passwords, **self.own_passwords()}
         logins = {name: stored for name, stored in all_logins.items() if stored}
-        rights = "".join(map(_acl, logins))
-        logins[_PROBE] = hashed(self._probe_password)
-        passwords = "".join(f"{name}:{stored}\n" for name, stored in logins.items())
-        for name, text in (("passwords", passwords), ("rights", rights)):
+        own = {name: hashed(password) for name, password in (SERVICE_LOGIN, BRIDGE_LOGIN)}
+        files = {
+            "rights": "".join(map(_acl, [*own, *logins])),
+            "own-passwords": _lines(own),
+            "passwords": _lines({**logins, _PROBE: hashed(self._probe_password)}),
+        }
+        for name, text in files.items():
             new = self._home / f"{name}.new"
             new.touch(mode=0o600)
             new.write_text(text)
@@ -239,7 +268,8 @@ class Broker(Server):
         body = b"\x00\x04MQTT\x04\xc2\x00\x0a"  # level 4, a clean session with a login, 10 s
         body += b"".join(len(s).to_bytes(2, "big") + s.encode() for s in strings)
         try:
-            with socket.create_connection((self.host, self.port), timeout=2) as connection:
+            address = (self.host, self.port_of(username))
+            with socket.create_connection(address, timeout=2) as connection:
                 connection.sendall(b"\x10" + bytes([len(body)]) + body)
                 accepted = connection.recv(4) == b"\x20\x02\x00\x00"
                 connection.sendall(b"\xe0\x00")  # DISCONNECT
@@ -257,6 +287,15 @@ def _check_device_ids(device_ids: Iterable[str]) -> None:
     for device_id in device_ids:
         if not is_device_id(device_id):
             raise ValueError(f"{device_id!r} cannot be a device's id at the local broker")
+
+
+def _lines(logins: Mapping[str, str]) -> str:
+    return "".join(f"{name}:{stored}\n" for name, stored in logins.items())
+
+
+def _listens(host: str, port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex((host, port)) == 0
 
 
 def _acl(username: str) -> str:

@@ -10,7 +10,7 @@ locals {
   broker_ca_pem  = try(file("${path.module}/${var.broker_pki}/ca.pem"), "")
 
   mqtt_host   = local.broker_host
-  mqtt_port   = 8883
+  mqtt_port   = 8885 # the functions'; cabinets use 8883 and 8884
   mqtt_ca_pem = local.broker_ca_pem
 
   broker_files = { for name in fileset("${path.module}/broker", "*") : name => filebase64("${path.module}/broker/${name}") }
@@ -31,6 +31,10 @@ locals {
       version_id = one(yandex_lockbox_secret_version.mqtt[*].id)
     }
     cabinets = [for secret in yandex_lockbox_secret.cabinets : { secret_id = secret.id }]
+    logs = length(yandex_logging_group.broker) == 0 ? null : {
+      log_group_id = one(yandex_logging_group.broker[*].id)
+      agent        = var.broker_log_agent
+    }
     bridge_environment = {
       BRIDGE_FUNCTION_ID = yandex_function.this["mqtt_trigger"].id
       REGISTRY_ID        = local.mqtt.registry
@@ -139,6 +143,36 @@ resource "yandex_lockbox_secret_iam_member" "broker_versions" {
   secret_id = yandex_lockbox_secret.cabinets[count.index].id
   role      = "lockbox.viewer"
   member    = "serviceAccount:${yandex_iam_service_account.bridge.id}"
+}
+
+# --- Logs ------------------------------------------------------------------------------------------
+
+# A group of its own: the machine's account may write here, and to no function's log.
+resource "yandex_logging_group" "broker" {
+  count = var.broker_logs ? local.brokers : 0
+
+  name             = "${local.name}-broker"
+  description      = "Logs of Mosquitto, the bridge and refresh, sent by Unified Agent."
+  retention_period = "${var.log_days * 24}h0m0s"
+}
+
+# The provider has no resource for roles on a log group, hence the program.
+resource "terraform_data" "broker_log_writer" {
+  count = var.grant_log_role ? length(yandex_logging_group.broker) : 0
+
+  triggers_replace = {
+    log_group_id       = one(yandex_logging_group.broker[*].id)
+    service_account_id = yandex_iam_service_account.bridge.id
+  }
+
+  provisioner "local-exec" {
+    working_dir = "${path.module}/.."
+    command     = "python3 -m terraform.log_writer \"$LOG_GROUP\" \"$ACCOUNT\""
+    environment = {
+      LOG_GROUP = one(yandex_logging_group.broker[*].id)
+      ACCOUNT   = yandex_iam_service_account.bridge.id
+    }
+  }
 }
 
 # --- Disk ------------------------------------------------------------------------------------------

@@ -80,3 +80,26 @@ variable "cabinet_login_secrets" {
     error_message = "cabinet_login_secrets: use a whole number from 1 to 32."
   }
 }
+
+variable "broker_logs" {
+  description = "Send the logs of Mosquitto, the bridge and refresh to Cloud Logging, into a log group of their own. They are also in the machine's journal."
+  type        = bool
+  default     = true
+}
+
+variable "broker_log_agent" {
+  description = "Version of Yandex Unified Agent, which sends the logs, and the SHA-256 of its program; empty: not checked. The machine downloads it from the platform's storage."
+  type        = object({ version = string, sha256 = string })
+  default     = { version = "25.03.80", sha256 = "" }
+
+  validation {
+    condition     = can(regex("^[0-9]+(\\.[0-9]+)+$", var.broker_log_agent.version)) && can(regex("^([0-9a-f]{64})?$", var.broker_log_agent.sha256))
+    error_message = "broker_log_agent: use a version such as 25.03.80, and 64 hexadecimal digits or an empty sha256."
+  }
+}
+
+variable "grant_log_role" {
+  description = "Let the machine's account write to its log group during terraform apply. It needs python3, and YC_TOKEN or the yc command. If false: yc logging group add-access-binding."
+  type        = bool
+  default     = true
+}

@@ -9,6 +9,7 @@ locals {
   mqtt = local.iot_core ? {
     host     = "mqtt.cloud.yandex.net"
     port     = 8883
+    devices  = 8883
     ca_pem   = "" # empty: the system's CAs
     username = one(yandex_iot_core_registry.main[*].id)
     version  = "3.1.1" # it has no other
@@ -16,6 +17,7 @@ locals {
     } : {
     host     = local.mqtt_host
     port     = local.mqtt_port
+    devices  = 8883
     ca_pem   = local.mqtt_ca_pem
     username = "service"
     version  = var.mqtt_version == "" ? "5" : var.mqtt_version

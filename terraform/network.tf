@@ -52,10 +52,10 @@ resource "yandex_vpc_security_group" "broker" {
   network_id  = yandex_vpc_network.main.id
 
   ingress {
-    description    = "MQTT over TLS: 8883 for passwords, 8884 for client certificates"
+    description    = "MQTT over TLS: 8883 for cabinets' passwords, 8884 for their certificates, 8885 for functions"
     protocol       = "TCP"
     from_port      = 8883
-    to_port        = 8884
+    to_port        = 8885
     v4_cidr_blocks = ["0.0.0.0/0"]
   }
 

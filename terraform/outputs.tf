@@ -15,7 +15,7 @@ output "console_bucket" {
 
 output "mqtt_broker" {
   description = "Host and port that cabinets connect to, by MQTT over TLS."
-  value       = "${local.mqtt.host}:${local.mqtt.port}"
+  value       = "${local.mqtt.host}:${local.mqtt.devices}"
 }
 
 output "registry_id" {

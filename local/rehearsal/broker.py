@@ -30,20 +30,22 @@ from local.rehearsal import Fault, requirements
 _DIRECTORIES = {
     "/srv/broker": "broker",
     "/opt/bridge": "bridge",
+    "/opt/unified_agent": "agent",
     "/etc/systemd/system": "units",
     "/usr/local/sbin": "sbin",
+    "/etc": "etc",
 }
 """Directories of the virtual machine: the names of those that stand for them."""
 _REFRESH = "/usr/local/sbin/refresh"
 _BRIDGE_UNIT = "/etc/systemd/system/bridge.service"
 _MOSQUITTO_UNIT = "/etc/systemd/system/mosquitto.service.d/override.conf"
 _CONFIGURATION = "/srv/broker/mosquitto.conf"
-_LISTENERS = ("8883", "8884")
+_LISTENERS = ("8883", "8884", "8885")
 _SECONDS_TO_SUBSCRIBE = 15
 
 
 class Machine:
-    """The virtual machine. Its listeners have free ports instead of 8883 and 8884."""
+    """The virtual machine. Its listeners have free ports instead of 8883 to 8885."""
 
     def __init__(self, user_data: str, package: bytes, directory: Path) -> None:
         """Install the files of cloud-init and `package`, bridge.zip. Raises Fault, CannotStart."""
@@ -64,8 +66,13 @@ class Machine:
 
     @property
     def port(self) -> int:
-        """The port for logins with a password."""
+        """The port for cabinets with a password."""
         return self._ports["8883"]
+
+    @property
+    def service_port(self) -> int:
+        """The port for the functions and the bridge."""
+        return self._ports["8885"]
 
     @property
     def bridge_password(self) -> str:
@@ -112,7 +119,7 @@ class Machine:
                     "PATH": os.defpath,
                     **environment,
                     **settings,
-                    "MQTT_PORT": str(self.port),
+                    "MQTT_PORT": str(self.service_port),
                     "NOTIFY_SOCKET": str(address),
                 },
                 stdout=log,
@@ -179,6 +186,7 @@ class Machine:
         homes = {
             "BROKER_HOME": str(self.local_path("/srv/broker")),
             "BRIDGE_HOME": str(self.local_path("/opt/bridge")),
+            "AGENT_HOME": str(self.local_path("/opt/unified_agent")),
             "PATH": f"{systemctl.parent}:{os.defpath}",
         }
         done = subprocess.run(  # noqa: S603 - the machine's own script

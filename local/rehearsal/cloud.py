@@ -28,6 +28,7 @@ _LOCKBOX = "lockbox.api.cloud.yandex.net"
 _PAYLOADS = "payload.lockbox.api.cloud.yandex.net"
 _MONITORING = "monitoring.api.cloud.yandex.net"
 _STORAGE = "storage.yandexcloud.net"
+_AGENTS = "/yc-unified-agent/releases/"
 HOSTS = (_FUNCTIONS, _LOCKBOX, _PAYLOADS, _MONITORING, _STORAGE)
 
 Invoke = Callable[[str, Any], Any]
@@ -96,6 +97,8 @@ class Cloud:
         url = urlsplit(request.path)
         if host == _METADATA:
             return self._read_metadata(url.path.rpartition("/instance/")[2])
+        if host == _STORAGE and url.path.startswith(_AGENTS):
+            return ""  # Unified Agent, which the rehearsal does not run
         account = request.headers.get("Authorization", "").removeprefix("Bearer t1.")
         if host == _FUNCTIONS:
             return self._invoke_function(account, url.path.strip("/"), body)

@@ -36,6 +36,7 @@ from local.timer import timer_event
 from shared import log
 
 CABINETS, CELLS = 4, 12
+_LISTENER = "rehearsal-listener"
 _ERRORS_SHOWN = 3
 _PROJECT = Path(__file__).parents[2]
 
@@ -115,7 +116,7 @@ class Rehearsal:
         environment = partial(
             self._replacements.environment,
             database_url=server.url,
-            broker_port=self._machine.port,
+            broker_port=self._machine.service_port,
         )
         self._functions = FunctionProcesses(
             self._topology.functions.values(),
@@ -134,18 +135,19 @@ class Rehearsal:
         replaced = self._replacements.machine_settings(settings)
         self._cloud.metadata["broker"] = json.dumps(replaced)
         self._fleet = Fleet(CABINETS, CELLS, registry_id=self._output("registry_id"))
-        self._passwords = self._add_logins([*self._fleet.by_id])
-        self._cabinet = next(iter(self._passwords.items()))
+        # A login of its own for the checks: a login has one connection at the broker.
+        self._passwords = self._add_logins([_LISTENER, *self._fleet.by_id])
+        self._cabinet = (_LISTENER, self._passwords[_LISTENER])
         self._machine.start_mosquitto(self._cloud.environment)
         device_id, password = self._cabinet
+        port, service_port = self._machine.port, self._machine.service_port
         logins = {
-            "service": self._replacements.service_password,
-            "bridge": self._machine.bridge_password,
-            device_id: password,
+            "service": (service_port, self._replacements.service_password),
+            "bridge": (service_port, self._machine.bridge_password),
+            device_id: (port, password),
         }
         _fail_if_any(
             topics.faults(
-                self._machine.port,
                 self._broker_authority.ca,
                 logins,
                 device_id=device_id,

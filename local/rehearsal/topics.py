@@ -63,11 +63,11 @@ class Login:
 
 
 def faults(
-    port: int, ca: Path, passwords: dict[str, str], *, device_id: str, registry_id: str
+    ca: Path, logins: dict[str, tuple[int, str]], *, device_id: str, registry_id: str
 ) -> list[str]:
     """Return a line for each refused login, and for each topic whose messages do not arrive.
 
-    `passwords`: of the logins service, bridge and `device_id`.
+    `logins`: the port and the password of service, bridge and `device_id`.
     """
     routes = (
         ("service", f"$devices/{device_id}/commands", device_id),
@@ -76,20 +76,20 @@ def faults(
         ("bridge", f"$commands/{device_id}/settled", "service"),
     )
     with ExitStack() as stack:
-        logins = {
+        clients = {
             name: stack.enter_context(Login(port, ca, name, password))
-            for name, password in passwords.items()
+            for name, (port, password) in logins.items()
         }
-        if refused := [name for name, login in logins.items() if not login.is_accepted()]:
+        if refused := [name for name, login in clients.items() if not login.is_accepted()]:
             return [f"the broker refuses the login {name}" for name in refused]
         for _, topic, reader in routes:
-            logins[reader].subscribe(topic)
+            clients[reader].subscribe(topic)
         for writer, topic, _ in routes:
-            logins[writer].publish(topic)
+            clients[writer].publish(topic)
         end = time.monotonic() + _SECONDS
         return [
             f"messages from {writer} on {topic} do not reach {reader}:"
             " a right of one of them is missing in /srv/broker/acl"
             for writer, topic, reader in routes
-            if not logins[reader].receives(topic, max(0, end - time.monotonic()))
+            if not clients[reader].receives(topic, max(0, end - time.monotonic()))
         ]

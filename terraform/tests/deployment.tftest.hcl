@@ -6,6 +6,7 @@ variables {
   mqtt_backend        = "mosquitto"
   apply_migrations    = false
   publish_console     = false
+  grant_log_role      = false
   deletion_protection = false
 }
 
@@ -30,6 +31,18 @@ run "defaults" {
   assert {
     condition     = endswith(output.mqtt_broker, ":8883")
     error_message = "mqtt_broker is not on the TLS port 8883: ${output.mqtt_broker}"
+  }
+  assert {
+    condition     = yandex_function.this["unlock"].environment["MQTT_PORT"] == "8885" && strcontains(file("${path.module}/broker/mosquitto.conf"), "\nlistener 8885\n")
+    error_message = "functions do not use the listener on which client ids are free"
+  }
+  assert {
+    condition     = jsondecode(yandex_compute_instance.broker[0].metadata.broker).logs.log_group_id == yandex_logging_group.broker[0].id && yandex_logging_group.broker[0].id != yandex_logging_group.main.id
+    error_message = "the machine does not send its logs to a group of its own"
+  }
+  assert {
+    condition     = alltrue([for port in [8883, 8884, 8885] : anytrue([for rule in yandex_vpc_security_group.broker.ingress : port >= coalesce(rule.from_port, 0) && port <= coalesce(rule.to_port, 0)])])
+    error_message = "the security group closes one of Mosquitto's ports"
   }
   assert {
     condition     = yandex_function.this["unlock"].environment["MQTT_VERSION"] == "5"

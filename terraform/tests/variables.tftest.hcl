@@ -5,6 +5,7 @@ variables {
   folder_id        = "b1gfolder"
   apply_migrations = false
   publish_console  = false
+  grant_log_role   = false
   mqtt_backend     = "mosquitto"
 }
 

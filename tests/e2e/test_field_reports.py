@@ -7,8 +7,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from itertools import count
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
@@ -38,8 +37,8 @@ class Device:
             self._post("/v1/accumulators", accumulator_id=f"{self.id}.A-{n}")
         coords = {"lat": 55.7, "lon": 37.6}
         self._post("/v1/cabinets", cabinet_id=self.id, coords=coords, cells_total=3)
-        place = {"host": stack.addresses["mqtt_host"], "port": stack.addresses["mqtt_port"]}
-        broker = cast(Broker, SimpleNamespace(**place))
+        broker = Broker(stack.data_dir)
+        broker.port = stack.addresses["mqtt_port"]
         self.client = Client(broker, (self.id, DEVICE_PASSWORD), client_id=self.id)
         self.reply: Reply = lambda _command: None
         self._stopped = threading.Event()

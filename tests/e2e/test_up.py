@@ -67,7 +67,7 @@ def test_the_example_in_the_table_works_unchanged(stack: LocalCloud) -> None:
 
 def test_all_addresses_are_written_to_a_file(stack: LocalCloud) -> None:
     assert stack.addresses.keys() == {
-        *("http_url", "mqtt_host", "mqtt_port", "registry_id"),
+        *("http_url", "mqtt_host", "mqtt_port", "mqtt_service_port", "registry_id"),
         *("database_url", "control_url", "pid"),
     }
     assert stack.addresses["pid"] == stack.process.pid

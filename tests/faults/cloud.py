@@ -182,7 +182,7 @@ class Cloud:
         bridge_login = dict(zip(("MQTT_USERNAME", "MQTT_PASSWORD"), BRIDGE_LOGIN, strict=True))
         queue = {
             "MQTT_HOST": HOST,
-            "MQTT_PORT": str(self._broker.port),
+            "MQTT_PORT": str(self._broker.port_of("service")),
             "MQTT_TLS": "false",
             "MQTT_VERSION": self._broker.mqtt_version,
         }

@@ -12,7 +12,7 @@ import traceback
 import warnings
 import zipfile
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 from local.broker import find_mosquitto
 from local.children import HOST, Child, free_port, make_directory, unprivileged_user
@@ -67,7 +67,7 @@ class Deployment:
         self.cloud = cloud
         self.home = directory / "broker"
         self.pki = directory / "pki"
-        self.port, self.certificate_port = free_port(), free_port()
+        self.port, self.certificate_port, self.own_port = free_port(), free_port(), free_port()
         self.api_url = "https://api.example"
         self.systemctl: list[str] = []
         """The commands that `refresh` has given to systemctl."""
@@ -87,8 +87,20 @@ class Deployment:
         """The directory of the bridge's current version."""
         return self._directory / "bridge" / "current"
 
-    def deploy(self, *, bridge: str = "") -> None:
-        """Write to Lockbox and the VM's metadata what `terraform apply` does; `bridge` is code."""
+    @property
+    def agent(self) -> Path:
+        """The program of Unified Agent."""
+        return self._directory / "agent" / "unified_agent"
+
+    def port_of(self, username: str) -> int:
+        """Return the port for a login with a password."""
+        return self.own_port if username in ("service", "bridge") else self.port
+
+    def deploy(self, *, bridge: str = "", logs: dict[str, Any] | None = None) -> None:
+        """Write to Lockbox and the VM's metadata what `terraform apply` does.
+
+        `bridge` is code, `logs` the settings of Unified Agent.
+        """
         self.cloud.metadata["attributes/bridge"] = base64.b64encode(_package(bridge)).decode()
         certificate = self.certificates("server", self.host).stdout
         self.cloud.secrets["certificate"].append({"server.pem": certificate})
@@ -101,6 +113,7 @@ class Deployment:
                 for name in ("certificate", "service")
             },
             "cabinets": [{"secret_id": secret_id} for secret_id in CABINETS],
+            "logs": logs,
             "bridge_environment": {"BRIDGE_FUNCTION_ID": "d4e-trigger", "REGISTRY_ID": "test"},
         }
         self.cloud.metadata["attributes/broker"] = json.dumps(settings)
@@ -112,6 +125,7 @@ class Deployment:
             **self.cloud.environment,
             "BROKER_HOME": str(self.home),
             "BRIDGE_HOME": str(self.bridge.parent),
+            "AGENT_HOME": str(self.agent.parent),
             "PATH": f"{self._directory / 'bin'}:{_path()}",
         }
         done = _run(sys.executable, self._directory / "refresh", environment=environment)
@@ -121,16 +135,20 @@ class Deployment:
             if call == "restart mosquitto.service":
                 self.restart()
             elif call == "reload-or-restart mosquitto.service":
-                self._mosquitto.signal(signal.SIGHUP)
+                self.reload()
         return done
 
-    def restart(self) -> None:
-        """Stop Mosquitto if it runs, and start it."""
+    def reload(self) -> None:
+        """Let Mosquitto read its logins again, as `systemctl reload` does."""
+        self._mosquitto.signal(signal.SIGHUP)
+
+    def restart(self, *, port: int = 0) -> None:
+        """Stop Mosquitto if it runs, and start it; `port` is where `service` logs in."""
         self.stop()
         self._mosquitto.start(
             [find_mosquitto() or "mosquitto", "-c", "mosquitto.conf"],
             port=self.port,
-            ready=self._is_ready,
+            ready=lambda: self._is_ready(port or self.own_port),
             cwd=self.home,
             user=unprivileged_user(),
         )
@@ -169,9 +187,10 @@ class Deployment:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def _is_ready(self) -> bool:
+    def _is_ready(self, port: int) -> bool:
         # It listens before it minds signals, but answers only afterwards.
-        return not is_free(self.port) and lets_in(TlsClient(self, ("service", SERVICE_PASSWORD)))
+        service = TlsClient(self, ("service", SERVICE_PASSWORD), port=port)
+        return not is_free(port) and lets_in(service)
 
     def _install(self) -> None:
         user = unprivileged_user()
@@ -185,7 +204,8 @@ class Deployment:
                 self._write(self.home / path.removeprefix(_HOME), file.text, file.permissions)
         configuration = self.home / "mosquitto.conf"
         text = configuration.read_text()
-        for port, ours in ((8883, self.port), (8884, self.certificate_port)):
+        ports = {8883: self.port, 8884: self.certificate_port, 8885: self.own_port}
+        for port, ours in ports.items():
             assert f"\nlistener {port}\n" in text
             text = text.replace(f"\nlistener {port}\n", f"\nlistener {ours} {HOST}\n")
         configuration.write_text(text)
@@ -211,6 +231,7 @@ class TlsClient(Client):
         certificate: str = "",
         ca: Path | None = None,
         host: str = "",
+        port: int = 0,
         client_id: str = "",
         persistent: bool = False,
     ) -> None:
@@ -221,7 +242,7 @@ class TlsClient(Client):
             persistent=persistent,
         )
         self._host = host or deployment.host
-        self._port = deployment.certificate_port if certificate else deployment.port
+        self._port = port or (deployment.certificate_port if certificate else self._port)
         files = deployment.pki / "devices"
         self._paho.tls_set(
             str(ca or deployment.pki / "ca.pem"),

@@ -22,6 +22,8 @@ class Cloud:
         }
         self.secrets: dict[str, list[dict[str, str]]] = {}
         self.destroyed: list[str] = []
+        self.agents: dict[str, str] = {}
+        """The programs of Unified Agent, by version."""
         self.broken = False
         """While set, every request to Lockbox fails."""
         self.changes_until_broken: int | None = None
@@ -41,6 +43,7 @@ class Cloud:
             "LOCKBOX_URL": f"{self.url}/lockbox",
             "PAYLOAD_URL": f"{self.url}/payload",
             "OPERATIONS_URL": f"{self.url}/operations",
+            "AGENTS_URL": f"{self.url}/agents",
             "YC_TOKEN": self.TOKEN,
         }
 
@@ -49,6 +52,8 @@ class Cloud:
         service, _, rest = path.strip("/").partition("/")
         if service == "metadata":
             return self.metadata.get(rest) if headers["Metadata-Flavor"] == "Google" else None
+        if service == "agents":
+            return self.agents.get(rest.removesuffix("/unified_agent"))
         if self.broken or headers["Authorization"] != f"Bearer {self.TOKEN}":
             return None
         if service == "operations":

@@ -37,6 +37,7 @@ class Client:
             properties.SessionExpiryInterval = 3600
             self._session = {"clean_start": False, "properties": properties}
         self._broker = broker
+        self._port = broker.port_of(login[0] if login else "")
         self._reasons: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._messages: queue.SimpleQueue[mqtt.MQTTMessage] = queue.SimpleQueue()
         self.disconnected = threading.Event()
@@ -63,7 +64,7 @@ class Client:
 
     def connect(self) -> Any:
         """Connect and return the broker's reason code."""
-        self._paho.connect(self._broker.host, self._broker.port, **self._session)
+        self._paho.connect(self._broker.host, self._port, **self._session)
         self._paho.loop_start()
         return self._reasons.get(timeout=SECONDS)
 
@@ -83,15 +84,23 @@ class Client:
         self._paho.subscribe(topic, qos)
         return self._reasons.get(timeout=SECONDS)
 
-    def publish(self, topic: str, *payloads: bytes, qos: int = 1) -> None:
+    def publish(self, topic: str, *payloads: bytes, qos: int = 1, retain: bool = False) -> None:
         """Publish, and return when the broker has acknowledged every message."""
-        for sent in [self._paho.publish(topic, payload, qos) for payload in payloads]:
+        for sent in [self._paho.publish(topic, payload, qos, retain) for payload in payloads]:
             sent.wait_for_publish(SECONDS)
             assert sent.is_published()
 
-    def attempt(self, topic: str) -> None:
+    def send_unacknowledged(self, topic: str, payload: bytes) -> None:
+        """Publish, and return at once."""
+        self._paho.publish(topic, payload, qos=1)
+
+    def set_will(self, topic: str, payload: bytes) -> None:
+        """Set the last will, before the client connects."""
+        self._paho.will_set(topic, payload, qos=1)
+
+    def attempt(self, topic: str, *, retain: bool = False) -> None:
         """Publish to a forbidden topic: the broker drops the message or the connection."""
-        sent = self._paho.publish(topic, b"forged", qos=1)
+        sent = self._paho.publish(topic, b"forged", qos=1, retain=retain)
         wait_until(lambda: sent.is_published() or self.disconnected.is_set(), seconds=SECONDS)
 
     def take(self) -> mqtt.MQTTMessage:
@@ -99,6 +108,13 @@ class Client:
 
     def has_received(self) -> bool:
         return not self._messages.empty()
+
+    def received(self) -> list[mqtt.MQTTMessage]:
+        """Return what has been received until now."""
+        messages = []
+        while self.has_received():
+            messages.append(self.take())
+        return messages
 
     def payloads(self, count: int) -> list[bytes]:
         return [bytes(self.take().payload) for _ in range(count)]
@@ -116,7 +132,8 @@ def send_in_one_piece(broker: Broker, login: tuple[str, str], topic: str, *paylo
     login_of_client = b"".join(map(_string, (str(uuid4()), *login)))
     packets = _packet(0x10, b"\x00\x04MQTT\x04\xc2\x00\x00" + login_of_client)
     packets += b"".join(_packet(0x30, _string(topic) + payload) for payload in payloads)
-    with socket.create_connection((broker.host, broker.port)) as connection:
+    address = (broker.host, broker.port_of(login[0]))
+    with socket.create_connection(address) as connection:
         connection.sendall(packets + _packet(0xE0, b""))
 
 

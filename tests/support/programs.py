@@ -8,10 +8,14 @@ from collections.abc import Iterable
 import pytest
 
 from local.broker import find_mosquitto
+from local.children import find_program
 from local.pgbouncer import find_pgbouncer
 
 TESTED = {
     "mosquitto": "the broker that is deployed: its configuration, access rights and restarts",
+    "rsyslogd": "the files of logs on the broker's virtual machine",
+    "age": "the deployer's secrets, encrypted at rest",
+    "nft": "the limits of what one device can send to the broker's virtual machine",
     "mosquitto_pub": "the shell cabinet of docs/your-own-cabinet.md",
     "pgbouncer": "PostgreSQL behind a pooler",
     "cloud-init": "the user data of the broker's virtual machine",
@@ -33,6 +37,8 @@ def is_installed(program: str) -> bool:
     finders = {
         "chromium": find_chromium,
         "mosquitto": find_mosquitto,
+        "nft": lambda: find_program("nft"),
+        "rsyslogd": lambda: find_program("rsyslogd"),
         "pgbouncer": find_pgbouncer,
     }
     find = finders.get(program)

@@ -97,9 +97,10 @@ def run(args: argparse.Namespace) -> int:
 
 def _test(args: argparse.Namespace, target: Target, stack: Stack, say: Say) -> Result:
     transcript = Transcript()
-    broker = (stack.broker.host, stack.broker.port)
+    host = stack.broker.host
+    broker, services_broker = (host, stack.broker.port), (host, stack.broker.port_of("service"))
     api = Api(stack.gateway.url, API_KEYS["operator"])
-    with Service(api, broker, target, transcript) as service, ExitStack() as parts:
+    with Service(api, services_broker, target, transcript) as service, ExitStack() as parts:
         service.register()  # before the cabinet can connect: its login does not exist yet
         proxy = parts.enter_context(Proxy(broker, transcript, host=args.host, port=args.port))
         say(_instructions(proxy, target))

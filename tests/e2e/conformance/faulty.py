@@ -155,9 +155,11 @@ def run_kit(
     hardware.firmware = replace(hardware.firmware, knows_all_commands=False)
     device = FaultyDevice(hardware, runtime, registry_id=device_id)
     plant(device)
-    broker = (stack.addresses["mqtt_host"], stack.addresses["mqtt_port"])
+    host = stack.addresses["mqtt_host"]
+    broker = (host, stack.addresses["mqtt_port"])
+    services_broker = (host, stack.addresses["mqtt_service_port"])
     with (
-        Service(stack.operator, broker, target, transcript) as service,
+        Service(stack.operator, services_broker, target, transcript) as service,
         Proxy(broker, transcript, host="127.0.0.1") as proxy,
     ):
         service.register()

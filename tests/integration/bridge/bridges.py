@@ -79,7 +79,7 @@ def bridge_settings(broker: Broker, *, port: int | None = None, **settings: Any)
         "bridge_retry_first_seconds": 0.02,
         "bridge_retry_max_seconds": 0.1,
         "mqtt_host": broker.host,
-        "mqtt_port": port or broker.port,
+        "mqtt_port": port or broker.port_of(BRIDGE_LOGIN[0]),
         "mqtt_tls": False,
         "mqtt_username": BRIDGE_LOGIN[0],
         "mqtt_password": BRIDGE_LOGIN[1],

@@ -141,7 +141,7 @@ def test_no_message_is_lost_when_the_broker_is_killed_and_restarted(
 def test_messages_in_flight_when_the_connection_is_lost_are_redelivered_and_acknowledged(
     own_broker: Broker, start_bridge: StartBridge, function: Function
 ) -> None:
-    with Proxy(own_broker.host, own_broker.port) as proxy:
+    with Proxy(own_broker.host, own_broker.port_of("bridge")) as proxy:
         function.may_return.clear()
         bridge = start_bridge(function, port=proxy.port)
         wait_until(lambda: bridge.is_connected)

@@ -38,7 +38,7 @@ def connected(
     """The service at the broker, with cabinet C-1. The broker is started again after the test."""
     settings = {
         "MQTT_HOST": own_broker.host,
-        "MQTT_PORT": str(own_broker.port),
+        "MQTT_PORT": str(own_broker.port_of(USER)),
         "MQTT_USERNAME": USER,
         "MQTT_PASSWORD": PASSWORD,
         "MQTT_TLS": "false",

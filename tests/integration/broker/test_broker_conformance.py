@@ -211,6 +211,30 @@ def test_a_second_connection_with_a_clean_session_takes_over(scene: Scene) -> No
     assert second.take().payload == b"after"
 
 
+def test_a_device_with_the_client_id_of_another_client_does_not_end_its_connection(
+    scene: Scene,
+) -> None:
+    bridge, first = scene.bridge(), scene.device(client_id=scene.device_id)
+    bridge.subscribe(ALL_EVENTS)
+    scene.broker.add_device("intruder")
+    for client_id in (scene.bridge_id, scene.device_id):
+        with closing(scene.device("intruder", client_id=client_id)):
+            pass
+    first.publish(scene.events, b"still here")
+    assert bridge.take().payload == b"still here"
+    assert not first.disconnected.is_set()
+
+
+def test_a_device_has_one_connection_however_it_names_itself(scene: Scene) -> None:
+    first = scene.device(client_id="one")
+    second = scene.device(client_id="two")
+    assert first.disconnected.wait(SECONDS)
+    bridge = scene.bridge()
+    bridge.subscribe(ALL_EVENTS)
+    second.publish(scene.events, b"the newest")
+    assert bridge.take().payload == b"the newest"
+
+
 def test_a_message_of_256_kib_is_delivered(scene: Scene) -> None:
     bridge = scene.bridge()
     bridge.subscribe(ALL_EVENTS)

@@ -88,7 +88,7 @@ def scene_at(broker: Broker) -> Iterator[Scene]:
         change_settings(
             patch,
             MQTT_HOST=broker.host,
-            MQTT_PORT=str(broker.port),
+            MQTT_PORT=str(broker.port_of(USER)),
             MQTT_TLS="false",
             MQTT_USERNAME=USER,
             MQTT_PASSWORD=PASSWORD,

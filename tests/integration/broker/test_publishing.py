@@ -67,7 +67,7 @@ def test_a_client_that_connects_later_receives_no_earlier_message(
 
 
 def test_an_instance_reuses_its_connection(connected: Service, own_broker: Broker) -> None:
-    with Proxy(own_broker.host, own_broker.port) as proxy:
+    with Proxy(own_broker.host, own_broker.port_of("service")) as proxy:
         with pytest.MonkeyPatch.context() as patch:
             change_settings(patch, MQTT_PORT=str(proxy.port))
             for _ in range(3):

@@ -163,5 +163,6 @@ def test_a_connection_without_an_acknowledgement_is_not_reused(
         connected.poll()
         connected.poll()
         assert (broker.messages, len(broker._clients)) == (2, 2)
-    change_settings(monkeypatch, MQTT_HOST=own_broker.host, MQTT_PORT=str(own_broker.port))
+    port = str(own_broker.port_of("service"))
+    change_settings(monkeypatch, MQTT_HOST=own_broker.host, MQTT_PORT=port)
     assert connected.poll()["asked"]

@@ -222,7 +222,7 @@ def test_a_command_expires_for_a_cabinet_with_a_persistent_session(
         device.subscribe(f"$devices/{login[0]}/commands", qos=1)
     settings = {
         "MQTT_HOST": scene.deployment.host,
-        "MQTT_PORT": str(scene.deployment.port),
+        "MQTT_PORT": str(scene.deployment.own_port),
         "MQTT_CA_FILE": str(scene.deployment.pki / "ca.pem"),
         "MQTT_USERNAME": "service",
         "MQTT_PASSWORD": SERVICE_PASSWORD,

@@ -178,7 +178,7 @@ def test_the_bridge_connects_with_the_settings_that_the_refresh_wrote(
         systemd.settimeout(SECONDS)
         environment = {
             **bridge_environment(deployment),
-            "MQTT_PORT": str(deployment.port),
+            "MQTT_PORT": str(deployment.own_port),
             "NOTIFY_SOCKET": str(tmp_path / "notify"),
         }
         with subprocess.Popen(

@@ -1,17 +1,28 @@
 """The cloud-init user data of the broker's virtual machine."""
 
 import configparser
+import json
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+import yaml  # type: ignore[import-untyped]  # its types are a package that we do without
+
 from bridge.settings import read
+from local.children import find_program
 from tests.support.deployment import RECIPE, installed_files, user_data
 from tests.support.programs import needs
 
 FILES = installed_files()
 SYSTEMD = "/etc/systemd/system/"
+RENAMED = {
+    "/etc/systemd/system/mosquitto.service.d/override.conf": "mosquitto.override.conf",
+    "/etc/rsyslog.d/20-broker.conf": "rsyslog.conf",
+    "/etc/logrotate.d/broker": "logrotate.conf",
+}
 METADATA_VALUE_BYTES = 256 * 1024
 
 
@@ -23,7 +34,7 @@ def test_every_placeholder_is_filled_in() -> None:
 def test_the_files_are_those_of_the_repository() -> None:
     for path, file in FILES.items():
         source = path.rsplit("/", 1)[1]
-        source = "mosquitto.override.conf" if source == "override.conf" else source
+        source = RENAMED.get(path, source)
         assert file.text == (RECIPE / source).read_text()
 
 
@@ -61,6 +72,7 @@ def test_systemd_accepts_the_units(tmp_path: Path) -> None:
             unit.write_text(text)
     (tmp_path / "mosquitto.service").write_text("[Service]\nType=notify\nExecStart=/bin/true\n")
     units = ["bridge.service", "mosquitto.service", "refresh.service", "refresh.timer"]
+    units += ["unified_agent.service"]
     done = subprocess.run(
         ["systemd-analyze", "verify", "--man=no", *units],
         cwd=tmp_path,
@@ -107,6 +119,22 @@ def test_the_broker_runs_the_file_that_is_installed() -> None:
     assert broker["User"] == "mosquitto"
 
 
+@pytest.mark.parametrize(
+    ("version", "starts"), [("2.0.18", False), ("2.0.22", False), ("2.0.23", True), ("2.1.2", True)]
+)
+def test_a_mosquitto_that_loses_messages_is_not_started(
+    tmp_path: Path, version: str, *, starts: bool
+) -> None:
+    program = tmp_path / "mosquitto"
+    program.write_text(f"#!/bin/sh\necho 'mosquitto version {version}'\n")
+    program.chmod(0o755)
+    check = unit("mosquitto.service.d/override.conf")["ExecStartPre"]
+    check = check.replace("$$", "$").replace("%%", "%").replace("/usr/sbin/mosquitto", str(program))
+    done = subprocess.run(shlex.split(check), capture_output=True, text=True, check=False)
+    assert (done.returncode == 0) is starts
+    assert starts or f"Mosquitto {version} loses messages" in done.stderr
+
+
 def test_the_brokers_data_is_on_a_separate_disk() -> None:
     configuration = FILES["/srv/broker/mosquitto.conf"].text
     assert "\npersistence_location data/\n" in configuration
@@ -119,7 +147,64 @@ def test_the_buffer_of_the_bridge_holds_all_messages_that_may_be_in_flight() -> 
     configuration = FILES["/srv/broker/mosquitto.conf"].text
     inflight = re.search(r"^max_inflight_messages (\d+)$", configuration, re.MULTILINE)
     assert inflight is not None
-    assert 0 < int(inflight[1]) <= read({}).bridge_buffer_messages
+    assert 0 < int(inflight[1]) <= read({}).bridge_buffer_messages / 2
+
+
+def test_the_agent_reads_the_files_that_rsyslog_writes_through_a_buffer_on_disk() -> None:
+    agent = yaml.safe_load(FILES["/srv/broker/unified_agent.yml"].text)
+    [route] = agent["routes"]
+    source, channel = route["input"]["config"], route["channel"]
+    rsyslog = FILES["/etc/rsyslog.d/20-broker.conf"].text
+    assert source["path"] == "/var/log/broker/*.log"
+    assert 'string="/var/log/broker/%programname%.log"' in rsyslog
+    assert 'adm, -m, "0750", /var/log/broker' in user_data()
+    [storage] = agent["storages"]
+    assert channel["pipe"] == [{"storage_ref": {"name": storage["name"]}}]
+    assert (storage["plugin"], channel["output"]["plugin"]) == ("fs", "yc_logs")
+    assert channel["output"]["config"]["log_group_id"] == "LOG_GROUP_ID"
+    state = unit("unified_agent.service")["StateDirectory"]
+    for directory in (storage["config"]["directory"], source["state_directory"]):
+        assert directory.startswith(f"/var/lib/{state}/")
+
+
+def test_the_names_of_the_programs_are_those_that_rsyslog_selects() -> None:
+    rsyslog = FILES["/etc/rsyslog.d/20-broker.conf"].text
+    names = re.search(r"programname == \[(.*)\]", rsyslog)
+    assert names is not None
+    assert json.loads(f"[{names[1]}]") == ["mosquitto", "bridge", "refresh"]
+    for name in ("bridge", "refresh"):
+        assert unit(f"{name}.service")["SyslogIdentifier"] == name
+
+
+@needs("rsyslogd")
+def test_rsyslog_accepts_its_configuration(tmp_path: Path) -> None:
+    file = tmp_path / "rsyslog.conf"
+    file.write_text(FILES["/etc/rsyslog.d/20-broker.conf"].text)
+    done = subprocess.run(
+        [find_program("rsyslogd") or "", "-N1", "-f", file],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "error" not in done.stderr
+
+
+@needs("nft")
+def test_nftables_accepts_its_configuration(tmp_path: Path) -> None:
+    file = tmp_path / "nftables.conf"
+    file.write_text(FILES["/etc/nftables.conf"].text)
+    load = [find_program("nft") or "", "-c", "-f", str(file)]
+    done = subprocess.run(load, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_limits_are_those_of_mosquittos_listeners() -> None:
+    limits, broker = (FILES[f].text for f in ("/etc/nftables.conf", "/srv/broker/mosquitto.conf"))
+    listeners = [int(port) for port in re.findall(r"^listener (\d+)$", broker, re.MULTILINE)]
+    assert listeners == [8883, 8884, 8885]
+    assert "tcp dport 8883-8885 tcp flags" in limits
+    assert "tcp dport 8883-8884 update @connections" in limits
 
 
 def test_refresh_needs_only_the_standard_library() -> None:

@@ -74,7 +74,7 @@ class ServiceSide:
         client.username_pw_set(*login)
         connected: queue.Queue[None] = queue.Queue()
         client.on_connect = lambda *_: connected.put(None)
-        client.connect(broker.host, broker.port)
+        client.connect(broker.host, broker.port_of(login[0]))
         client.loop_start()
         connected.get(timeout=SECONDS)
         return client
