@@ -69,7 +69,7 @@ FUNCTIONS = (
     "caller()",
     "erase_some(text)",
     "prune_events(integer)",
-    "renamed(text, text, text)",
+    "renamed(text,text,text)",
     "sequence_events(integer)",
 )
 """Functions that the functions' user may execute. The triggers' functions need no right."""
@@ -123,7 +123,7 @@ def _revocations(tx: Tx, users: str) -> Iterator[str]:
          WHERE relnamespace = 'public'::regnamespace AND relkind = ANY ('{r,p,v,m}')
            AND pg_has_role(relowner, 'MEMBER')
         UNION ALL
-        SELECT 'FUNCTION ' || oid::regprocedure FROM pg_proc
+        SELECT 'ROUTINE ' || oid::regprocedure FROM pg_proc
          WHERE pronamespace = 'public'::regnamespace AND pg_has_role(proowner, 'MEMBER')
         UNION ALL
         SELECT 'DATABASE ' || quote_ident(current_database())"""
