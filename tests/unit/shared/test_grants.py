@@ -10,7 +10,7 @@ import pytest
 from shared.repo import grants
 
 _NEEDS = {
-    "SELECT": r"\b(?:FROM|JOIN|USING|UPDATE|DELETE FROM) {table}\b",
+    "SELECT": r"\b(?:FROM|JOIN|USING|UPDATE|DELETE FROM) {table}\b|\bINSERT INTO {table} AS\b",
     "INSERT": r"\bINSERT INTO {table}\b",
     "UPDATE": r"(?<!DO )(?<!FOR )\bUPDATE {table}\b|\bINSERT INTO {table}\b(?s:.)*\bDO UPDATE\b",
     "DELETE": r"\bDELETE FROM {table}\b",
