@@ -9,7 +9,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from ssl import create_default_context
+from select import select
+from ssl import SSLSocket, create_default_context
 from typing import Any
 from uuid import UUID
 
@@ -143,7 +144,11 @@ class _Connection:
         """Whether it is open, and not idle so long that the broker may have dropped it."""
         if time.monotonic() - self._used_at > KEEPALIVE_SECONDS / 2:
             return False
-        return self._client.loop(0) == paho.MQTT_ERR_SUCCESS and self._client.is_connected()
+        while True:  # what came since the last use; at its end, whether the broker has hung up
+            if self._client.loop(0) != paho.MQTT_ERR_SUCCESS or not self._client.is_connected():
+                return False
+            if not self._has_input():
+                return True
 
     def send(self, topic: str, payload: bytes, *, expires_at: float) -> str:
         """Publish at QoS 1; return why it was not acknowledged, if it was not.
@@ -188,6 +193,13 @@ class _Connection:
         self._client.loop(0)
         if getattr(_instance, "connection", None) is self:
             _instance.connection = None
+
+    def _has_input(self) -> bool:
+        connection = self._client.socket()
+        if connection is None:
+            return False
+        buffered = isinstance(connection, SSLSocket) and connection.pending() > 0
+        return buffered or bool(select([connection], [], [], 0)[0])
 
     def _loop_until(self, done: Callable[[], bool], seconds: float) -> None:
         deadline = time.monotonic() + seconds

@@ -36,7 +36,7 @@ _RUNTIME = {
     "sys_platform": "linux",
 }
 """Environment markers of the machines that packages are installed on."""
-_SHARED_BY_BRIDGE = ("__init__", "config", "log")
+_SHARED_BY_BRIDGE = ("__init__", "config", "errors", "log", "mqtt")
 """All of `shared` that the bridge needs. Its package is metadata of the VM: at most 256 KB."""
 
 Files = Mapping[str, bytes]

@@ -35,7 +35,7 @@ def use(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
     change_settings(
         monkeypatch,
         MQTT_HOST=broker.host,
-        MQTT_PORT=str(broker.port),
+        MQTT_PORT=str(broker.port_of(SERVICE_LOGIN[0])),
         MQTT_USERNAME=SERVICE_LOGIN[0],
         MQTT_PASSWORD=SERVICE_LOGIN[1],
         MQTT_TLS="false",
