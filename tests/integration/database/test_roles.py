@@ -45,6 +45,12 @@ REWRITING_HISTORY = [
     "UPDATE feed SET keep_days = 1",
     "DELETE FROM feed",
     "TRUNCATE accumulators CASCADE",
+    # An erasure would write this "pseudonym", another contractor, into the ledger.
+    (
+        "INSERT INTO contractor_pseudonyms (contractor_id, pseudonym, erase_before)"
+        " VALUES ('T-1', 'T-2', now())"
+    ),
+    "UPDATE contractor_pseudonyms SET pseudonym = 'T-2'",
 ]
 
 CHANGING_THE_SCHEMA = [
