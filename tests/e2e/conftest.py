@@ -16,7 +16,8 @@ def stack() -> Iterator[LocalCloud]:
         "OFFLINE_AFTER_SECONDS": "7200",  # a cabinet sends nothing until its test begins
         "UNLOCK_WAIT_SECONDS": "5",  # enough for a busy machine, short for no reply
     }
-    with running("--cabinets", "40", "--poll-seconds", "3600", settings=settings) as stack:
+    options = ("--cabinets", "40", "--poll-seconds", "3600", "--no-rate-limits")
+    with running(*options, settings=settings) as stack:
         yield stack
 
 

@@ -143,7 +143,7 @@ def test_a_silent_cabinet_is_not_shown_as_fresh(
 ) -> None:
     for table in ("cells", "cabinets"):
         cabinet.stack.sql(
-            f"UPDATE {table} SET reported_at = now() - interval '20 minutes'"  # noqa: S608 - constants
+            f"UPDATE {table} SET reported_at = now() - interval '20.5 minutes'"  # noqa: S608 - constants
             " WHERE cabinet_id = %(id)s",
             id=cabinet.cabinet_id,
         )

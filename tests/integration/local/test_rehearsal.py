@@ -24,6 +24,8 @@ from tests.support.console import skip_without_files
 from tests.support.programs import skip_without
 
 _PROJECT = Path(__file__).parents[3]
+LISTENER = "rehearsal-listener"
+"""The device that listens to what the rehearsed cabinets are sent."""
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -142,7 +144,7 @@ def test_a_console_without_its_entry_point_is_found(applied: Applied, tmp_path: 
 def _plant_wrong_functions(deployment: Deployment) -> None:
     deployment.function("unlock")["entrypoint"] = "main.handle"
     del deployment.function("cabinets")["environment"]["MQTT_USERNAME"]
-    deployment.function("swap")["secrets"].clear()
+    deployment.function("swap")["secrets"][0]["environment_variable"] = "PGPASS"
     deployment.function("booking")["environment"]["BOOKING_SECOND"] = "60"
 
 
@@ -156,6 +158,7 @@ def test_a_wrong_entry_point_and_variables_that_are_missing_or_misspelt_are_name
     assert seen == [
         '["booking"]: it is given the variable BOOKING_SECOND, which its code does not read',
         '["cabinets"]: it needs the variable MQTT_USERNAME, which Terraform does not give it',
+        '["swap"]: it is given the variable PGPASS, which its code does not read',
         '["swap"]: it needs the variable PGPASSWORD, which Terraform does not give it',
         '["unlock"]: its entry point main.handle cannot be loaded',
     ]
@@ -171,10 +174,11 @@ def _plant_missing_rights(deployment: Deployment) -> None:
 def test_a_missing_right_on_a_topic_is_named(applied: Applied, tmp_path: Path) -> None:
     faults = applied.faults(_plant_missing_rights, tmp_path)
 
+    to_all = "$registries/scooter-accumulator/commands"
     assert [fault.partition(":")[0] for fault in faults] == [
-        "messages from service on $devices/C-001/commands do not reach C-001",
-        "messages from service on $registries/scooter-accumulator/commands do not reach C-001",
-        "messages from C-001 on $devices/C-001/events do not reach bridge",
+        f"messages from service on $devices/{LISTENER}/commands do not reach {LISTENER}",
+        f"messages from service on {to_all} do not reach {LISTENER}",
+        f"messages from {LISTENER} on $devices/{LISTENER}/events do not reach bridge",
     ]
 
 
