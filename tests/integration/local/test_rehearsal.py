@@ -158,8 +158,8 @@ def test_a_wrong_entry_point_and_variables_that_are_missing_or_misspelt_are_name
     assert seen == [
         '["booking"]: it is given the variable BOOKING_SECOND, which its code does not read',
         '["cabinets"]: it needs the variable MQTT_USERNAME, which Terraform does not give it',
-        '["swap"]: it is given the variable PGPASS, which its code does not read',
         '["swap"]: it needs the variable PGPASSWORD, which Terraform does not give it',
+        '["swap"]: it is given the variable PGPASS, which its code does not read',
         '["unlock"]: its entry point main.handle cannot be loaded',
     ]
 
