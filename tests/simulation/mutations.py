@@ -173,13 +173,13 @@ MUTATIONS: dict[str, Mutation] = {
         "deadline",
     ),
     "held accumulators that are recorded elsewhere are not loaded": lambda p: rewrite(
-        p, unit_of_work.UnitOfWork, "load", "{*accumulator_ids, *held}", "accumulator_ids"
+        p, unit_of_work.UnitOfWork, "load", "held.union(", "set().union("
     ),
     "a boot whose first message was overtaken is never believed": lambda p: rewrite(
         p,
         order,
         "place",
-        "(known < cabinet.boot_no and _is_after(asked_at, cabinet.booted_at))",
+        "(known < cabinet.boot_no and is_proved)",
         "False",
     ),
     "a repeated reconciled swap is recorded again": lambda p: _all(
@@ -367,8 +367,8 @@ MUTATIONS: dict[str, Mutation] = {
         anomalies,
         "add",
         """(SELECT c.cabinet_id FROM cabinets c
-                     WHERE c.cabinet_id = t.cabinet_id FOR KEY SHARE)""",
-        "t.cabinet_id",
+                     WHERE c.cabinet_id = ranked.cabinet_id FOR KEY SHARE)""",
+        "ranked.cabinet_id",
     ),
     "a batch does not lock the sender of a malformed message": lambda p: rewrite(
         p, load, "load", 'anomaly["cabinet_id"] for anomaly in uow.anomalies', "None"
@@ -422,8 +422,8 @@ MUTATIONS: dict[str, Mutation] = {
         p,
         move,
         "_record_arrival",
-        "if arrival.place == cell.location:",
-        "if arrival.place.contractor_id:",
+        "arrival.place == cell.location:",
+        "arrival.place == cell.location or arrival.issued_by:",
     ),
     "an accumulator returned elsewhere is recorded in its open cell again": lambda p: rewrite(
         p, observe, "_is_being_collected", 'hold.state == "opened"', "False"
