@@ -12,9 +12,8 @@ import psycopg2
 import pytest
 
 from functions.migrate.main import NoArchive
-from functions.migrate.main import handler as migrate
 from shared import archive, config
-from tests.support.cloud import Context
+from tests.support.database import invoke_migrate
 from tests.support.service import Service
 
 PARTS = """
@@ -51,7 +50,7 @@ def ledger(service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def run(service: Service, **event: str) -> dict[str, Any]:
-    return migrate(event, Context())
+    return invoke_migrate(service.url, **event)
 
 
 def lines(folder: Path, month: str) -> list[dict[str, Any]]:
