@@ -24,7 +24,7 @@ ROWS = 3000
 FILL = """
     CREATE ROLE {reader};
     GRANT SELECT ON movements TO {reader};
-    SET session_replication_role = replica;
+    SET LOCAL session_replication_role = replica;
     INSERT INTO cabinets (cabinet_id, device_id, lat, lon, protocol, cells_total)
     SELECT 'C-' || n, 'C-' || n, 0, 0, 'native.v1', 2 FROM generate_series(0, 9) n;
     INSERT INTO cells (cabinet_id, cell_number)
@@ -129,7 +129,7 @@ def test_the_new_table_has_triggers_rights_and_numbers_of_the_old_one(filled: st
         "SELECT shobj_description(oid, 'pg_database') FROM pg_database"
         " WHERE datname = current_database()",
     )
-    as_reader = f"SET ROLE {reader}; SELECT count(*) FROM movements"  # noqa: S608 - ours
+    as_reader = f"SET LOCAL ROLE {reader}; SELECT count(*) FROM movements"  # noqa: S608 - ours
     assert query(filled, as_reader) == [(ROWS,)]
     query(for_functions(filled), WRITE.format(n=0))
     assert query(filled, "SELECT max(movement_id) FROM movements") > [(ROWS,)]

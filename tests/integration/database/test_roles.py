@@ -181,7 +181,7 @@ def test_the_search_path_of_a_session_does_not_reach_the_owners_functions(
     )
     statement = f"""
         CREATE TABLE IF NOT EXISTS decoy.events (LIKE public.events);
-        SET search_path = {path};
+        SET LOCAL search_path = {path};
         SELECT prune_events(10); SELECT sequence_events(10);
         SELECT count(*) FROM decoy.events"""  # noqa: S608 - constants
     assert query(for_functions(stocked_url), statement) == [(0,)]
