@@ -12,6 +12,7 @@ from typing import Any
 import psycopg2
 import pytest
 
+from local.postgres import DATABASE
 from tests.faults.small_disk import SmallDisk, moved_to_small_disk
 from tests.support.database import fast_directory
 from tests.support.local_cloud import Cabinet, LocalCloud, check_invariants, starting
@@ -140,7 +141,7 @@ def test_writes_are_refused_and_messages_wait_while_the_database_is_read_only(
     stack, _ = on_small_disk
     cabinet = stack.cabinet()
     booking = cabinet.book()
-    change = "ALTER ROLE postgres SET default_transaction_read_only = "
+    change = f"ALTER DATABASE {DATABASE} SET default_transaction_read_only = "
     disconnect = (
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
         " WHERE datname = current_database() AND pid <> pg_backend_pid()"

@@ -4,12 +4,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import pytest
-
 from shared import db
 from shared.db import Tx
 from shared.repo import anomalies, bookings, commands, idempotency, stats
 from tests.support import state_guard
+from tests.support.service import Service
 
 ROWS = 5_000
 _YEARS = """
@@ -34,7 +33,8 @@ _READ = "SELECT sum(seq_tup_read + coalesce(idx_tup_fetch, 0)) AS n FROM pg_stat
 
 
 def _filter(status: str) -> dict[str, Any]:
-    every = dict.fromkeys(("cabinet_id", "contractor_id", "before_at", "before_id"))
+    names = ("cabinet_id", "contractor_id", "requested_by", "before_at", "before_id")
+    every = dict.fromkeys(names)
     return {**every, "status": status, "limit": 50}
 
 
@@ -61,11 +61,8 @@ def rows_read(tx: Tx, query: Callable[[Tx], object]) -> int:
     return int(tx.one(_READ)["n"] - before)
 
 
-@pytest.mark.usefixtures("service")
-def test_rare_and_frequent_queries_do_not_read_the_rows_of_past_years() -> None:
-    with db.transaction() as tx:
-        tx.execute(state_guard.OFF)
-        tx.execute(_YEARS, {"rows": ROWS})
+def test_rare_and_frequent_queries_do_not_read_the_rows_of_past_years(service: Service) -> None:
+    service.sql(f"{state_guard.OFF}; {_YEARS}", rows=ROWS)
     with db.transaction() as tx:
         read = {name: rows_read(tx, query) for name, query in QUERIES.items()}
     assert {name: rows for name, rows in read.items() if rows > ROWS / 50} == {}

@@ -79,14 +79,21 @@ def make_template(postgres: Postgres) -> str:
 
 def migrate(url: str) -> None:
     """Apply all migrations to a local database, and give its users their rights."""
+    invoke_migrate(url)
+
+
+def invoke_migrate(url: str, **event: Any) -> dict[str, Any]:
+    """Invoke the function `migrate`, which alone connects as the owner; return its response."""
     from functions.migrate.main import handler  # noqa: PLC0415 - only tests with a database need it
 
-    with pytest.MonkeyPatch.context() as patch:
-        for variable, value in {"DATABASE_URL": url, "LOG_LEVEL": "WARNING", **USERS}.items():
-            patch.setenv(variable, value)
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            for variable, value in {"DATABASE_URL": url, "LOG_LEVEL": "WARNING", **USERS}.items():
+                patch.setenv(variable, value)
+            config.settings.cache_clear()
+            return handler(event, Context())
+    finally:
         config.settings.cache_clear()
-        handler({}, Context())
-    config.settings.cache_clear()
 
 
 @contextmanager

@@ -12,10 +12,10 @@ import psycopg2
 import pytest
 
 from functions.migrate.main import NoArchive
-from functions.migrate.main import handler as migrate
+from local.postgres import FUNCTIONS_USER, READER_USER, url_for
 from shared import archive, config
-from tests.support.cloud import Context
-from tests.support.service import Service
+from tests.support.database import invoke_migrate, query
+from tests.support.service import Service, running
 
 PARTS = """
     ALTER TABLE movements DETACH PARTITION movements_first;
@@ -31,9 +31,14 @@ COUNTS = """
 
 @pytest.fixture
 def ledger(service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
-    """T-1 took two of three accumulators in November 2025, and handed one to T-2 in October."""
     monkeypatch.setenv("ARCHIVE_DIRECTORY", str(tmp_path))
-    config.settings.cache_clear()
+    fill(service)
+    yield service
+    service.check_invariants()
+
+
+def fill(service: Service) -> None:
+    """T-1 took two of three accumulators in November 2025, and handed one to T-2 in October."""
     service.sql(PARTS)
     service.add_cabinet(charges=[95, 90, 85])
     for contractor in ("T-1", "T-2", "T-1"):
@@ -46,12 +51,10 @@ def ledger(service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     service.sql(AT + " WHERE at > now() - interval '1 day'", to="2025-11-20Z")
     service.sql("UPDATE accumulators SET moved_at = NULL")
     service.check_invariants()
-    yield service
-    service.check_invariants()
 
 
 def run(service: Service, **event: str) -> dict[str, Any]:
-    return migrate(event, Context())
+    return invoke_migrate(service.url, **event)
 
 
 def lines(folder: Path, month: str) -> list[dict[str, Any]]:
@@ -187,6 +190,29 @@ def test_an_archived_month_can_be_queried_again(ledger: Service) -> None:
         assert run(ledger, restore="2025-10") == {"table": "restored_movements_2025_10"}
         restored = ledger.sql("SELECT * FROM restored_movements_2025_10 ORDER BY movement_id")
         assert restored == before
+
+
+def test_an_owner_without_other_powers_archives_and_only_it_can_query_a_month_again(
+    plain_owner: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    invoke_migrate(plain_owner)
+    monkeypatch.setenv("ARCHIVE_DIRECTORY", str(tmp_path))
+    with running(plain_owner, monkeypatch) as service:
+        fill(service)
+        before = [row for row in everything(service) if row["at"].month == 10]
+        done = run(service, archive="2025-11")
+        assert done == {"archived": ["2025-10"], "dropped": ["movements_2025_10"]}
+        table = run(service, restore="2025-10")["table"]
+        read = f"SELECT * FROM {table} ORDER BY movement_id"  # noqa: S608 - a name of ours
+        assert service.sql(read) == before
+        for user in (FUNCTIONS_USER, READER_USER):
+            with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+                query(url_for(user, plain_owner), read)
+        body = {"place": {"contractor_id": "T-2"}, "reason": "after the archive"}
+        service.patch("/v1/accumulators/C-1.A-2", body)
+        service.check_invariants()
+        last = "SELECT reason FROM movements ORDER BY movement_id DESC LIMIT 1"
+        assert query(url_for(READER_USER, plain_owner), last) == [("after the archive",)]
 
 
 def test_a_month_that_is_not_over_and_a_missing_archive_are_refused(

@@ -36,6 +36,7 @@ _FILL = """
     ANALYZE"""
 _PAGE: dict[str, Any] = {
     **dict.fromkeys(["accumulator_id", "cabinet_id", "contractor_id", "scooter_id"]),
+    **dict.fromkeys(["requested_by", "reported_by"]),
     **dict.fromkeys(["since", "until", "after_at", "after_id"]),
     "newest_first": True,
     "limit": 50,

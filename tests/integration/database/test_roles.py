@@ -7,7 +7,6 @@ connected as the owner.
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from typing import Any
-from uuid import uuid4
 
 import psycopg2
 import pytest
@@ -188,7 +187,7 @@ def test_the_search_path_of_a_session_does_not_reach_the_owners_functions(
     )
     statement = f"""
         CREATE TABLE IF NOT EXISTS decoy.events (LIKE public.events);
-        SET search_path = {path};
+        SET LOCAL search_path = {path};
         SELECT prune_events(10); SELECT sequence_events(10);
         SELECT count(*) FROM decoy.events"""  # noqa: S608 - constants
     assert query(for_functions(stocked_url), statement) == [(0,)]
@@ -340,17 +339,6 @@ def test_migrate_stores_how_long_events_are_kept(
 
 
 # --- an owner with no other power, as in a managed cluster --------------------------------------
-
-
-@pytest.fixture
-def plain_owner(postgres: Postgres) -> Iterator[str]:
-    """The URL of an empty database, for a role that owns it and may do nothing else."""
-    name = f"plain_{uuid4().hex}"
-    query(postgres.url_of("postgres"), f"CREATE ROLE {name} LOGIN")
-    with cloned(postgres, "template0") as url:
-        query(url, f"ALTER DATABASE {url.rpartition('/')[2]} OWNER TO {name}")
-        yield url_for(name, url)
-    query(postgres.url_of("postgres"), f"DROP ROLE {name}")
 
 
 def test_an_owner_without_other_powers_can_migrate_and_give_rights(

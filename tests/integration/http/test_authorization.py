@@ -50,6 +50,7 @@ def test_each_route_has_the_documented_scope() -> None:
         "DELETE /v1/cabinets/{cabinet_id}": "operator",
         "PATCH /v1/cabinets/{cabinet_id}/cells/{cell_number}": "operator",
         "POST /v1/cabinets/{cabinet_id}/commands": "backend",  # and the command's own scope
+        "POST /v1/cabinets/{cabinet_id}/undo": "operator",
         "POST /v1/imports": "operator",
         "GET /v1/overview": "read",
         "GET /v1/attention": "read",

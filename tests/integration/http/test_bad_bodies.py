@@ -20,6 +20,7 @@ REQUIRED = {
     "register_cabinet": {"cabinet_id", "coords", "cells_total"},
     "import_fleet": set(),
     "change_cabinet": set(),
+    "undo_claims": {"since", "reason"},
     "change_cell": {"health", "reason"},
     "send_command": {"kind", "cells", "reason"},
     "register_accumulator": {"accumulator_id"},

@@ -56,7 +56,7 @@ ACCUMULATOR_ITEMS = items(
 
 def clean(service: Service) -> None:
     """Leave C-1 with a known accumulator, an unknown and a moved one; C-2; A-2 retired."""
-    service.sql("TRUNCATE cabinets, accumulators, movements, anomalies CASCADE")
+    service.sql("TRUNCATE cabinets, accumulators, movements, anomalies, allowances CASCADE")
     service.cabinets.clear()
     service.add_cabinet("C-1", charges=[90], cells=3)
     report_cells(service, cell_state(2, "A-1", battery_charge=50))
