@@ -95,7 +95,8 @@ def test_an_allowance_is_of_one_key_only(limited: LocalCloud) -> None:
     with flooding(limited, "/v1/stats", "local-read") as flood:
         wait_until(lambda: flood.statuses[429] > 10)
         assert limited.api("read").call("GET", "/v1/stats").status == 429
-        assert limited.backend.call("GET", "/v1/stats").status == 200
+        # The path's ceiling, which is for all keys, may refuse some of these.
+        wait_until(lambda: limited.backend.call("GET", "/v1/stats").status == 200)
 
 
 def test_wrong_keys_beyond_the_ceiling_of_a_path_cost_no_call_of_the_authorizer(
