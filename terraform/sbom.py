@@ -56,7 +56,7 @@ def _bill(name: str, libraries: Iterable[Component], root: Path) -> bytes:
         type=kind, group=PROJECT, name=name, version=project["version"], bom_ref=name
     )
     bill = Bom(components=libraries, metadata=BomMetaData(component=package))
-    bill.metadata.timestamp = None  # type: ignore[assignment]
+    bill.metadata.timestamp = None  # type: ignore[assignment]  # no time
     contents = [str(component.bom_ref) for component in (package, *sorted(bill.components))]
     bill.serial_number = uuid5(NAMESPACE_URL, " ".join([PROJECT, project["version"], *contents]))
     bill.register_dependency(package, bill.components)

@@ -289,7 +289,8 @@ def all_movements(tx: Tx, query: Mapping[str, Any]) -> list[Row]:
          ORDER BY at {order}, movement_id {order}
          LIMIT %(limit)s + 1"""
     source = _OF_ACCUMULATOR if query["accumulator_id"] is not None else "movements"
-    parts = [f"(SELECT * FROM {source} WHERE {part}{page})" for part in _parts(query)]  # noqa: S608
+    conditions = _parts(query)
+    parts = [f"(SELECT * FROM {source} WHERE {c}{page})" for c in conditions]  # noqa: S608 - constants
     sql = f"""
         SELECT * FROM ({" UNION ALL ".join(parts)}) m
          ORDER BY at {order}, movement_id {order}

@@ -114,7 +114,7 @@ def find(tx: Tx, query: Mapping[str, Any]) -> Row:
     commands that open cells), most (of one kind).
     """
     of_kinds = [
-        f"(SELECT {urgency} AS urgency, '{kind}' AS kind, t.* FROM ({_ITEMS[kind]}) t"  # noqa: S608
+        f"(SELECT {urgency} AS urgency, '{kind}' AS kind, t.* FROM ({_ITEMS[kind]}) t"  # noqa: S608 - constants
         " ORDER BY since NULLS FIRST, ids LIMIT %(most)s)"
         for urgency, kind in enumerate(KINDS)
     ]

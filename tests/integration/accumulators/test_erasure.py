@@ -19,7 +19,7 @@ def everywhere(service: Service, contractor_id: str) -> dict[str, int]:
     found = {}
     for row in service.sql(PAGES):
         name = row["table_name"]
-        sql = f"SELECT count(*) AS n FROM {name} t WHERE t::text ~ %(whole)s"  # noqa: S608
+        sql = f"SELECT count(*) AS n FROM {name} t WHERE t::text ~ %(whole)s"  # noqa: S608 - a catalogue's names
         if n := service.sql(sql, whole=f"{contractor_id}(?![0-9])")[0]["n"]:
             found[name] = n
     return found
