@@ -12,6 +12,11 @@ _MOVEMENTS = """
                 -- By an operator; by the report of a swap or a transfer; by a cabinet's report.
                 WHEN m.cause = 'registered' AND m.reason = 'enrolled' THEN ARRAY[NULL]
                 WHEN m.cause = 'registered' AND m.reason = 'imported' THEN ARRAY[%(operator)s]
+                -- A report may register one that it does not move: its cell's unlock is unsettled.
+                WHEN m.cause = 'registered' AND EXISTS (
+                     SELECT FROM accumulators a
+                      WHERE a.accumulator_id = m.accumulator_id AND a.found_by IS NOT NULL)
+                THEN ARRAY[NULL]
                 WHEN m.cause = 'registered' THEN (
                      SELECT coalesce(array_agg(n.requested_by), ARRAY[%(operator)s])
                        FROM movements n

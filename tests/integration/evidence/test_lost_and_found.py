@@ -150,11 +150,9 @@ def test_e35_a_message_that_another_cabinets_message_overtook_moves_no_accumulat
 ) -> None:
     service.add_cabinet("C-1", charges=[90])
     service.add_cabinet("C-2", charges=[80])
-    issue = service.book()
+    before, delayed = datetime.now(UTC), service.cabinets["C-1"].state_report()
     service.hold_messages = True
-    assert service.unlock(issue).status == 504
-    before = datetime.now(UTC)
-    delayed = service.cabinets["C-1"].state_report()  # the door is open, nothing is taken yet
+    assert service.unlock(service.book()).status == 504
     service.hold_messages = False
     report_cells(service, cell_state(2, "C-1.A-1"), cabinet_id="C-2")
     in_second = {"cabinet_id": "C-2", "cell_number": 2}
