@@ -17,6 +17,8 @@ from tests.e2e.floods import Flood, flooding, unlock_seconds
 from tests.support.local_cloud import LocalCloud, running
 from tests.support.waiting import wait_until
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = {
     "OFFLINE_AFTER_SECONDS": "7200",
     "RATE_LIMIT_PER_SECOND": "100",

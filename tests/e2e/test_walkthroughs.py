@@ -20,7 +20,7 @@ from tests.support.programs import needs
 from tests.support.shell import Shell, responses, shell_in
 from tests.support.waiting import wait_until
 
-pytestmark = needs("bash", "curl")
+pytestmark = [pytest.mark.slow, needs("bash", "curl")]
 
 OPERATING = "docs/operating.md"
 OWN_CABINET_PAGE = "docs/your-own-cabinet.md"
@@ -41,7 +41,6 @@ def without_times(text: str) -> Any:
     return json.loads(re.sub(r"\d{4}-\d\d-\d\dT[\d:.]+Z", "(time)", text))
 
 
-@pytest.mark.slow
 def test_a_new_local_cloud_answers_as_readme_shows_and_a_shift_can_be_played_with_curl() -> None:
     [example] = pages.shell_blocks("README.md", "Run it")
     command, _, shown = example.removeprefix("$ ").partition("\n")
@@ -71,7 +70,6 @@ def test_a_refusal_has_the_fields_and_the_texts_that_the_page_shows(cabinet: Cab
     assert all(name in refused for name in varying)
 
 
-@pytest.mark.slow
 def test_simulated_cabinets_obey_the_commands_of_the_page(stoppable: LocalCloud) -> None:
     [block] = pages.shell_blocks("docs/local-cloud.md", "Simulated cabinets")
     with shell_on(stoppable) as shell:
@@ -85,7 +83,6 @@ def test_simulated_cabinets_obey_the_commands_of_the_page(stoppable: LocalCloud)
         stoppable.control.act(one["cabinet_id"], "online")
 
 
-@pytest.mark.slow
 def test_servers_stop_and_start_with_the_effects_that_the_page_states(
     stoppable: LocalCloud,
 ) -> None:

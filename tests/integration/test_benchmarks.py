@@ -16,6 +16,8 @@ from tests.support.database import fast_directory
 from tests.support.processes import ROOT
 from tests.support.waiting import wait_until
 
+pytestmark = pytest.mark.slow
+
 PLACE = City(20, rounds=2)
 
 
@@ -46,7 +48,6 @@ def test_the_benchmark_of_every_operation_can_be_repeated(db: Database) -> None:
     assert audit(db) == {"ok": True, "violations": []}
 
 
-@pytest.mark.slow
 def test_a_simulated_day_sends_every_request_and_every_message(db: Database) -> None:
     day, cabinets = workload.Day(PLACE), Cabinets()
 

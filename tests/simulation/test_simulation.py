@@ -90,6 +90,7 @@ def test_a_transition_that_no_run_took_is_reported() -> None:
     assert Change("cabinet", "inactive", "active") in never
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name, kept in CASES.items() if kept.bug])
 def test_a_deliberate_bug_breaks_the_rule_that_its_case_names(
     name: str, simulated: Database
@@ -113,6 +114,7 @@ def test_a_case_survives_writing_and_reading(name: str) -> None:
     assert case.read(case.text_of(CASES[name])) == CASES[name]
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_run(simulated: Database) -> None:
     assert run(plan_of(7), simulated).history == run(plan_of(7), simulated).history
 

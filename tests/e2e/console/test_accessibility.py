@@ -10,6 +10,8 @@ from tests.e2e.console.conftest import OpenConsole, Violations
 from tests.e2e.console.dialogs import door, open_dialog
 from tests.support.local_cloud import Cabinet
 
+pytestmark = pytest.mark.slow
+
 MOST_TABS = 120
 WIDTHS = {"phone": (360, 740), "wall": (1920, 1080)}
 
@@ -26,9 +28,9 @@ def walk(page: Page, scenes: screens.Scenes) -> Iterator[str]:
     ("width", "colours"),
     [
         ("phone", "dark"),
-        pytest.param("phone", "light", marks=pytest.mark.slow),
-        pytest.param("wall", "dark", marks=pytest.mark.slow),
-        pytest.param("wall", "light", marks=pytest.mark.slow),
+        ("phone", "light"),
+        ("wall", "dark"),
+        ("wall", "light"),
     ],
 )
 def test_no_screen_has_a_violation_or_is_wider_than_the_window(

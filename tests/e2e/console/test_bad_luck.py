@@ -13,6 +13,8 @@ from tests.e2e.console.dialogs import door
 from tests.e2e.console.watched_page import Problems
 from tests.support.local_cloud import Cabinet, LocalCloud
 
+pytestmark = pytest.mark.slow
+
 _SHORT_TIMEOUTS = """
 const timeout = AbortSignal.timeout;
 AbortSignal.timeout = (ms) => timeout.call(AbortSignal, ms / 20);
@@ -47,8 +49,8 @@ def refuse(route: Route) -> None:
     ("fail", "explanation"),
     [
         (cut, "The service cannot be reached."),
-        pytest.param(hang, "The service did not answer in time.", marks=pytest.mark.slow),
-        pytest.param(answer_html, "such as a proxy (status 502)", marks=pytest.mark.slow),
+        (hang, "The service did not answer in time."),
+        (answer_html, "such as a proxy (status 502)"),
         (refuse, "The service cannot reach its database"),
     ],
 )
@@ -121,9 +123,7 @@ def test_a_cabinet_that_is_removed_while_it_is_shown_says_so(
     expect(page.get_by_role("button", name="Unlock")).to_have_count(0)
 
 
-@pytest.mark.parametrize(
-    ("hours", "word"), [(1, "fast"), pytest.param(-1, "slow", marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize(("hours", "word"), [(1, "fast"), (-1, "slow")])
 def test_a_viewers_wrong_clock_is_named_and_does_not_change_ago(
     open_page: OpenPage, stack: LocalCloud, cabinet: Cabinet, hours: int, word: str
 ) -> None:

@@ -2,12 +2,15 @@
 
 from collections.abc import Callable
 
+import pytest
 from playwright.sync_api import Page, Request, Route, expect
 
 from tests.e2e.console.conftest import OpenConsole
 from tests.e2e.console.dialogs import confirm, door, open_dialog, select_cells
 from tests.e2e.console.watched_page import Problems
 from tests.support.local_cloud import Cabinet
+
+pytestmark = pytest.mark.slow
 
 
 def changes(page: Page) -> list[Request]:

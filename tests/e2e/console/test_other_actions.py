@@ -4,12 +4,15 @@ import csv
 from pathlib import Path
 from typing import Any
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from tests.e2e.console.conftest import OpenConsole
 from tests.e2e.console.dialogs import perform
 from tests.support.local_cloud import Cabinet
 from tests.support.waiting import wait_until
+
+pytestmark = pytest.mark.slow
 
 REASON = "found by the support"
 

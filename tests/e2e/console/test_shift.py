@@ -13,6 +13,8 @@ from tests.e2e.console.dialogs import door
 from tests.support.local_cloud import Cabinet
 from tests.support.waiting import slowdown
 
+pytestmark = pytest.mark.slow
+
 SECONDS = 3
 
 

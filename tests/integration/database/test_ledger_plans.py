@@ -10,6 +10,8 @@ from shared.db import Tx
 from shared.repo import accumulators, contractors, stats
 from tests.support.service import Service
 
+pytestmark = pytest.mark.slow
+
 _PARTS = """
     DO $$
     DECLARE

@@ -9,7 +9,7 @@ from tests.support.deployment import SERVICE_PASSWORD, TlsClient, lets_in
 from tests.support.mqtt import SECONDS
 from tests.support.programs import needs
 
-pytestmark = needs("mosquitto")
+pytestmark = [pytest.mark.slow, needs("mosquitto")]
 
 MAX_PACKET_BYTES = 307_200
 

@@ -12,7 +12,7 @@ import pytest
 from tests.support.processes import ROOT
 from tests.support.programs import needs
 
-pytestmark = needs("mosquitto", "nft")
+pytestmark = [pytest.mark.slow, needs("mosquitto", "nft")]
 
 LIMIT_MS = 100
 SECONDS = 5

@@ -2,12 +2,14 @@
 
 from contextlib import closing
 
+import pytest
+
 from local.children import HOST
 from tests.integration.deployment.deployed_broker import EVENTS, Scene, bridge_environment
 from tests.support.deployment import TlsClient
 from tests.support.programs import needs
 
-pytestmark = needs("mosquitto")
+pytestmark = [pytest.mark.slow, needs("mosquitto")]
 
 # The parts of the earlier mosquitto.conf that matter here.
 _EARLIER = """\

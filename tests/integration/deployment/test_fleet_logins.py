@@ -15,7 +15,7 @@ from tests.support.programs import needs
 from tests.support.waiting import wait_until
 from tools.logins.certificates import REVOKED
 
-pytestmark = needs("mosquitto")
+pytestmark = [pytest.mark.slow, needs("mosquitto")]
 
 FLEET = [f"K-{number:04}" for number in range(3000)]
 FILLED = 6
@@ -144,7 +144,6 @@ def test_many_logins_without_a_file_for_their_passwords_are_refused(
     assert "2 logins need a file for their passwords: --handover FILE" in done.stderr
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("empty")
 def test_a_lockbox_that_fails_after_some_secrets_loses_no_password(
     deployment: Deployment, tmp_path: Path
@@ -165,7 +164,6 @@ def test_a_lockbox_that_fails_after_some_secrets_loses_no_password(
     assert sorted({*stored} - {REVOKED}) == sorted(device_ids)
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("empty")
 def test_a_fleet_that_does_not_fit_is_refused_and_nothing_is_stored(
     deployment: Deployment, tmp_path: Path

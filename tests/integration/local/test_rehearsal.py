@@ -27,7 +27,7 @@ _PROJECT = Path(__file__).parents[3]
 LISTENER = "rehearsal-listener"
 """The device that listens to what the rehearsed cabinets are sent."""
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,6 @@ def applied() -> Iterator[Applied]:
         yield Applied(json.loads((home / "topology.json").read_text()), home / "packages")
 
 
-@pytest.mark.slow
 def test_the_rehearsal_of_what_was_applied_succeeds(applied: Applied, tmp_path: Path) -> None:
     code, screen = applied.rehearse(lambda _: None, tmp_path)
 
@@ -134,7 +133,6 @@ def _plant_console_without_its_entry_point(deployment: Deployment) -> None:
         file.unlink()
 
 
-@pytest.mark.slow
 def test_a_console_without_its_entry_point_is_found(applied: Applied, tmp_path: Path) -> None:
     faults = applied.faults(_plant_console_without_its_entry_point, tmp_path)
 
@@ -148,7 +146,6 @@ def _plant_wrong_functions(deployment: Deployment) -> None:
     deployment.function("booking")["environment"]["BOOKING_SECOND"] = "60"
 
 
-@pytest.mark.slow
 def test_a_wrong_entry_point_and_variables_that_are_missing_or_misspelt_are_named(
     applied: Applied, tmp_path: Path
 ) -> None:
@@ -170,7 +167,6 @@ def _plant_missing_rights(deployment: Deployment) -> None:
     deployment.edit_file("acl", "pattern write $devices/%u/events\n", "")
 
 
-@pytest.mark.slow
 def test_a_missing_right_on_a_topic_is_named(applied: Applied, tmp_path: Path) -> None:
     faults = applied.faults(_plant_missing_rights, tmp_path)
 
@@ -253,7 +249,6 @@ def _plant_another_package(deployment: Deployment) -> None:
         package.write(b"changed after the apply")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("plant", "named"),
     [
