@@ -26,6 +26,7 @@ def move_accumulators(uow: UnitOfWork, cabinet: Cabinet, observations: list[Obse
             arrived.add(reported_id)
             if _is_outdated(uow, observation, reported_id):
                 # It was here and is elsewhere by now. The next message shows what is here.
+                is_held_back = cell.held_back
                 cell.set(content="unknown", reported_id=None)
             else:
                 is_held_back = not _record_arrival(uow, cabinet, observation, reported_id)
@@ -132,10 +133,11 @@ def _is_outdated(uow: UnitOfWork, observation: Observation, accumulator_id: str)
     """Whether another cabinet has reported the accumulator after this message was received."""
     arrival = uow.accumulators.get(accumulator_id)
     other_cell = _other_cell_reporting(uow, arrival) if arrival else None
+    cell = observation.cell
     return (
-        observation.is_new
+        (observation.is_new or cell.held_back)
         and other_cell is not None
-        and uow.is_outdated(observation.cell, by=other_cell)
+        and uow.is_outdated(cell, by=other_cell)
     )
 
 

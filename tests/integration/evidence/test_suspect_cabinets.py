@@ -258,6 +258,19 @@ def test_what_was_held_back_is_applied_at_the_next_report_after_clearing(service
     service.check_invariants()
 
 
+def test_a_claim_from_before_the_owners_last_report_moves_nothing_when_it_is_cleared(
+    service: Service,
+) -> None:
+    ids = make_suspect(service)
+    before, delayed = datetime.now(UTC), service.cabinets["L-1"].state_report()
+    service.report("H-2")
+    clear(service)
+    service.deliver(("L-1", delayed), received_at=before)
+    assert state(service, ids[12]) == ("in_service", in_cell(12))
+    service.report("L-1")
+    assert service.place(ids[12]) == {"cabinet_id": "L-1", "cell_number": 13}
+
+
 def test_undoing_returns_each_accumulator_to_its_place_and_to_service(service: Service) -> None:
     ids = make_suspect(service)
     undone = undo(service)
