@@ -20,6 +20,8 @@ from tests.support.programs import needs
 from tests.support.shell import shell_in
 from tests.support.waiting import wait_until
 
+pytestmark = pytest.mark.slow
+
 PAGE = "docs/tools.md"
 
 
@@ -67,7 +69,6 @@ def fleet(path: Path, prefix: str, *, cabinets: int, accumulators: int) -> Path:
 
 
 @needs("bash")
-@pytest.mark.slow
 def test_the_commands_of_the_page_import_the_example_and_export_it(
     cloud: LocalCloud, tmp_path: Path
 ) -> None:
@@ -108,7 +109,6 @@ def test_a_fleet_is_imported_and_the_same_file_again_changes_nothing(
     assert causes == ["registered"] * 4000
 
 
-@pytest.mark.slow
 def test_an_import_that_was_killed_is_finished_by_the_same_command(
     cloud: LocalCloud, tmp_path: Path
 ) -> None:
@@ -129,7 +129,6 @@ def test_an_import_that_was_killed_is_finished_by_the_same_command(
     assert registered["n"] == 9000
 
 
-@pytest.mark.slow
 def test_an_outage_of_the_database_in_the_middle_is_bridged(
     cloud: LocalCloud, tmp_path: Path
 ) -> None:

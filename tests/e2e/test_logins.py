@@ -19,6 +19,8 @@ from tests.support.mqtt import SECONDS, Client
 from tests.support.shell import shell_in
 from tests.support.waiting import wait_until
 
+pytestmark = pytest.mark.slow
+
 
 class Scene:
     """A local cloud with a registered cabinet that is not simulated."""

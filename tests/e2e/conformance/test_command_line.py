@@ -26,6 +26,8 @@ from tests.support.programs import needs
 from tools.conformance.hand import Nobody
 from tools.conformance.hand import Result as Done
 
+pytestmark = pytest.mark.slow
+
 CABINET = "C-001"
 CELLS = 4
 _SECONDS = ("--answer-seconds", "5", "--spread-seconds", "1", "--outage-seconds", "1.5")
@@ -127,7 +129,6 @@ def test_the_simulated_cabinet_keeps_every_rule(tmp_path: Path, fleet: Fleet, ha
     assert "://" not in page
 
 
-@pytest.mark.slow
 def test_ctrl_c_ends_the_kit_with_a_report(tmp_path: Path) -> None:
     with kit(tmp_path) as running:
         running.read_to("step 1")

@@ -16,6 +16,8 @@ from functions.migrate.main import MIGRATIONS, MigrationFailed
 from local.postgres import Postgres
 from tests.support.database import for_functions, invoke_migrate, migrated_before, query
 
+pytestmark = pytest.mark.slow
+
 FIRST = "0016_requested_by"
 """The first migration that the release before does not have."""
 DIVIDES = "0020_ledger_by_month"

@@ -19,7 +19,7 @@ from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parents[3]
 
-pytestmark = needs("mosquitto")
+pytestmark = [pytest.mark.slow, needs("mosquitto")]
 
 
 # --- TLS ----------------------------------------------------------------------

@@ -22,7 +22,7 @@ from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parents[3]
 
-pytestmark = needs("mosquitto")
+pytestmark = [pytest.mark.slow, needs("mosquitto")]
 
 
 # --- Credentials --------------------------------------------------------------
@@ -38,7 +38,6 @@ def test_only_a_revoked_cabinet_is_disconnected_and_refused(scene: Scene) -> Non
     assert not other.disconnected.is_set()
 
 
-@pytest.mark.slow
 def test_a_rotated_password_replaces_the_old_one_immediately(scene: Scene) -> None:
     login = scene.new_login()
     device = scene.device(login)
@@ -49,7 +48,6 @@ def test_a_rotated_password_replaces_the_old_one_immediately(scene: Scene) -> No
     assert lets_in(TlsClient(scene.deployment, new_login))
 
 
-@pytest.mark.slow
 def test_only_a_revoked_certificate_is_disconnected_and_refused(scene: Scene) -> None:
     device_id, other_id = scene.new_certificate(), scene.new_certificate()
     stolen = TlsClient(scene.deployment, certificate=device_id)  # it has read the files already
@@ -61,7 +59,6 @@ def test_only_a_revoked_certificate_is_disconnected_and_refused(scene: Scene) ->
     assert lets_in(TlsClient(scene.deployment, certificate=other_id))
 
 
-@pytest.mark.slow
 def test_a_rotated_certificate_replaces_the_old_one(scene: Scene) -> None:
     device_id = scene.new_certificate()
     stolen = TlsClient(scene.deployment, certificate=device_id)
@@ -72,7 +69,6 @@ def test_a_rotated_certificate_replaces_the_old_one(scene: Scene) -> None:
     assert lets_in(TlsClient(scene.deployment, certificate=device_id))
 
 
-@pytest.mark.slow
 def test_the_list_names_every_login_and_its_kind(scene: Scene) -> None:
     login, certified = scene.new_login(), scene.new_certificate()
     lines = scene.deployment.logins("list").stdout.splitlines()
@@ -149,7 +145,6 @@ def test_a_reload_that_systemd_failed_to_do_is_requested_again(deployment: Deplo
     wait_until(lambda: lets_in(TlsClient(deployment, login)))
 
 
-@pytest.mark.slow
 def test_a_new_package_replaces_the_bridge_and_restarts_it(deployment: Deployment) -> None:
     before = deployment.bridge.resolve()
     deployment.deploy(bridge="print('new')")

@@ -11,7 +11,7 @@ from tests.integration.deployment.deployed_broker import printed_login
 from tests.support.deployment import Deployment
 from tests.support.programs import needs
 
-pytestmark = needs("mosquitto")
+pytestmark = [pytest.mark.slow, needs("mosquitto")]
 
 PROGRAM = "the program of the agent"
 DIGEST = hashlib.sha256(PROGRAM.encode()).hexdigest()

@@ -16,6 +16,8 @@ from packaging.utils import canonicalize_name
 from terraform import package, sbom
 from terraform.requirements import pinned
 
+pytestmark = pytest.mark.slow
+
 _FUNCTIONS = sorted(path.parent.name for path in package.ROOT.glob("functions/*/main.py"))
 
 
@@ -86,7 +88,6 @@ def test_builds_are_reproducible(packages: Path, tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.slow
 def test_builds_with_bytecode_are_reproducible(compiled_packages: Path, tmp_path: Path) -> None:
     again = package.build(tmp_path, compiler=sys.executable)
 
@@ -116,7 +117,6 @@ def test_an_edited_source_takes_precedence_over_its_bytecode(
     assert (done.returncode, done.stderr) == (0, "")
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_each_package_imports_with_only_its_pinned_requirements_installed(
     packages: Path, tmp_path: Path

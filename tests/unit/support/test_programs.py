@@ -25,10 +25,11 @@ def test_a_missing_program_skips_its_tests_and_is_reported(
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [
-        pytest.param([], id="one process", marks=pytest.mark.slow),
+        pytest.param([], id="one process"),
         pytest.param(["-n", "1"], id="a worker"),
     ],
 )

@@ -8,6 +8,8 @@ import pytest
 
 from tests.support.processes import ROOT
 
+pytestmark = pytest.mark.slow
+
 _TESTS = """
 import pytest
 
