@@ -57,7 +57,7 @@ resource "yandex_function_iam_binding" "invoker" {
 
   function_id = each.value.id
   role        = "functions.functionInvoker"
-  members     = ["serviceAccount:${each.key == "mqtt_trigger" && !local.iot_core ? yandex_iam_service_account.bridge.id : yandex_iam_service_account.invoker.id}"]
+  members     = ["serviceAccount:${each.key == "mqtt_trigger" ? yandex_iam_service_account.bridge.id : yandex_iam_service_account.invoker.id}"]
 }
 
 # The account of all functions in earlier releases. Functions of such a release need it until each has its

@@ -1,9 +1,9 @@
-# Only with mqtt_backend = "mosquitto": one VM with Mosquitto and the trigger bridge. cloud-init
+# One VM with Mosquitto and the trigger bridge. cloud-init
 # installs it once, from the files in broker/. The VM fetches later changes (certificates, logins, the
 # bridge's package) itself, with broker/refresh.
 
 locals {
-  brokers = local.iot_core ? 0 : 1
+  brokers = var.mqtt_backend == "mosquitto" ? 1 : 0
 
   broker_address = one(yandex_vpc_address.broker[*].external_ipv4_address[0].address)
   broker_host    = var.broker_domain != "" ? var.broker_domain : local.broker_address
@@ -19,7 +19,7 @@ locals {
   })
 
   # Read by broker/refresh. It has only the ids of secrets; refresh gets their values from Lockbox.
-  broker_settings = local.iot_core ? null : {
+  broker_settings = {
     ca      = local.broker_ca_pem
     revoked = try(file("${path.module}/${var.broker_pki}/revoked.pem"), "")
     certificate = {
@@ -42,7 +42,7 @@ locals {
   }
 
   # Secrets that the VM may read with its service account's token.
-  broker_reads = local.iot_core ? {} : merge(
+  broker_reads = merge(
     {
       certificate = one(yandex_lockbox_secret.broker_certificate[*].id)
       service     = one(yandex_lockbox_secret.mqtt[*].id)

@@ -1,20 +1,11 @@
 locals {
-  name     = var.name
-  iot_core = var.mqtt_backend == "iot_core"
+  name = var.name
 
   # The platform's source range for functions, independent of the subnets.
   functions_range = "198.19.0.0/16"
 
   # How functions connect to the broker, and the registry id in the topic that all cabinets read.
-  mqtt = local.iot_core ? {
-    host     = "mqtt.cloud.yandex.net"
-    port     = 8883
-    devices  = 8883
-    ca_pem   = "" # empty: the system's CAs
-    username = one(yandex_iot_core_registry.main[*].id)
-    version  = "3.1.1" # it has no other
-    registry = one(yandex_iot_core_registry.main[*].id)
-    } : {
+  mqtt = {
     host     = local.mqtt_host
     port     = local.mqtt_port
     devices  = 8883
@@ -40,12 +31,7 @@ locals {
       }
     },
     {
-      mqtt_password = local.iot_core ? {
-        secret_id  = yandex_lockbox_secret.this["iot_core_password"].id
-        version_id = yandex_lockbox_secret_version.this["iot_core_password"].id
-        key        = "iot_core_password"
-        variable   = "MQTT_PASSWORD"
-        } : {
+      mqtt_password = {
         secret_id  = one(yandex_lockbox_secret.mqtt[*].id)
         version_id = one(yandex_lockbox_secret_version.mqtt[*].id)
         key        = "password"

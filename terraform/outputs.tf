@@ -23,11 +23,6 @@ output "registry_id" {
   value       = local.mqtt.registry
 }
 
-output "iot_core_devices" {
-  description = "With iot_core: each cabinet's device id, for its registration with the API."
-  value       = { for name, device in yandex_iot_core_device.cabinet : name => device.id }
-}
-
 output "function_ids" {
   description = "Id of each function, by the name of its folder."
   value       = merge({ for name, function in yandex_function.this : name => function.id }, { migrate = yandex_function.migrate.id })
@@ -47,7 +42,7 @@ output "next_steps" {
   description = "Steps after the first apply."
   value       = <<-TEXT
     1. check the deployed API: make smoke-test
-    2. ${local.iot_core ? "add cabinets to iot_core_devices and apply" : "give each cabinet a login: docs/cabinet-credentials.md"}
+    2. give each cabinet a login: docs/cabinet-credentials.md
     3. register each cabinet: POST https://${yandex_api_gateway.main.domain}/v1/cabinets with the key in terraform/.secrets/operator_key
     4. open the console: https://${yandex_api_gateway.main.domain}/ with the same key
     5. open the dashboard: https://monitoring.yandex.cloud/folders/${var.folder_id}/dashboards/${yandex_monitoring_dashboard.main.dashboard_id}

@@ -30,7 +30,7 @@ DATABASE_PASSWORDS = {
 def make_missing(folder: Path) -> None:
     """Make missing passwords, the webhooks' master secret, and a first API key: an operator's."""
     _write(folder / ".gitignore", "*")
-    for name in (*DATABASE_PASSWORDS.values(), "iot_core_password", "webhooks_secret"):
+    for name in (*DATABASE_PASSWORDS.values(), "webhooks_secret"):
         if not (folder / name).exists():
             _write(folder / name, _password())
     if not (folder / "api_keys").exists():

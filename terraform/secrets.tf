@@ -4,10 +4,7 @@
 
 locals {
   secret_files = {
-    for name in concat(
-      ["database_password", "database_functions_password", "database_reader_password", "api_keys", "webhooks_secret"],
-      local.iot_core ? ["iot_core_password"] : [],
-      ) : name => {
+    for name in ["database_password", "database_functions_password", "database_reader_password", "api_keys", "webhooks_secret"] : name => {
       path     = "${path.module}/.secrets/${name}"
       text     = try(file("${path.module}/.secrets/${name}"), null)
       revision = try(filesha256("${path.module}/.secrets/${name}"), sha256(""))

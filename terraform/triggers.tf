@@ -1,6 +1,6 @@
 locals {
   # Triggers, each with a dead-letter queue for events that its function failed to process.
-  triggers = toset(concat(["poll-cabinets", "events"], local.iot_core ? ["mqtt-trigger"] : []))
+  triggers = toset(["poll-cabinets", "events"])
 }
 
 resource "yandex_function_trigger" "poll_cabinets" {

@@ -9,7 +9,7 @@ variable "folder_id" {
 }
 
 variable "registry_id" {
-  description = "With mosquitto: the id in the topic $registries/<id>/commands, which all cabinets read. Empty: the value of name. For cabinets that move from IoT Core: their old registry's id."
+  description = "The id in the topic $registries/<id>/commands, which all cabinets read. Empty: the value of name. For cabinets that move from IoT Core: their old registry's id."
   type        = string
   default     = ""
 
@@ -33,31 +33,30 @@ variable "name" {
 # --- MQTT ------------------------------------------------------------------------------------------
 
 variable "mqtt_backend" {
-  description = "mosquitto: Mosquitto and the trigger bridge on a VM. iot_core: Yandex IoT Core, which ends on 1 December 2026."
+  description = "mosquitto: Mosquitto and the trigger bridge on a VM."
   type        = string
   default     = "mosquitto"
 
   validation {
+    condition     = var.mqtt_backend != "iot_core"
+    error_message = "mqtt_backend: Yandex switched IoT Core off on 1 December 2026. Use mosquitto, and read \"Leaving IoT Core\" in docs/deploying.md first: cabinets need a new host, CA and login."
+  }
+
+  validation {
     condition     = contains(["mosquitto", "iot_core"], var.mqtt_backend)
-    error_message = "mqtt_backend: use mosquitto or iot_core."
+    error_message = "mqtt_backend: use mosquitto."
   }
 }
 
 variable "mqtt_version" {
-  description = "MQTT version that the functions publish commands with, 5 or 3.1.1; empty: 5 with mosquitto, 3.1.1 with iot_core. Only with 5 do commands expire in the broker."
+  description = "MQTT version that the functions publish commands with, 5 or 3.1.1; empty: 5. Only with 5 do commands expire in the broker."
   type        = string
   default     = ""
 
   validation {
-    condition     = contains(["", "3.1.1"], var.mqtt_version) || (var.mqtt_version == "5" && var.mqtt_backend == "mosquitto")
-    error_message = "mqtt_version: empty, 3.1.1, or with mosquitto 5; IoT Core does not speak MQTT 5."
+    condition     = contains(["", "3.1.1", "5"], var.mqtt_version)
+    error_message = "mqtt_version: use 5 or 3.1.1, or leave it empty."
   }
-}
-
-variable "iot_core_devices" {
-  description = "With iot_core: cabinet names, each with its X.509 certificates in PEM (public parts only)."
-  type        = map(list(string))
-  default     = {}
 }
 
 # --- Network ---------------------------------------------------------------------------------------

@@ -235,27 +235,3 @@ run "a_longer_wait_lengthens_the_timeouts" {
     error_message = "cors_origin is not in the gateway's CORS configuration"
   }
 }
-
-run "iot_core" {
-  command = apply
-  variables {
-    mqtt_backend     = "iot_core"
-    iot_core_devices = { C-001 = [] }
-  }
-  assert {
-    condition     = output.mqtt_broker == "mqtt.cloud.yandex.net:8883"
-    error_message = "mqtt_broker is not IoT Core: ${output.mqtt_broker}"
-  }
-  assert {
-    condition     = output.registry_id == yandex_iot_core_registry.main[0].id && keys(output.iot_core_devices) == ["C-001"]
-    error_message = "registry_id is not the registry's id, or a device is missing"
-  }
-  assert {
-    condition     = yandex_function.this["unlock"].environment["MQTT_VERSION"] == "3.1.1"
-    error_message = "IoT Core does not speak MQTT 5"
-  }
-  assert {
-    condition     = yandex_function_trigger.mqtt[0].iot[0].topic == "$devices/+/events" && length(yandex_function_trigger.mqtt[0].dlq) == 1
-    error_message = "the trigger must read events only and have a dead-letter queue"
-  }
-}

@@ -17,13 +17,12 @@ run "unknown_backend_is_refused" {
   expect_failures = [var.mqtt_backend]
 }
 
-run "mqtt_5_is_refused_for_iot_core" {
+run "iot_core_is_refused" {
   command = plan
   variables {
     mqtt_backend = "iot_core"
-    mqtt_version = "5"
   }
-  expect_failures = [var.mqtt_version]
+  expect_failures = [var.mqtt_backend]
 }
 
 run "unknown_mqtt_version_is_refused" {
