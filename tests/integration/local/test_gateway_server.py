@@ -98,6 +98,10 @@ def is_true_within(seconds: float, condition: Callable[[], bool]) -> bool:
     return condition()
 
 
+def serving_threads() -> set[threading.Thread]:
+    return {thread for thread in threading.enumerate() if "process_request" in thread.name}
+
+
 def test_64_requests_are_served_concurrently(gateway: Gateway, booking: Booking) -> None:
     booking.all_entered = threading.Barrier(64)
     with ThreadPoolExecutor(64) as clients:
@@ -216,15 +220,15 @@ def test_stop_waits_briefly_for_a_request_in_progress(
 
 
 def test_stop_closes_idle_connections_and_their_threads(gateway: Gateway, connect: Connect) -> None:
+    before = serving_threads()  # of other tests' gateways
     connection = connect(gateway)
     assert send(connection) == (200, b"0")
+    serving = serving_threads() - before
+    assert serving
     gateway.stop()
     assert connection.sock is not None
     assert connection.sock.recv(1) == b""
-    serving = "process_request_thread"
-    assert is_true_within(
-        SECONDS, lambda: not any(serving in t.name for t in threading.enumerate())
-    )
+    assert is_true_within(SECONDS, lambda: not any(thread.is_alive() for thread in serving))
 
 
 def test_a_stopped_gateway_releases_its_port(gateway: Gateway) -> None:
