@@ -105,17 +105,16 @@ class Postgres(Server):
         unfinished = self._directory / "unfinished"
         shutil.rmtree(unfinished, ignore_errors=True)
         make_directory(unfinished, owner=self._user)
-        command: list[str | Path] = [
-            executables / "initdb",
-            "-D",
-            self._server_path(unfinished),
-        ]
-        command += ["--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C"]
-        command += [] if self._durable else ["--no-sync"]
-        self._run_initdb(command, unfinished)
+        command = [*self._filling(executables), "-D", self._server_path(unfinished)]
+        self._run(command + ([] if self._durable else ["--no-sync"]), unfinished)
         unfinished.rename(self._data)
 
-    def _run_initdb(self, command: Sequence[str | Path], directory: Path) -> None:
+    def _filling(self, executables: Path) -> list[str | Path]:
+        """Return the command that fills an empty data directory."""
+        options = ["--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C"]
+        return [executables / "initdb", *options]
+
+    def _run(self, command: Sequence[str | Path], directory: Path) -> None:
         """Run a command to its end even on interrupt: killed, it leaves shared memory behind."""
         with subprocess.Popen(  # noqa: S603 - our own command
             ending_with_parent(command, user=self._user, stop_signal=signal.SIGKILL),
@@ -124,14 +123,14 @@ class Postgres(Server):
             text=True,
             cwd=directory,
             env=_ENVIRONMENT,
-        ) as initdb:
+        ) as running:
             try:
-                output = initdb.communicate()[1]
+                output = running.communicate()[1]
             finally:
-                initdb.wait()
-        if initdb.returncode:
+                running.wait()
+        if running.returncode:
             reason = (output.strip() or "it printed no reason").splitlines()[-1]
-            raise CannotStart(f"initdb failed in {self._directory}: {reason}")
+            raise CannotStart(f"{Path(command[0]).name} failed in {self._directory}: {reason}")
 
     def _is_ready(self) -> bool:
         try:

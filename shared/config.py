@@ -120,6 +120,12 @@ class Settings(BaseModel):
         repr=False,
         description="URL of the PostgreSQL database; the password may be in PGPASSWORD instead",
     )
+    database_replica_url: str = Field(
+        "",
+        repr=False,
+        description="URL of a read replica, for lists and figures, which may be a second old; "
+        "empty: everything is read from the primary",
+    )
     database_functions_user: str = Field(
         "",
         pattern=_USER,

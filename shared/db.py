@@ -102,18 +102,22 @@ class Tx:
             message, self._unsent = b"; ".join(self._unsent), []
             self._cursor.execute(message)
             return self._cursor
-        opened = (_LIMITS if self._single else _BEGIN) + self._attribution + sql
-        params = {**(params or {}), **self._attributes}
+        opened = self._opened(sql, params)
         self._cursor = (_cached_connection() or _connect()).cursor()
         try:
-            self._cursor.execute(opened, params)
+            self._cursor.execute(*opened)
         except (psycopg2.OperationalError, psycopg2.InterfaceError):
             if not self._cursor.connection.closed:
                 raise
             log.info("the database connection was cut; connecting again")
             self._cursor = _connect().cursor()
-            self._cursor.execute(opened, params)
+            self._cursor.execute(*opened)
         return self._cursor
+
+    def _opened(self, sql: str, params: Params | None) -> tuple[str, Params]:
+        """Return a first statement, and its parameters, with what must precede it."""
+        opening = _LIMITS if self._single else _BEGIN
+        return opening + self._attribution + sql, {**(params or {}), **self._attributes}
 
     def commit(self) -> None:
         """Commit."""
@@ -156,13 +160,13 @@ def transaction() -> Iterator[Tx]:
 
 
 @contextmanager
-def statements() -> Iterator[Tx]:
+def statements(kind: type[Tx] = Tx) -> Iterator[Tx]:
     """Run each statement in a transaction of its own; it may be sent twice, so it must be safe to.
 
     Raises DatabaseUnavailable as `transaction` does.
     """
     with _translate_errors():
-        yield Tx(single=True)
+        yield kind(single=True)
 
 
 def is_reachable() -> bool:
@@ -215,9 +219,15 @@ def _cached_connection() -> Connection | None:
 def _connect() -> Connection:
     close()
     url = config.settings().database_url
-    connection = psycopg2.connect(
+    connection = open_connection(url)
+    _instance.connection, _instance.url = connection, url
+    return connection
+
+
+def open_connection(url: str) -> Connection:
+    """Return a new connection. Raises psycopg2.OperationalError."""
+    connection: Connection = psycopg2.connect(
         url, connect_timeout=3, tcp_user_timeout=10_000, application_name="accumulators"
     )
     connection.autocommit = True  # BEGIN and COMMIT are sent explicitly, above
-    _instance.connection, _instance.url = connection, url
     return connection

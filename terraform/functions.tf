@@ -26,20 +26,26 @@ locals {
   # What is left for unlocks in a zone if all other functions are as busy as they may be.
   kept_for_unlocks = min(local.limits["unlock"], max(0, var.zone_concurrency - sum([for name, limit in local.limits : limit if !contains(["migrate", "unlock"], name)])))
 
-  # Of a user's URL, everything after the user's name.
+  # Of a user's URL, everything after the user's name. It names all hosts, and the driver finds the primary
+  # among them: the platform's name for the primary may point to the old one for ten minutes.
   database_address = join("", [
-    "@c-${yandex_mdb_postgresql_cluster_v2.main.id}.rw.mdb.yandexcloud.net:6432",
+    "@${join(",", [for host in values(yandex_mdb_postgresql_cluster_v2.main.hosts) : "${host.fqdn}:6432"])}",
     "/${yandex_mdb_postgresql_database.main.name}",
     "?sslmode=verify-full&sslrootcert=/usr/local/share/ca-certificates/yandex-internal-ca.crt",
   ])
 
   environments = {
-    database = {
-      DATABASE_URL        = "postgresql://${yandex_mdb_postgresql_user.limited["functions"].name}${local.database_address}"
-      UNLOCK_WAIT_SECONDS = tostring(var.unlock_wait_seconds)
-    }
+    database = merge(
+      {
+        DATABASE_URL        = "postgresql://${yandex_mdb_postgresql_user.limited["functions"].name}${local.database_address}&target_session_attrs=read-write"
+        UNLOCK_WAIT_SECONDS = tostring(var.unlock_wait_seconds)
+      },
+      var.read_replica ? {
+        DATABASE_REPLICA_URL = "postgresql://${yandex_mdb_postgresql_user.limited["functions"].name}${local.database_address}&target_session_attrs=prefer-standby"
+      } : {},
+    )
     ownership = {
-      DATABASE_URL            = "postgresql://${yandex_mdb_postgresql_user.service.name}${local.database_address}"
+      DATABASE_URL            = "postgresql://${yandex_mdb_postgresql_user.service.name}${local.database_address}&target_session_attrs=read-write"
       DATABASE_FUNCTIONS_USER = yandex_mdb_postgresql_user.limited["functions"].name
       DATABASE_READER_USER    = yandex_mdb_postgresql_user.limited["reader"].name
     }

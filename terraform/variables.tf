@@ -123,6 +123,17 @@ variable "database_disk_gb" {
   }
 }
 
+variable "read_replica" {
+  description = "Read lists and figures, which may be a second old, from another host than the primary, while it is no further behind."
+  type        = bool
+  default     = false
+
+  validation {
+    condition     = !var.read_replica || length(var.database_zones) > 1
+    error_message = "read_replica: it needs a second host; give database_zones two zones."
+  }
+}
+
 variable "archive" {
   description = "Create a bucket for the archive of the ledger, which `make archive` writes to."
   type        = bool

@@ -1,6 +1,6 @@
 """Accumulators: register, look up, correct, retire; chain of custody; contractors."""
 
-from shared import api, db, errors
+from shared import api, db, errors, replica
 from shared.models.accumulators import (
     Accumulator,
     AccumulatorChange,
@@ -22,7 +22,7 @@ handler = api.handler_of(__name__)
 @api.route("GET", "/v1/accumulators", scope="read", cost=1)
 def list_accumulators(query: AccumulatorQuery) -> AccumulatorPage:
     """List accumulators, by id."""
-    with db.statements() as tx:
+    with replica.reads() as tx:
         return accumulators.listing(tx, query)
 
 
@@ -90,21 +90,21 @@ def retire_accumulator(accumulator_id: AccumulatorId) -> None:
 )
 def list_movements(accumulator_id: AccumulatorId, query: CustodyQuery) -> MovementPage:
     """List an accumulator's chain of custody, newest first."""
-    with db.statements() as tx:
+    with replica.reads() as tx:
         return accumulators.movements(tx, accumulator_id, query)
 
 
 @api.route("GET", "/v1/movements", scope="read", cost=1)
 def list_all_movements(query: MovementQuery) -> MovementPage:
     """List the movements of all accumulators, oldest first, or newest first if asked."""
-    with db.statements() as tx:
+    with replica.reads() as tx:
         return accumulators.all_movements(tx, query)
 
 
 @api.route("GET", "/v1/contractors", scope="read", cost=1)
 def list_contractors(query: ContractorQuery) -> ContractorPage:
     """List who carries what since when, and the open bookings, by contractor."""
-    with db.statements() as tx:
+    with replica.reads() as tx:
         return contractors.listing(tx, query)
 
 

@@ -1,6 +1,6 @@
 """Bookings: hold accumulators or empty cells for a contractor."""
 
-from shared import api, config, db, errors
+from shared import api, config, db, errors, replica
 from shared.models.bookings import Booking, BookingPage, BookingQuery, BookingRequest
 from shared.services import booking
 from shared.values import OwnId
@@ -30,7 +30,7 @@ def create_booking(request: BookingRequest, caller: api.Caller) -> Booking:
 @api.route("GET", "/v1/bookings", scope="read", cost=1)
 def list_bookings(query: BookingQuery) -> BookingPage:
     """List bookings, newest first."""
-    with db.statements() as tx:
+    with replica.reads() as tx:
         return booking.listing(tx, query)
 
 

@@ -1,6 +1,6 @@
 """Cabinets, cells, commands; imports; the fleet at a glance; statistics, health; the key."""
 
-from shared import api, config, db, errors
+from shared import api, config, db, errors, replica
 from shared.models.attention import Attention, AttentionQuery
 from shared.models.cabinets import (
     CabinetChange,
@@ -26,7 +26,7 @@ handler = api.handler_of(__name__)
 @api.route("GET", "/v1/cabinets", scope="read", cost=2)
 def list_cabinets(query: CabinetQuery) -> CabinetPage:
     """List cabinets with their stock: nearest first if the query has `near`, else by id."""
-    with db.statements() as tx:
+    with replica.reads() as tx:
         return cabinets.listing(tx, query, config.settings())
 
 
@@ -110,7 +110,7 @@ def change_cell(cabinet_id: Id, cell_number: CellInPath, request: CellChange) ->
 @api.route("GET", "/v1/commands", scope="read", cost=1)
 def list_commands(query: CommandQuery) -> CommandPage:
     """List the commands that were sent to single cabinets, newest first."""
-    with db.statements() as tx:
+    with replica.reads() as tx:
         return commands.listing(tx, query)
 
 
@@ -124,7 +124,7 @@ def get_command(command_id: OwnId) -> Command:
 @api.route("GET", "/v1/overview", scope="read", etag=True, cost=5)
 def get_overview(query: OverviewQuery) -> Overview:
     """Return the fleet at a glance: cabinets as columns, and where accumulators are."""
-    with db.statements() as tx:
+    with replica.reads() as tx:
         return overview.describe(tx, query, config.settings())
 
 
@@ -135,14 +135,14 @@ def list_attention(query: AttentionQuery) -> Attention:
     By kind in the order of `counts`, then the oldest first. Counts are exact up to 1,000 of a
     kind; of more than that, the oldest 1,000 are counted and listed.
     """
-    with db.statements() as tx:
+    with replica.reads() as tx:
         return attention.listing(tx, query, config.settings())
 
 
 @api.route("GET", "/v1/history", scope="read", cost=5)
 def get_history(query: HistoryQuery) -> History:
     """Return the stock and the unlocks of the last hours, for charts."""
-    with db.statements() as tx:
+    with replica.reads() as tx:
         return overview.past(tx, query)
 
 
@@ -154,14 +154,14 @@ def find_ids(query: SearchQuery) -> SearchResults:
     `device_id`, a contractor or a scooter that has an accumulator, a booking or a movement.
     Cabinets and accumulators whose ids begin with it follow. At most 20 in all.
     """
-    with db.statements() as tx:
+    with replica.reads() as tx:
         return search.find(tx, query)
 
 
 @api.route("GET", "/v1/stats", scope="read", cost=50)
 def get_stats() -> Stats:
     """Return the service's statistics, with the audit of its invariants."""
-    with db.statements() as tx:
+    with replica.reads() as tx:
         return stats.describe(tx, config.settings())
 
 

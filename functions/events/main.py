@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from shared import api, config, db, errors, log, triggers
+from shared import api, config, db, errors, log, replica, triggers
 from shared.models.anomalies import AcknowledgeRequest, Anomaly, AnomalyPage, AnomalyQuery
 from shared.models.events import EventPage, EventQuery
 from shared.models.webhooks import (
@@ -45,14 +45,13 @@ def list_events(query: EventQuery) -> EventPage:
     fewer events than `limit`, or none, and more may follow: the end is reached when `cursor` is the
     one that was sent. Then wait a moment before asking again.
     """
-    with db.statements() as tx:
-        return feed.read(tx, query)
+    return feed.read(query)
 
 
 @api.route("GET", "/v1/anomalies", scope="read", cost=1)
 def list_anomalies(query: AnomalyQuery) -> AnomalyPage:
     """List anomalies; the one that occurred last comes first."""
-    with db.statements() as tx:
+    with replica.reads() as tx:
         return anomalies.listing(tx, query)
 
 

@@ -1,6 +1,6 @@
 """Commands to cabinets: unlock a booking's cells, send any command."""
 
-from shared import api, config, db, errors, mqtt
+from shared import api, config, db, errors, mqtt, replica
 from shared.api.commands import CommandRequest
 from shared.models.commands import Command, CommandPage, CommandQuery, Unlock
 from shared.services import commands, dispatch, unlock
@@ -66,7 +66,7 @@ def send_command(
 @api.route("GET", "/v1/commands", scope="read", cost=1, moved=True)
 def list_commands(query: CommandQuery) -> CommandPage:
     """List the commands that were sent to single cabinets, newest first."""
-    with db.statements() as tx:
+    with replica.reads() as tx:
         return commands.listing(tx, query)
 
 

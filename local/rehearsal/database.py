@@ -52,14 +52,15 @@ def create(
 
 
 def local_url(given: str, topology: Topology, server_url: str) -> str:
-    """Return a function's DATABASE_URL with the local server as its host, without TLS.
+    """Return a function's database URL with the local server as its host, without TLS.
 
-    Raises Fault if it names another cluster than Terraform's, or does not require TLS.
+    Raises Fault if it does not name all hosts of Terraform's cluster, or does not require TLS.
     """
     url, server = urlsplit(given), urlsplit(server_url)
-    cluster = topology.one("yandex_mdb_postgresql_cluster_v2").values["id"]
-    if f"c-{cluster}." not in (url.hostname or ""):
-        raise Fault(f"DATABASE_URL has the host {url.hostname}, not the cluster {cluster}")
+    hosts = topology.one("yandex_mdb_postgresql_cluster_v2").values["hosts"].values()
+    named = set(url.netloc.rpartition("@")[2].split(","))
+    if named != {f"{host['fqdn']}:6432" for host in hosts}:
+        raise Fault(f"a database URL names {', '.join(sorted(named))}, not the cluster's hosts")
     if "sslmode=verify-full" not in url.query:
-        raise Fault("DATABASE_URL lacks sslmode=verify-full")
+        raise Fault("a database URL lacks sslmode=verify-full")
     return f"postgresql://{url.username}@{server.hostname}:{server.port}{url.path}"

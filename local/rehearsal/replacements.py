@@ -45,8 +45,13 @@ class Replacements:
         self, function: Function, *, database_url: str, broker_port: int
     ) -> dict[str, str]:
         """Return a function's environment, with this machine's addresses and secrets."""
+
+        def local(url: str) -> str:
+            return local_url(url, self._topology, database_url)
+
         replaced: dict[str, Callable[[str], str]] = {
-            "DATABASE_URL": lambda given: local_url(given, self._topology, database_url),
+            "DATABASE_URL": local,
+            "DATABASE_REPLICA_URL": local,
             "MQTT_HOST": lambda _: BROKER_HOST,
             "MQTT_PORT": lambda _: str(broker_port),
             "MQTT_CA_PEM": lambda _: self._authority.ca.read_text(),

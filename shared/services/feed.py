@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import Field, TypeAdapter
 
-from shared import cursor, db
+from shared import cursor, db, replica
 from shared.config import Settings
 from shared.db import Row, Tx
 from shared.errors import CursorExpired
@@ -38,16 +38,27 @@ class Upkeep:
     sequenced: int
 
 
-def read(tx: Tx, query: EventQuery) -> EventPage:
-    """Return the events after a cursor. `tx` runs each statement on its own.
+def read(query: EventQuery) -> EventPage:
+    """Give positions to new events, and return the events after a cursor.
 
     Raises CursorExpired for a cursor that is too old, or of another feed.
     """
-    events.sequence(tx)
-    position, check_id = cursor.decode(query.after, Position, UUID, field="after")
-    if position is None:
-        head = events.head(tx)
+    with db.statements() as tx:
+        events.sequence(tx)
+        head = events.head(tx) if query.after is None else None
+    if head is not None:
+        replica.wait_for_reads()
         return EventPage(events=[], cursor=_cursor(head["position"], head["check_id"]))
+    try:
+        with replica.reads() as tx:
+            return _page(tx, query)
+    except CursorExpired:  # or the replica has not got so far
+        with db.statements() as tx:
+            return _page(tx, query)
+
+
+def _page(tx: Tx, query: EventQuery) -> EventPage:
+    position, check_id = cursor.decode(query.after, Position, UUID, field="after")
     conditions = query.conditions()
     *rows, end = events.after(tx, position, limit=query.limit, conditions=conditions)
     if end["check_id"] != check_id:

@@ -172,6 +172,25 @@ run "an_upgraded_deployment_deletes_the_common_account" {
   }
 }
 
+run "the_functions_know_all_hosts_of_the_database" {
+  command = apply
+  variables {
+    read_replica = true
+  }
+  assert {
+    condition     = alltrue([for host in values(yandex_mdb_postgresql_cluster_v2.main.hosts) : strcontains(yandex_function.this["booking"].environment["DATABASE_URL"], "${host.fqdn}:6432")])
+    error_message = "the functions do not know each host of the database: ${yandex_function.this["booking"].environment["DATABASE_URL"]}"
+  }
+  assert {
+    condition     = endswith(yandex_function.this["booking"].environment["DATABASE_URL"], "&target_session_attrs=read-write") && endswith(yandex_function.migrate.environment["DATABASE_URL"], "&target_session_attrs=read-write")
+    error_message = "the functions may write to a replica"
+  }
+  assert {
+    condition     = endswith(yandex_function.this["booking"].environment["DATABASE_REPLICA_URL"], "&target_session_attrs=prefer-standby") && !contains(keys(yandex_function.migrate.environment), "DATABASE_REPLICA_URL")
+    error_message = "the replica is not read, or migrate knows it"
+  }
+}
+
 run "ssh_is_open_to_ssh_from_only" {
   command = apply
   variables {

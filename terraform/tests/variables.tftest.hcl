@@ -136,3 +136,12 @@ run "something_else_than_a_profile_is_refused" {
   }
   expect_failures = [var.security_profile_id]
 }
+
+run "a_replica_needs_a_second_host" {
+  command = plan
+  variables {
+    read_replica   = true
+    database_zones = ["ru-central1-a"]
+  }
+  expect_failures = [var.read_replica]
+}

@@ -9,7 +9,6 @@ from typing import Any, Protocol
 
 import psycopg2
 
-from shared import db
 from shared.models.events import EventQuery
 from shared.services import feed
 from tests.feed.load import Key
@@ -50,16 +49,14 @@ class FeedReader:
 
     def __call__(self) -> list[Key]:
         """Return the next events."""
-        with db.statements() as tx:
-            page = feed.read(tx, EventQuery(after=self._after, limit=PAGE))
+        page = feed.read(EventQuery(after=self._after, limit=PAGE))
         self._after = page.cursor
         return [_key(event) for event in page.events]
 
 
 def from_now() -> FeedReader:
     """Return a reader of what happens from now on."""
-    with db.statements() as tx:
-        return FeedReader(feed.read(tx, EventQuery()).cursor)
+    return FeedReader(feed.read(EventQuery()).cursor)
 
 
 def _key(event: Any) -> Key:
