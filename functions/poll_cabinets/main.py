@@ -21,9 +21,10 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     }
     log.info("polled", asked=asked, **done)
     if settings.monitoring_folder_id and context.token:
-        with db.transaction() as tx:
-            metrics = stats.metrics(tx, settings)
-        token = context.token["access_token"]
-        monitoring.write(metrics, folder_id=settings.monitoring_folder_id, token=token)
+        monitoring.write(
+            stats.metrics(settings),
+            folder_id=settings.monitoring_folder_id,
+            token=context.token["access_token"],
+        )
     poll.sample(settings)
     return {"asked": asked, **done}

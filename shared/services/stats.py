@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from shared import db, replica
 from shared.config import Settings
 from shared.db import Tx
 from shared.models.stats import AnswerTimes, Audit, CabinetStock, Stats, Violation
@@ -27,8 +28,16 @@ def describe(tx: Tx, settings: Settings) -> Stats:
     )
 
 
-def metrics(tx: Tx, settings: Settings) -> list[Metric]:
+def metrics(settings: Settings) -> list[Metric]:
     """Return the product's gauges; cabinets and contractors up to the limit of a label's values."""
+    with replica.reads() as tx:
+        found = _metrics(tx, settings)
+    with db.statements() as tx:  # of the primary: a replica counts no rows
+        found.append(Metric("database_rows_written", stats.rows_written(tx)))
+    return found
+
+
+def _metrics(tx: Tx, settings: Settings) -> list[Metric]:
     found = [
         metric
         for row in stats.stocks(tx, settings.min_issue_charge, limit=MAX_LABEL_VALUES)
@@ -49,7 +58,6 @@ def metrics(tx: Tx, settings: Settings) -> list[Metric]:
         Metric("webhook_lag_seconds", row["seconds"], {"webhook_id": str(row["webhook_id"])})
         for row in webhooks.lags(tx)
     ]
-    found.append(Metric("database_rows_written", stats.rows_written(tx)))
     return found
 
 
