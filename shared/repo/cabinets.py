@@ -98,9 +98,9 @@ def of_accumulators(tx: Tx, accumulator_ids: Collection[str]) -> set[str]:
 def describe(tx: Tx, query: dict[str, Any]) -> list[Row]:
     """Return cabinets with their stock, nearest first, then by id; one row more than `limit`.
 
-    `query`: lat, lon, radius_m, min_charge, min_available, min_free_cells, online, requested_by,
-    cabinet_id, after_away_m, after_id, limit, offline_after; None for no condition; metres,
-    seconds.
+    `query`: lat, lon, radius_m, area, min_charge, min_available, min_free_cells, online,
+    requested_by, cabinet_id, after_away_m, after_id, limit, offline_after; None for no condition;
+    metres, seconds, `area` a box of longitudes and latitudes.
     """
     sql = """
         SELECT near.*, CASE WHEN %(lat)s::float8 IS NOT NULL THEN away_m END AS distance_m, s.*
@@ -118,7 +118,8 @@ def describe(tx: Tx, query: dict[str, Any]) -> list[Row]:
                                        * cosd(lat) * power(sind((lon - %(lon)s) / 2), 2)
                                    ))))::integer END AS away_m
                           FROM cabinets
-                         WHERE %(cabinet_id)s::text IS NULL OR cabinet_id = %(cabinet_id)s) c
+                         WHERE (%(cabinet_id)s::text IS NULL OR cabinet_id = %(cabinet_id)s)
+                           AND (%(area)s::box IS NULL OR point(lon, lat) <@ %(area)s::box)) c
                  WHERE (%(online)s::boolean IS NULL OR online = %(online)s)
                    AND (%(requested_by)s::text IS NULL OR requested_by = %(requested_by)s)
                    AND (%(radius_m)s::integer IS NULL OR away_m <= %(radius_m)s)

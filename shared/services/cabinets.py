@@ -30,6 +30,7 @@ from shared.models.cabinets import (
 )
 from shared.protocols import codecs
 from shared.repo import cabinets, cells
+from shared.services import nearest
 from shared.values import Id
 
 Distance = Annotated[int, Field(ge=0, le=21_000_000)]
@@ -46,6 +47,7 @@ _NO_CONDITION = {
     "lat": None,
     "lon": None,
     "radius_m": None,
+    "area": None,
     "min_available": 0,
     "min_free_cells": 0,
     "online": None,
@@ -102,7 +104,8 @@ def listing(tx: Tx, query: CabinetQuery, settings: Settings) -> CabinetPage:
         conditions |= query.near.model_dump()
     if query.min_charge is not None:
         conditions["min_charge"] = query.min_charge
-    rows = cabinets.describe(tx, conditions)
+    find = cabinets.describe if query.near is None else nearest.find
+    rows = find(tx, conditions)
     page = rows[: query.limit]
     last = page[-1] if len(rows) > query.limit else None
     return CabinetPage(
