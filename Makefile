@@ -83,7 +83,7 @@ terraform-check: export TF_VAR_deletion_protection := false
 terraform-check: package secrets ## Check terraform/ against the provider's schemas
 	@if [ ! -x "$(TERRAFORM_CHECK)" ]; then \
 	  echo "skipped: $(TERRAFORM_CHECK) is not here; set TERRAFORM_CHECK=PATH, or run terraform plan"; exit 0; fi; \
-	$(TERRAFORM_CHECK) terraform && $(TERRAFORM_CHECK) terraform -- python3 tests/leaving_iot_core.py
+	$(TERRAFORM_CHECK) terraform && for script in leaving_iot_core external_broker; do $(TERRAFORM_CHECK) terraform -- python3 tests/$$script.py || exit 1; done
 
 REHEARSAL ?= .local/rehearsal
 

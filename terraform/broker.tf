@@ -1,6 +1,6 @@
-# One VM with Mosquitto and the trigger bridge. cloud-init
+# Only with mqtt_backend = "mosquitto": one VM with Mosquitto and the trigger bridge. cloud-init
 # installs it once, from the files in broker/. The VM fetches later changes (certificates, logins, the
-# bridge's package) itself, with broker/refresh.
+# bridge's package) itself, with broker/refresh. The VMs in bridge.tf are installed in the same way.
 
 locals {
   brokers = var.mqtt_backend == "mosquitto" ? 1 : 0
@@ -9,13 +9,10 @@ locals {
   broker_host    = var.broker_domain != "" ? var.broker_domain : local.broker_address
   broker_ca_pem  = try(file("${path.module}/${var.broker_pki}/ca.pem"), "")
 
-  mqtt_host   = local.broker_host
-  mqtt_port   = 8885 # the functions'; cabinets use 8883 and 8884
-  mqtt_ca_pem = local.broker_ca_pem
-
   broker_files = { for name in fileset("${path.module}/broker", "*") : name => filebase64("${path.module}/broker/${name}") }
   broker_recipe = templatefile("${path.module}/broker/user-data.yaml.tftpl", {
-    files = local.broker_files
+    files     = local.broker_files
+    mosquitto = true
   })
 
   # Read by broker/refresh. It has only the ids of secrets; refresh gets their values from Lockbox.
@@ -42,7 +39,7 @@ locals {
   }
 
   # Secrets that the VM may read with its service account's token.
-  broker_reads = merge(
+  broker_reads = local.brokers == 0 ? {} : merge(
     {
       certificate = one(yandex_lockbox_secret.broker_certificate[*].id)
       service     = one(yandex_lockbox_secret.mqtt[*].id)
@@ -149,7 +146,7 @@ resource "yandex_lockbox_secret_iam_member" "broker_versions" {
 
 # A group of its own: the machine's account may write here, and to no function's log.
 resource "yandex_logging_group" "broker" {
-  count = var.broker_logs ? local.brokers : 0
+  count = var.broker_logs ? 1 : 0
 
   name             = "${local.name}-broker"
   description      = "Logs of Mosquitto, the bridge and refresh, sent by Unified Agent."
@@ -202,8 +199,6 @@ resource "yandex_compute_snapshot_schedule" "broker" {
 # --- Machine ---------------------------------------------------------------------------------------
 
 data "yandex_compute_image" "ubuntu" {
-  count = local.brokers
-
   family = "ubuntu-2404-lts"
 }
 
@@ -234,7 +229,7 @@ resource "yandex_compute_instance" "broker" {
 
   boot_disk {
     initialize_params {
-      image_id = one(data.yandex_compute_image.ubuntu[*].id)
+      image_id = data.yandex_compute_image.ubuntu.id
       size     = 10
       type     = "network-ssd"
     }
@@ -311,7 +306,7 @@ output "broker_address" {
 
 output "broker_ca" {
   description = "CA certificate that cabinets verify the broker with, PEM."
-  value       = local.broker_ca_pem
+  value       = local.mqtt.ca_pem
 }
 
 output "cabinets_secret_ids" {

@@ -51,12 +51,15 @@ resource "yandex_vpc_security_group" "broker" {
   description = "The broker's VM: MQTT over TLS from anywhere, SSH from the ranges in ssh_from."
   network_id  = yandex_vpc_network.main.id
 
-  ingress {
-    description    = "MQTT over TLS: 8883 for cabinets' passwords, 8884 for their certificates, 8885 for functions"
-    protocol       = "TCP"
-    from_port      = 8883
-    to_port        = 8885
-    v4_cidr_blocks = ["0.0.0.0/0"]
+  dynamic "ingress" { # bridges of a broker elsewhere accept no connections
+    for_each = local.brokers == 0 ? [] : [["0.0.0.0/0"]]
+    content {
+      description    = "MQTT over TLS: 8883 for cabinets' passwords, 8884 for their certificates, 8885 for functions"
+      protocol       = "TCP"
+      from_port      = 8883
+      to_port        = 8885
+      v4_cidr_blocks = ingress.value
+    }
   }
 
   dynamic "ingress" {

@@ -15,7 +15,7 @@ output "console_bucket" {
 
 output "mqtt_broker" {
   description = "Host and port that cabinets connect to, by MQTT over TLS."
-  value       = "${local.mqtt.host}:${local.mqtt.devices}"
+  value       = local.mqtt.devices
 }
 
 output "registry_id" {
@@ -42,7 +42,7 @@ output "next_steps" {
   description = "Steps after the first apply."
   value       = <<-TEXT
     1. check the deployed API: make smoke-test
-    2. give each cabinet a login: docs/cabinet-credentials.md
+    2. give each cabinet a login: ${local.external ? "in your broker, docs/broker-cluster.md" : "docs/cabinet-credentials.md"}
     3. register each cabinet: POST https://${yandex_api_gateway.main.domain}/v1/cabinets with the key in terraform/.secrets/operator_key
     4. open the console: https://${yandex_api_gateway.main.domain}/ with the same key
     5. open the dashboard: https://monitoring.yandex.cloud/folders/${var.folder_id}/dashboards/${yandex_monitoring_dashboard.main.dashboard_id}

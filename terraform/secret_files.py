@@ -5,15 +5,19 @@
     secret_files.py revoke NAME        remove an API key
     secret_files.py rotate [USER ...]  make new passwords of these database users: owner, functions,
                                        reader; without a name, of all three
+    secret_files.py mqtt LOGIN         store the password of a login, service or bridge, at a broker
+                                       of your own; asks for it, or reads it from standard input
 
 The next apply updates Lockbox, the database and the functions.
 """
 # ruff: noqa: INP001, T201 - a script that prints
 
 import argparse
+import getpass
 import hashlib
 import re
 import secrets
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -75,6 +79,15 @@ def rotate_passwords(folder: Path, users: Iterable[str]) -> None:
         _write(folder / DATABASE_PASSWORDS[user], _password())
 
 
+def store_mqtt_password(folder: Path, login: str, password: str) -> None:
+    """Store the password of the login `service` or `bridge` at a broker of your own."""
+    if not password or re.search(r"\s", password):
+        raise SystemExit(
+            f"the password of {login} is empty or contains a space; nothing was stored"
+        )
+    _write(folder / f"mqtt_{login}_password", password)
+
+
 def _entries(folder: Path) -> list[str]:
     file = folder / "api_keys"
     return file.read_text().split(",") if file.exists() else []
@@ -104,6 +117,7 @@ def _main() -> None:
     adding.add_argument("scope", choices=SCOPES)
     actions.add_parser("revoke").add_argument("name")
     actions.add_parser("rotate").add_argument("user", nargs="*")
+    actions.add_parser("mqtt").add_argument("login", choices=("service", "bridge"))
     given = parser.parse_args()
     make_missing(FOLDER)
     if given.action == "key":
@@ -112,6 +126,12 @@ def _main() -> None:
         revoke_key(FOLDER, given.name)
     elif given.action == "rotate":
         rotate_passwords(FOLDER, given.user)
+    elif given.action == "mqtt":
+        ask = f"password of {given.login} at the broker: "
+        password = (
+            getpass.getpass(ask) if sys.stdin.isatty() else sys.stdin.readline().strip("\r\n")
+        )
+        store_mqtt_password(FOLDER, given.login, password)
 
 
 if __name__ == "__main__":

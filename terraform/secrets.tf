@@ -4,7 +4,10 @@
 
 locals {
   secret_files = {
-    for name in ["database_password", "database_functions_password", "database_reader_password", "api_keys", "webhooks_secret"] : name => {
+    for name in concat(
+      ["database_password", "database_functions_password", "database_reader_password", "api_keys", "webhooks_secret"],
+      local.external ? ["mqtt_service_password", "mqtt_bridge_password"] : [],
+      ) : name => {
       path     = "${path.module}/.secrets/${name}"
       text     = try(file("${path.module}/.secrets/${name}"), null)
       revision = try(filesha256("${path.module}/.secrets/${name}"), sha256(""))
@@ -43,7 +46,11 @@ resource "yandex_lockbox_secret_version" "this" {
     create_before_destroy = true
     precondition {
       condition     = fileexists(each.value.path)
-      error_message = "${each.value.path} is missing: run `make secrets`, or restore it (docs/deploying.md)."
+      error_message = "${each.value.path} is missing: ${startswith(each.key, "mqtt_") ? "run `python3 terraform/secret_files.py mqtt ${split("_", each.key)[1]}` with the login's password at your broker" : "run `make secrets`"}, or restore it (docs/deploying.md)."
+    }
+    precondition {
+      condition     = !startswith(each.key, "mqtt_") || !can(regex("\\s", coalesce(each.value.text, "-")))
+      error_message = "${each.value.path} contains a space or a line end: the whole file is the secret."
     }
   }
 }

@@ -33,18 +33,18 @@ variable "name" {
 # --- MQTT ------------------------------------------------------------------------------------------
 
 variable "mqtt_backend" {
-  description = "mosquitto: Mosquitto and the trigger bridge on a VM."
+  description = "mosquitto: Mosquitto and the trigger bridge on a VM. external: a broker or cluster of your own, in external_mqtt, and VMs for the bridge."
   type        = string
   default     = "mosquitto"
 
   validation {
     condition     = var.mqtt_backend != "iot_core"
-    error_message = "mqtt_backend: Yandex switched IoT Core off on 1 December 2026. Use mosquitto, and read \"Leaving IoT Core\" in docs/deploying.md first: cabinets need a new host, CA and login."
+    error_message = "mqtt_backend: Yandex switched IoT Core off on 1 December 2026. Use mosquitto, or external for a broker of your own, and read \"Leaving IoT Core\" in docs/deploying.md first: cabinets need a new host, CA and login."
   }
 
   validation {
-    condition     = contains(["mosquitto", "iot_core"], var.mqtt_backend)
-    error_message = "mqtt_backend: use mosquitto."
+    condition     = contains(["mosquitto", "external", "iot_core"], var.mqtt_backend)
+    error_message = "mqtt_backend: use mosquitto or external."
   }
 }
 

@@ -1,6 +1,7 @@
 """Fixtures of all tests: one PostgreSQL server and one broker per worker."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import hypothesis
@@ -23,6 +24,8 @@ hypothesis.settings.load_profile("untimed")
 def pytest_addoption(parser: pytest.Parser) -> None:
     text = "connect the service to PostgreSQL through PgBouncer in transaction mode"
     parser.addoption("--pgbouncer", action="store_true", help=text)
+    text = "test the broker that this file describes instead of the local ones"
+    parser.addoption("--broker", type=Path, metavar="FILE", help=text)
 
 
 def pytest_configure(config: pytest.Config) -> None:

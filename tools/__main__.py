@@ -1,4 +1,4 @@
-"""`python -m tools`: import and export, follow events, manage logins, test a cabinet."""
+"""`python -m tools`: import, export, follow events, manage logins, test a cabinet or broker."""
 
 import argparse
 import importlib
@@ -29,6 +29,7 @@ TOOLS: dict[str, Tool] = {
     "logins": Tool(
         "tools.logins.command_line", "Add, rotate, revoke and list devices' logins at the broker"
     ),
+    "broker": Tool("tools.broker", "Test a broker of your own before the service uses it"),
     "conformance": Tool(
         "tools.conformance.command_line", "Test a cabinet's firmware against the protocol"
     ),

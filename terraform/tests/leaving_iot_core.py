@@ -2,13 +2,12 @@
 
 Runs in a copy of terraform/ with a stand-in for the provider, and leaves a state behind.
 """
-# ruff: noqa: INP001, S603, S607, T201 - a script that runs terraform and prints
+# ruff: noqa: INP001, T201 - a script that prints
 
 import json
-import subprocess
-import sys
 from pathlib import Path
-from typing import NoReturn
+
+from commands import expect_refusal, fail, terraform
 
 STATE = Path("terraform.tfstate")
 PLANNED = {
@@ -26,10 +25,7 @@ REFUSAL = (
 
 def main() -> None:
     """Apply, add the resources of an earlier release to the state, and apply again."""
-    refused = terraform("plan", "-no-color", "-var", "mqtt_backend=iot_core", status=1)
-    words = " ".join(refused.replace("│", " ").split())
-    if not all(part in words for part in REFUSAL):
-        fail(f"iot_core is refused with {refused}")
+    expect_refusal(*REFUSAL, mqtt_backend="iot_core")
     terraform("apply", "-auto-approve", "-no-color")
     add_resources_of_an_earlier_release()
     terraform("plan", "-no-color", "-out", "leaving.tfplan")
@@ -75,19 +71,6 @@ def add_resources_of_an_earlier_release() -> None:
         state["resources"].append(group | {"instances": [instance]})
     state["serial"] += 1
     STATE.write_text(json.dumps(state))
-
-
-def terraform(*arguments: str, status: int = 0) -> str:
-    """Run terraform, expect this exit status and no request to IoT Core; return what it printed."""
-    done = subprocess.run(["terraform", *arguments], check=False, capture_output=True, text=True)
-    if done.returncode != status or "yandex_iot_core_registry.main[0]: " in done.stdout:
-        fail(f"terraform {' '.join(arguments)} printed {done.stdout}{done.stderr}")
-    return done.stdout if status == 0 else done.stderr
-
-
-def fail(what: str) -> NoReturn:
-    """End with what was found."""
-    sys.exit(f"leaving IoT Core: {what}")
 
 
 if __name__ == "__main__":

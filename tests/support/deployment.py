@@ -36,13 +36,15 @@ class InstalledFile(NamedTuple):
     permissions: int
 
 
-def user_data() -> str:
+def user_data(*, mosquitto: bool = True) -> str:
     """Return the user data that Terraform renders from the template."""
 
     def encoded(match: re.Match[str]) -> str:
         return base64.b64encode((RECIPE / match[1]).read_bytes()).decode()
 
     template = (RECIPE / "user-data.yaml.tftpl").read_text()
+    only_with_mosquitto = re.compile(r"%{ if mosquitto }(.*?)%{ endif }", re.DOTALL)
+    template = only_with_mosquitto.sub(r"\1" if mosquitto else "", template)
     return re.sub(r'\$\{files\["([^"]+)"]}', encoded, template)
 
 

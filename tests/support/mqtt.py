@@ -12,6 +12,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from local.broker import Broker
+from tests.support.given_broker import host_of, prepare
 from tests.support.waiting import wait_until
 
 SECONDS = 20
@@ -37,6 +38,7 @@ class Client:
             properties.SessionExpiryInterval = 3600
             self._session = {"clean_start": False, "properties": properties}
         self._broker = broker
+        self._broker_host = host_of(broker, login[0] if login else "")
         self._port = broker.port_of(login[0] if login else "")
         self._reasons: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._messages: queue.SimpleQueue[mqtt.MQTTMessage] = queue.SimpleQueue()
@@ -48,15 +50,15 @@ class Client:
             reconnect_on_failure=False,
             **options,
         )
-        if login:
-            self._paho.username_pw_set(*login)
+        prepare(self._paho, broker, login)
         self._paho.on_connect = lambda _c, _u, _f, reason, _p: self._reasons.put(reason)
         self._paho.on_subscribe = lambda _c, _u, _m, reasons, _p: self._reasons.put(reasons[0])
         self._paho.on_message = lambda _c, _u, message: self._messages.put(message)
         self._paho.on_disconnect = lambda *_: self.disconnected.set()
 
     def __enter__(self) -> Self:
-        assert not self.connect().is_failure
+        reason = self.connect()
+        assert not reason.is_failure, f"the broker refuses the login: {reason}"
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -64,7 +66,7 @@ class Client:
 
     def connect(self) -> Any:
         """Connect and return the broker's reason code."""
-        self._paho.connect(self._broker.host, self._port, **self._session)
+        self._paho.connect(self._broker_host, self._port, **self._session)
         self._paho.loop_start()
         return self._reasons.get(timeout=SECONDS)
 

@@ -1,12 +1,14 @@
 """The service with the deployed publisher, at a broker of its own."""
 
 from collections.abc import Iterator
+from typing import cast
 
 import pytest
 
 from local.broker import Broker
 from shared.mqtt import Publisher
 from tests.integration.broker.connected_service import PASSWORD, USER
+from tests.support import given_broker
 from tests.support.database import fast_directory
 from tests.support.programs import needs
 from tests.support.service import Service, running
@@ -16,9 +18,20 @@ UNLOCK_SECONDS = 30
 """Time limit for a reply over the real broker, on a busy machine."""
 
 
-@pytest.fixture(scope="module", params=ENGINES)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run the tests of a broker with each local one, or with the one of --broker."""
+    if "any_broker" in metafunc.fixturenames:
+        brokers = [given_broker.ENGINE] if metafunc.config.getoption("--broker") else ENGINES
+        metafunc.parametrize("any_broker", brokers, indirect=True, scope="module")
+
+
+@pytest.fixture(scope="module")
 def any_broker(request: pytest.FixtureRequest) -> Iterator[Broker]:
-    """Each of the local brokers."""
+    """Each of the local brokers, or the one that pytest was given."""
+    if request.param == given_broker.ENGINE:
+        given = given_broker.GivenBroker(request.config.getoption("--broker"))
+        yield cast(Broker, given)
+        return
     with fast_directory() as directory, Broker(directory, engine=request.param) as server:
         yield server
 

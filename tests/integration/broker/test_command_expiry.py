@@ -4,7 +4,6 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from paho.mqtt.enums import MQTTProtocolVersion
@@ -12,8 +11,8 @@ from paho.mqtt.enums import MQTTProtocolVersion
 from local.broker import DEVICE_PASSWORD, Broker
 from shared import config, mqtt
 from shared.errors import QueueUnavailable
-from tests.integration.broker.connected_service import PASSWORD, USER
 from tests.support.database import fast_directory
+from tests.support.given_broker import new_device, settings_of
 from tests.support.mqtt import Client
 from tests.support.programs import skip_without
 from tests.support.service import change_settings
@@ -32,10 +31,9 @@ class Scene:
 
     def __init__(self, broker: Broker, clients: ExitStack) -> None:
         self.broker = broker
-        self.device_id = f"device-{uuid4()}"
+        self.device_id = new_device(broker)
         self.commands = f"$devices/{self.device_id}/commands"
         self._clients = clients
-        broker.add_device(self.device_id)
 
     def persistent(self, **options: Any) -> Client:
         return self._clients.enter_context(
@@ -85,15 +83,7 @@ def scene_at(broker: Broker) -> Iterator[Scene]:
     with pytest.MonkeyPatch.context() as patch, ExitStack() as clients:
         clients.callback(config.settings.cache_clear)
         clients.callback(mqtt.close)
-        change_settings(
-            patch,
-            MQTT_HOST=broker.host,
-            MQTT_PORT=str(broker.port_of(USER)),
-            MQTT_TLS="false",
-            MQTT_USERNAME=USER,
-            MQTT_PASSWORD=PASSWORD,
-            MQTT_VERSION=broker.mqtt_version,
-        )
+        change_settings(patch, **settings_of(broker))
         yield Scene(broker, clients)
 
 

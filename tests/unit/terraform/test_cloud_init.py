@@ -28,6 +28,7 @@ METADATA_VALUE_BYTES = 256 * 1024
 
 def test_every_placeholder_is_filled_in() -> None:
     assert "${" not in user_data()
+    assert "%{" not in user_data()
     assert len(FILES) == user_data().count("path: ")
 
 
@@ -36,6 +37,15 @@ def test_the_files_are_those_of_the_repository() -> None:
         source = path.rsplit("/", 1)[1]
         source = RENAMED.get(path, source)
         assert file.text == (RECIPE / source).read_text()
+
+
+def test_a_bridge_without_mosquitto_has_no_part_of_it() -> None:
+    recipe = yaml.safe_load(user_data(mosquitto=False))
+    paths = {file["path"] for file in recipe["write_files"]}
+    assert paths < FILES.keys()
+    assert not [path for path in paths if "mosquitto" in path or path.endswith("/acl")]
+    assert "mosquitto" not in str([recipe["packages"], recipe["runcmd"], recipe["apt"]])
+    assert "broker-data" not in str(recipe)
 
 
 def test_the_user_data_fits_into_metadata() -> None:
@@ -48,9 +58,10 @@ def test_the_user_data_contains_no_secret() -> None:
 
 
 @needs("cloud-init")
-def test_cloud_init_accepts_the_user_data(tmp_path: Path) -> None:
+@pytest.mark.parametrize("mosquitto", [True, False])
+def test_cloud_init_accepts_the_user_data(tmp_path: Path, *, mosquitto: bool) -> None:
     file = tmp_path / "user-data.yaml"
-    file.write_text(user_data())
+    file.write_text(user_data(mosquitto=mosquitto))
     done = subprocess.run(
         ["cloud-init", "schema", "--config-file", file],
         capture_output=True,

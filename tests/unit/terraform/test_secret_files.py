@@ -65,3 +65,16 @@ def test_rotation_for_an_unknown_user_changes_nothing(tmp_path: Path) -> None:
 def test_secrets_are_readable_by_their_owner_only(tmp_path: Path) -> None:
     secret_files.make_missing(tmp_path)
     assert {file.stat().st_mode & 0o777 for file in tmp_path.iterdir()} == {0o600}
+
+
+def test_the_password_at_a_broker_of_ones_own_is_stored_as_it_is(tmp_path: Path) -> None:
+    secret_files.store_mqtt_password(tmp_path, "bridge", "s3cret")
+    assert contents(tmp_path) == {"mqtt_bridge_password": "s3cret"}
+    assert (tmp_path / "mqtt_bridge_password").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("password", ["", "two words", "line\n"])
+def test_a_password_that_no_login_can_have_is_refused(tmp_path: Path, password: str) -> None:
+    with pytest.raises(SystemExit, match="the password of service is empty or contains a space"):
+        secret_files.store_mqtt_password(tmp_path, "service", password)
+    assert contents(tmp_path) == {}
