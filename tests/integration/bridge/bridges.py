@@ -36,12 +36,13 @@ class Function:
         assert self.may_return.wait(DEADLINE_SECONDS)
         return self.response
 
+    @staticmethod
+    def decoded(event: dict[str, Any]) -> list[str]:
+        return [base64.b64decode(m["details"]["payload"]).decode() for m in event["messages"]]
+
     @property
     def batches(self) -> list[list[str]]:
-        return [
-            [base64.b64decode(m["details"]["payload"]).decode() for m in event["messages"]]
-            for event in self.events
-        ]
+        return [self.decoded(event) for event in self.events]
 
     @property
     def payloads(self) -> list[str]:
