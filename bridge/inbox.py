@@ -62,8 +62,8 @@ class Inbox:
 
         While invocations fail, messages of a normal device arrive too slowly to count as a flood.
         """
-        queue = self._taken.get(device_id) or self._queues.get(device_id, ())
-        if len(queue) < _FLOOD_MESSAGES:
+        queue = self._taken.get(device_id) or self._queues.get(device_id)
+        if queue is None or len(queue) < _FLOOD_MESSAGES:
             return False
         return queue[-_FLOOD_MESSAGES].received_at > max(since, time.monotonic() - _FLOOD_SECONDS)
 

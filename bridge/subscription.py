@@ -178,6 +178,7 @@ class Subscription:
             self._floods.begin()
             self._confirmed_packet_id = packet_id
             self._changed.notify_all()
+        self.give_sign()
         if not self.granted:
             log.error("broker refused the subscription; check its access list", topic=TOPIC)
             client.disconnect()

@@ -22,8 +22,8 @@ unix_socket_dir =
 auth_type = trust
 auth_file = users.txt
 pool_mode = transaction
-max_client_conn = 1000
-default_pool_size = 20
+max_client_conn = 2000
+default_pool_size = {connections}
 ignore_startup_parameters = extra_float_digits
 # Tests create and drop databases: close idle pools soon.
 autodb_idle_timeout = 5
@@ -40,12 +40,14 @@ log_disconnections = 0
 class PgBouncer(Server):
     """A pooler for all databases of `server`; it ends with this process.
 
-    Each transaction may use another connection, so session state is lost.
+    Each transaction may use another connection, so session state is lost. `connections`: how many
+    each database and user has.
     """
 
-    def __init__(self, server: Postgres, directory: Path) -> None:
+    def __init__(self, server: Postgres, directory: Path, *, connections: int = 20) -> None:
         super().__init__("pgbouncer", directory, stop_signal=signal.SIGTERM)
         self._server = server
+        self._connections = connections
         self._port = 0
 
     @property
@@ -80,7 +82,12 @@ class PgBouncer(Server):
 
     def _configuration(self) -> str:
         server = urlsplit(self._server.url)
-        return _CONFIGURATION.format(host=HOST, port=self._port, database_port=server.port)
+        return _CONFIGURATION.format(
+            host=HOST,
+            port=self._port,
+            database_port=server.port,
+            connections=self._connections,
+        )
 
     def _is_ready(self) -> bool:
         with socket.socket() as probe:

@@ -64,11 +64,16 @@ class RecordedLogs(logging.Handler):
         self.kept.append((record.getMessage(), record.__dict__["fields"]))
 
     def __enter__(self) -> Self:
-        logging.getLogger("scooter_accumulator").addHandler(self)
+        logger = logging.getLogger("scooter_accumulator")
+        self._level = logger.level
+        logger.setLevel(logging.INFO)
+        logger.addHandler(self)
         return self
 
     def __exit__(self, *_: object) -> None:
-        logging.getLogger("scooter_accumulator").removeHandler(self)
+        logger = logging.getLogger("scooter_accumulator")
+        logger.removeHandler(self)
+        logger.setLevel(self._level)
 
 
 class StartBridge(Protocol):
