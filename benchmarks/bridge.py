@@ -1,16 +1,18 @@
 """Reports through the bridge, with one, two and four lanes; and what one slow invocation delays."""
 
 import base64
+import json
 import socket
+import subprocess
+import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, redirect_stdout
 from io import StringIO
-from multiprocessing import get_context
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 from benchmarks import city, database, service
@@ -44,10 +46,12 @@ def measure(*, quick: bool) -> Measured:
         broker = stack.enter_context(Broker(directory, saves_each_change=False))
         broker.add_devices(*(f"C-{number}" for number in range(1, cabinets + 1)))
         running = stack.enter_context(service.running(db))
-        bench = _Bench(broker, Reports(running), cabinets)
+        workers = _Workers(LANES[-1])
+        stack.callback(workers.close)
+        bench = _Bench(broker, Reports(running), cabinets, workers)
         bench.subscribe()
-        with _workers(1) as invoke:  # fills caches, and logs every page in full
-            bench.deliver(1, invoke, rounds=1)
+        for lanes in LANES:  # fills caches, connects, and logs every page in full
+            bench.rate(lanes, 0, rounds=1)
         rates = [
             (lanes, trip, bench.rate(lanes, trip, rounds))
             for trip in (0.0, _ROUND_TRIP_S)
@@ -68,9 +72,10 @@ class _Rate:
 
 
 class _Bench:
-    def __init__(self, broker: Broker, reports: Reports, cabinets: int) -> None:
+    def __init__(self, broker: Broker, reports: Reports, cabinets: int, apply: Invoke) -> None:
         self._broker = broker
         self._reports = reports
+        self._apply = apply
         self._numbers = range(1, cabinets + 1)
 
     def subscribe(self) -> None:
@@ -83,17 +88,12 @@ class _Bench:
 
         def invoke(event: Any) -> Any:
             time.sleep(trip)
-            return apply(event)
+            return self._apply(event)
 
-        with _workers(lanes) as apply:
-            return self.deliver(lanes, invoke if trip else apply, rounds)
-
-    def deliver(self, lanes: int, invoke: Invoke, rounds: int) -> _Rate:
-        """Let reports wait in the broker, then deliver them."""
         for number in self._numbers:
             self._send(number, rounds)
         count = rounds * len(self._numbers)
-        with self._bridge(lanes, invoke) as bridge:
+        with self._bridge(lanes, invoke if trip else self._apply) as bridge:
             wait_until(lambda: bridge.is_connected, "the bridge has not connected")
             began, cpu = time.perf_counter(), time.process_time()
             wait_until(lambda: bridge.counters.delivered == count, "not delivered", seconds=100)
@@ -110,12 +110,12 @@ class _Bench:
             if _SLOW_DEVICE in devices:
                 is_slow.set()
                 time.sleep(_SLOW_S)
-            response = apply(event)
+            response = self._apply(event)
             applied.update(dict.fromkeys(devices, time.perf_counter()))
             return response
 
         sent = {}
-        with _workers(lanes) as apply, self._bridge(lanes, invoke) as bridge:
+        with self._bridge(lanes, invoke) as bridge:
             wait_until(lambda: bridge.is_connected, "the bridge has not connected")
             self._send(1, 1)
             is_slow.wait()
@@ -164,26 +164,46 @@ class _Bench:
             bridge.stop()
 
 
-@contextmanager
-def _workers(count: int) -> Iterator[Callable[[Any], Any]]:
-    """The function, in processes of its own."""
-    with ProcessPoolExecutor(count, mp_context=get_context("spawn"), initializer=_begin) as pool:
-        for started in [pool.submit(_apply, {"messages": []}) for _ in range(count)]:
-            started.result()
-        yield lambda event: pool.submit(_apply, event).result()
+class _Workers:
+    """The function, in processes of its own: each answers lines of JSON and ends with its input."""
+
+    def __init__(self, count: int) -> None:
+        self._idle: SimpleQueue[subprocess.Popen[str]] = SimpleQueue()
+        self._all = [
+            subprocess.Popen(
+                [sys.executable, "-m", "benchmarks.bridge"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            for _ in range(count)
+        ]
+        for worker in self._all:
+            self._idle.put(worker)
+
+    def __call__(self, event: Any) -> Any:
+        worker = self._idle.get()
+        try:
+            if worker.stdin is None or worker.stdout is None:
+                raise RuntimeError("a worker has no pipes")
+            worker.stdin.write(json.dumps(event) + "\n")
+            worker.stdin.flush()
+            return json.loads(worker.stdout.readline())
+        finally:
+            self._idle.put(worker)
+
+    def close(self) -> None:
+        for worker in self._all:
+            worker.communicate()
 
 
-def _begin() -> None:
-    global _pool  # noqa: PLW0603 - of this process
-    _pool = FunctionPool()
-
-
-def _apply(event: Any) -> Any:
-    with redirect_stdout(StringIO()):
-        return _pool.invoke("mqtt_trigger", event, timeout=60)
-
-
-_pool: FunctionPool
+def _work() -> None:
+    pool, output = FunctionPool(), sys.stdout
+    for line in sys.stdin:
+        with redirect_stdout(StringIO()):
+            response = pool.invoke("mqtt_trigger", json.loads(line), timeout=60)
+        output.write(json.dumps(response) + "\n")
+        output.flush()
 
 
 def _packet(kind: int, body: bytes) -> bytes:
@@ -219,7 +239,7 @@ def _rates(rates: list[tuple[int, float, _Rate]]) -> Table:
         "reports per batch",
         "µs of the bridge per report",
     ]
-    return Table(headers, rows, "Rate by lanes.")
+    return Table(headers, rows, "Rate by lanes. CPU: the bridge's, without the function's.")
 
 
 def _delays(delays: list[tuple[int, list[float]]]) -> Table:
@@ -232,3 +252,7 @@ def _delays(delays: list[tuple[int, list[float]]]) -> Table:
         " devices, one every 50 ms, are applied."
     )
     return Table(["lanes", "median", "p99", "longest"], rows, caption)
+
+
+if __name__ == "__main__":
+    _work()

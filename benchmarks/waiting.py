@@ -46,12 +46,12 @@ _IN_FLIGHT = """
     SELECT count(*) FROM commands WHERE cabinet_id LIKE 'silent-%' AND status = 'published'"""
 _HOW = """\
 {callers:,} callers wait up to {wait} s for cabinets that never reply: in {processes} processes,
-each caller a thread with a connection of its own to Mosquitto and to PgBouncer, which has {connections}
-connections to PostgreSQL. They run `shared.services.dispatch.send`, as the functions do, and read
-their command's row once a second. Meanwhile a single caller asks a cabinet that replies after
-{delay} ms: added is the time from the reply on the wire until that caller has its answer.
-PostgreSQL's processor time was read over {watched:g} s in which nothing else happened, less what it
-uses while nobody waits. Reference: the single caller without wake-ups, by reads only."""
+each caller a thread with a connection of its own to Mosquitto and to PgBouncer, which has
+{connections} connections to PostgreSQL. They run `shared.services.dispatch.send`, as the functions
+do, and read their command's row once a second. Meanwhile a single caller asks a cabinet that
+replies after {delay} ms: added is the time from the reply on the wire until that caller has its
+answer. PostgreSQL's processor time was read over {watched:g} s in which nothing else happened, less what
+it uses while nobody waits. Reference: the single caller without wake-ups, by reads only."""
 
 
 @dataclass(frozen=True)
