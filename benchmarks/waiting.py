@@ -135,7 +135,8 @@ def _cloud() -> Iterator[tuple[LocalCloud, Database]]:
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="waiting-")))
         server = stack.enter_context(Postgres(directory / "postgres", settings=MEMORY))
-        pooler = PgBouncer(server, directory / "pooler", connections=CONNECTIONS)
+        # Opening a connection costs more than a hundred reads; a managed pooler keeps them, too.
+        pooler = PgBouncer(server, directory / "pooler", connections=CONNECTIONS, idle_seconds=600)
         url = stack.enter_context(pooler).url
         cloud = stack.enter_context(local_cloud.running(1, {"DATABASE_URL": url}))
         wait = {"UNLOCK_WAIT_SECONDS": str(_WAIT_SECONDS), "API_KEYS": ""}

@@ -47,11 +47,11 @@ def seconds_left(tx: Tx, command_id: UUID) -> float | None:
     much.
     """
     sql = """
-        SELECT extract(epoch FROM deadline - now())::float8 AS seconds_left
+        SELECT status, extract(epoch FROM deadline - now())::float8 AS seconds_left
           FROM commands
-         WHERE command_id = %(command_id)s AND status = ANY (%(in_flight)s)"""
-    row = tx.first(sql, {"command_id": command_id, "in_flight": [*states.COMMAND_IN_FLIGHT]})
-    return row["seconds_left"] if row else None
+         WHERE command_id = %(command_id)s"""
+    row = tx.first(sql, {"command_id": command_id})
+    return row["seconds_left"] if row and row["status"] in states.COMMAND_IN_FLIGHT else None
 
 
 def publish(tx: Tx, command_id: UUID) -> None:
