@@ -50,8 +50,8 @@ each caller a thread with a connection of its own to Mosquitto and to PgBouncer,
 {connections} connections to PostgreSQL. They run `shared.services.dispatch.send`, as the functions
 do, and read their command's row once a second. Meanwhile a single caller asks a cabinet that
 replies after {delay} ms: added is the time from the reply on the wire until that caller has its
-answer. PostgreSQL's processor time was read over {watched:g} s in which nothing else happened, less what
-it uses while nobody waits. Reference: the single caller without wake-ups, by reads only."""
+answer. PostgreSQL's processor time was read over {watched:g} s in which nothing else happened,
+less what it uses while nobody waits. Reference: the single caller without wake-ups."""
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ import pytest
 
 from bridge.bridge import Bridge
 from bridge.standby import ACTIVE
-from local.broker import BRIDGE_LOGIN, Broker
+from local.broker import BRIDGE_LOGIN, DEVICE_PASSWORD, Broker
 from local.children import HOST
 from tests.faults.cloud import Part
 from tests.integration.bridge.bridges import (
@@ -127,6 +127,17 @@ def test_a_bridge_that_loses_its_connection_goes_on_or_is_replaced(
 
         assert TAKING_OVER not in messages(records)
         assert first.is_connected != second.is_connected
+
+
+def test_a_cabinet_can_neither_give_nor_read_signs(own_broker: Broker) -> None:
+    own_broker.add_device("C-1")
+    with Client(own_broker, ("C-1", DEVICE_PASSWORD)) as cabinet, signs(own_broker) as observer:
+        cabinet.subscribe(SIGNS)
+        cabinet.attempt(SIGNS)
+        with Client(own_broker, BRIDGE_LOGIN) as bridge:
+            bridge.publish(SIGNS, ACTIVE)
+        assert observer.payloads(1) == [ACTIVE]
+        assert not cabinet.has_received()
 
 
 def test_bridges_that_start_together_agree_on_one(
