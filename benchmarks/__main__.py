@@ -18,9 +18,11 @@ from local import signals
 BENCHMARKS = [
     "cold_start",
     "unlock",
+    "waiting",
     "booking",
     "statements",
     "ingest",
+    "bridge",
     "scale",
     "reads",
     "day",

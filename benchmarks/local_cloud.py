@@ -104,11 +104,14 @@ class LocalCloud:
 
 
 @contextmanager
-def running(cabinets: int) -> Iterator[LocalCloud]:
-    """A local cloud with this number of cabinets, all full of charged accumulators."""
+def running(cabinets: int, more: Mapping[str, str] | None = None) -> Iterator[LocalCloud]:
+    """A local cloud with this number of cabinets, all full of charged accumulators.
+
+    `more`: settings besides the usual ones.
+    """
     runtime = Runtime()
     fleet = [TimedCabinet(f"B-{number:03}", runtime) for number in range(1, cabinets + 1)]
-    with _fast_directory() as data_dir, _process(data_dir) as process:
+    with _fast_directory() as data_dir, _process(data_dir, more or {}) as process:
         cloud = LocalCloud(process, addresses.read(data_dir), data_dir, fleet)
         runtime.start()
         runtime.network.start()
@@ -146,7 +149,7 @@ def _fast_directory() -> Iterator[Path]:
 
 
 @contextmanager
-def _process(data_dir: Path) -> Iterator[subprocess.Popen[bytes]]:
+def _process(data_dir: Path, more: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
     """Run `python -m local up`; yield its process once it is ready."""
     command = [sys.executable, "-m", "local", "up", "--data-dir", str(data_dir)]
     command += ["--http-port", "0", "--mqtt-port", "0"]
@@ -155,7 +158,11 @@ def _process(data_dir: Path) -> Iterator[subprocess.Popen[bytes]]:
         command, user=0, stop_signal=signal.SIGKILL
     )  # also while it is stopped
     with subprocess.Popen(  # noqa: S603 - our own command
-        command, cwd=ROOT, env=environment(_PATIENT), stdout=subprocess.PIPE, start_new_session=True
+        command,
+        cwd=ROOT,
+        env=environment({**_PATIENT, **more}),
+        stdout=subprocess.PIPE,
+        start_new_session=True,
     ) as process:
         try:
             screen = process.stdout or ()

@@ -4,12 +4,13 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from threading import Event, Thread
+from threading import Event, Lock, Thread
 from typing import Any
 
 from bridge.inbox import Delivery
 from bridge.response import TriggerResponse
 from bridge.settings import Settings
+from bridge.standby import SIGN_SECONDS, Standby
 from bridge.subscription import Subscription
 from shared import log
 
@@ -31,10 +32,12 @@ class Bridge:
 
     It also announces the commands that the function says were settled, for those who wait.
 
-    One thread connects, takes a batch, invokes the function until it succeeds, acknowledges the
-    batch, and takes the next. So messages stay in order. Messages that arrive during an invocation
-    form the next batch, so batches grow with the load. An idle bridge invokes at once; invocations
-    with less than a full batch are at least `bridge_batch_milliseconds` apart.
+    One thread connects, and `bridge_lanes` threads take batches: each takes one, invokes the
+    function until it succeeds, acknowledges the batch, and takes the next. A device's messages are
+    in one lane at a time, so they stay in order, and a slow invocation delays only the devices in
+    its batch. Messages that arrive while all lanes are busy form the next batch, so batches grow
+    with the load. An idle bridge invokes at once; invocations with less than a full batch begin at
+    least `bridge_batch_milliseconds` apart.
     """
 
     def __init__(self, settings: Settings, invoke: Invoke) -> None:
@@ -42,6 +45,8 @@ class Bridge:
         self._settings = settings
         self._invoke = invoke
         self._stopping = Event()
+        self._counting = Lock()
+        self._failed = False
         self._subscription: Subscription | None = None
         self._thread = Thread(target=self._run, name="bridge", daemon=True)
 
@@ -52,8 +57,8 @@ class Bridge:
 
     @property
     def is_alive(self) -> bool:
-        """Whether the bridge's thread runs: it serves a connection or tries to connect."""
-        return self._thread.is_alive()
+        """Whether the bridge's threads run: they serve a connection, or one tries to connect."""
+        return self._thread.is_alive() and not self._failed
 
     @property
     def waiting(self) -> int:
@@ -65,9 +70,9 @@ class Bridge:
         self._thread.start()
 
     def stop(self, timeout_seconds: float = 3.5) -> None:
-        """Accept no new message, wait for the current invocation, and disconnect.
+        """Accept no new message, wait for the current invocations, and disconnect.
 
-        After `timeout_seconds` it no longer waits: the messages of that invocation are not
+        After `timeout_seconds` it no longer waits: the messages of those invocations are not
         acknowledged, so the broker delivers them again. Sending the last acknowledgements may take
         another second.
         """
@@ -83,8 +88,9 @@ class Bridge:
 
     def _run(self) -> None:
         pauses = self._pauses()
+        standby = Standby(self._settings, self._stopping)
         while not self._stopping.is_set():
-            if self._serve_one_connection():
+            if standby.wait() and self._serve_one_connection():
                 pauses = self._pauses()
             self._stopping.wait(next(pauses))
 
@@ -105,30 +111,49 @@ class Bridge:
         return subscription.granted
 
     def _serve(self, subscription: Subscription) -> None:
-        not_before = 0.0
-        while batch := subscription.take(not_before=not_before):
-            not_before = time.monotonic() + self._settings.bridge_batch_milliseconds / 1000
-            response = self._deliver(batch)
-            if response is not None:
-                subscription.announce(response.settled)
-                subscription.acknowledge(batch)
-                self.counters.delivered += len(batch)
+        names = [f"bridge lane {number}" for number in range(self._settings.bridge_lanes)]
+        lanes = [
+            Thread(target=self._run_lane, args=(subscription,), name=name, daemon=True)
+            for name in names
+        ]
+        for lane in lanes:
+            lane.start()
+        while working := [lane for lane in lanes if lane.is_alive()]:
+            subscription.give_sign()
+            working[0].join(SIGN_SECONDS)
+
+    def _run_lane(self, subscription: Subscription) -> None:
+        try:
+            while batch := subscription.take():
+                response = self._deliver(batch)
+                if response is not None:
+                    subscription.announce(response.settled)
+                    subscription.finish(batch)
+                    self._count(delivered=len(batch))
+        except BaseException:  # not foreseen: whoever runs the bridge must restart it
+            self._failed = True
+            raise
 
     def _deliver(self, batch: list[Delivery]) -> TriggerResponse | None:
         """Invoke until the function succeeds. Return None if the bridge stops before."""
         event = {"messages": [delivery.message for delivery in batch]}
         for pause in self._pauses():
-            self.counters.invocations += 1
+            self._count(invocations=1)
             try:
                 response = self._invoke(event)
             except Exception as error:  # noqa: BLE001 - whatever fails, the messages must not be lost
-                self.counters.failures += 1
+                self._count(failures=1)
                 self._log_failure(batch, error, pause)
             else:
                 return TriggerResponse.read(response)
             if self._stopping.wait(pause):
                 break
         return None
+
+    def _count(self, **added: int) -> None:
+        with self._counting:
+            for name, number in added.items():
+                setattr(self.counters, name, getattr(self.counters, name) + number)
 
     def _log_failure(self, batch: list[Delivery], error: Exception, pause: float) -> None:
         log.warning(

@@ -6,11 +6,14 @@ from contextlib import suppress
 from typing import Any
 
 import requests
+from requests.adapters import HTTPAdapter
 
 from shared.config import SettingsInvalid
 
 _FUNCTIONS = "https://functions.yandexcloud.net"
 _CONNECT_SECONDS = 5
+_CONNECTIONS = 64
+"""Kept open at most, one for each lane."""
 _UNAUTHORIZED = (requests.codes.unauthorized, requests.codes.forbidden)
 
 
@@ -45,7 +48,11 @@ class MetadataToken:
 
 
 class FunctionUrl:
-    """Invokes one function like the platform's triggers: `integration=raw`, the event as body."""
+    """Invokes one function like the platform's triggers: `integration=raw`, the event as body.
+
+    All lanes use it at the same time: the HTTP connections are a pool, and two lanes that both
+    find the token old only ask twice.
+    """
 
     def __init__(
         self, function_id: str, *, timeout_seconds: float, token: MetadataToken | None = None
@@ -56,6 +63,7 @@ class FunctionUrl:
         self._timeout = (_CONNECT_SECONDS, timeout_seconds)
         self._token = token or MetadataToken()
         self._session = requests.Session()
+        self._session.mount(_FUNCTIONS, HTTPAdapter(pool_maxsize=_CONNECTIONS))
 
     def __call__(self, event: dict[str, Any]) -> Any:
         """Invoke the function; return its response, None if it is no JSON.

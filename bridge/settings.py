@@ -18,10 +18,22 @@ class Settings(BaseModel):
         "trigger-bridge",
         min_length=1,
         max_length=64,
-        description="MQTT client id of the bridge's session; two clients must never use the same",
+        pattern="^[^/+#]+$",
+        description="MQTT client id of the bridge's session; only bridges that stand by for each"
+        " other may use the same",
+    )
+    bridge_standby: bool = Field(
+        default=False,
+        description="Several bridges use this session: one is active, the others stand by",
     )
     bridge_batch_size: int = Field(
         100, ge=1, le=1000, description="Maximum messages per invocation"
+    )
+    bridge_lanes: int = Field(
+        1,
+        ge=1,
+        le=64,
+        description="Maximum invocations at a time; a device's messages are in one of them at most",
     )
     bridge_batch_milliseconds: float = Field(
         20,

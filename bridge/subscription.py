@@ -4,19 +4,19 @@ Each connection is a new Subscription. So an acknowledgement is never sent over 
 where the broker may have given the same packet id to another message.
 """
 
-import socket
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
-from threading import Condition, Event
+from collections.abc import Iterable
+from threading import Condition, Event, Lock
 from uuid import UUID
 
 from paho.mqtt import client as paho
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
+from paho.mqtt.enums import MQTTErrorCode
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from bridge import event
+from bridge import event, standby
+from bridge.client import Client
 from bridge.floods import Floods
 from bridge.inbox import Delivery, Inbox
 from bridge.settings import Settings
@@ -24,16 +24,14 @@ from shared import log
 from shared.mqtt import wakeup_topic
 
 TOPIC = "$devices/+/events"
-_KEEPALIVE_SECONDS = 20
-_CONNECT_SECONDS = 3.0
 _CLOSE_SECONDS = 0.5
 
 
 class Subscription:
-    """Receives messages while its connection lasts, and returns them in batches.
+    """Receives messages while its connection lasts, and returns them in batches, to several lanes.
 
-    Each device's messages stay in order; devices take turns, so none waits for another's flood.
-    What `Floods` refuses is acknowledged and dropped.
+    Each device's messages stay in order: they are in one lane at a time. Devices take turns, so
+    none waits for another's flood. What `Floods` refuses is acknowledged and dropped.
 
     When the connection ends or the inbox overflows, it receives nothing more. `take` still returns
     what is in the inbox, then always an empty list. The broker sends messages that were not
@@ -47,12 +45,16 @@ class Subscription:
         self._stopping = stopping
         self._confirmed_packet_id: int | None = None
         self._changed = Condition()
+        self._acknowledging = Lock()
+        self._not_before = 0.0
         self._inbox = Inbox()
         self._unacknowledged: deque[Delivery] = deque()
         self._done: set[int] = set()
         self._floods = Floods(settings.bridge_buffer_messages)
         self._ended = False
-        self._client = _Client(settings)
+        self._client = Client(settings, settings.bridge_client_id)
+        if settings.bridge_standby:
+            self._client.will_set(standby.topic(settings), standby.ENDED)
         self._client.on_connect = self._connected
         self._client.on_subscribe = self._granted
         self._client.on_message = self._arrived
@@ -70,43 +72,45 @@ class Subscription:
 
     def open(self) -> None:
         """Connect and start receiving. Raises OSError if the broker cannot be reached."""
-        self._client.connect(
-            self._settings.mqtt_host, self._settings.mqtt_port, keepalive=_KEEPALIVE_SECONDS
-        )
+        self._client.open()
         self._client.loop_start()
 
-    def take(self, *, not_before: float) -> list[Delivery]:
+    def take(self) -> list[Delivery]:
         """Wait for messages and return a batch; empty when the subscription ended or must stop.
 
-        Less than a full batch waits until `not_before` (monotonic clock, seconds).
+        Its devices are left out of other batches until it is `finish`ed. Less than a full batch
+        waits until the interval since the last one has passed, whichever lane took that.
         """
+        size = self._settings.bridge_batch_size
         with self._changed:
             while not self._stopping.is_set() and (self._inbox or not self._ended):
-                wait = not_before - time.monotonic() if self._inbox else None
-                size = self._settings.bridge_batch_size
+                wait = self._not_before - time.monotonic() if self._inbox.can_be_taken else None
                 if wait is not None and (wait <= 0 or self._inbox.would_fill(size)):
-                    return self._inbox.take(size)
+                    interval = self._settings.bridge_batch_milliseconds / 1000
+                    self._not_before = time.monotonic() + interval
+                    batch = self._inbox.take(size)
+                    if self._inbox.can_be_taken:
+                        self._changed.notify()
+                    return batch
                 self._changed.wait(wait)
         return []
 
-    def acknowledge(self, deliveries: list[Delivery]) -> None:
-        """Acknowledge messages to the broker; no effect after the connection has ended.
-
-        MQTT requires the order of arrival: a message waits for those that arrived before it.
-        """
+    def finish(self, batch: list[Delivery]) -> None:
+        """Acknowledge a batch that was taken and delivered, and let its devices go on."""
         with self._changed:
-            self._done.update(delivery.packet_id for delivery in deliveries if delivery.qos)
-            ready = []
-            while self._unacknowledged and self._unacknowledged[0].packet_id in self._done:
-                ready.append(self._unacknowledged.popleft())
-                self._done.discard(ready[-1].packet_id)
-        for delivery in ready:
-            self._client.ack(delivery.packet_id, delivery.qos)
+            self._inbox.finish(batch)
+            self._changed.notify_all()
+        self._acknowledge(batch)
 
     def announce(self, settled: Iterable[UUID]) -> None:
         """Tell those who wait for these commands that they are settled; it may be lost."""
         for command_id in settled:
             self._client.publish(wakeup_topic(command_id), qos=0)
+
+    def give_sign(self) -> None:
+        """Tell the bridges that stand by that this one is active."""
+        if self._settings.bridge_standby and self.is_live:
+            self._client.publish(standby.topic(self._settings), standby.ACTIVE)
 
     def wake(self) -> None:
         """Make `take` check whether to stop."""
@@ -125,9 +129,26 @@ class Subscription:
                 lambda: self._confirmed_packet_id == packet_id or self._client.finished.is_set(),
                 _CLOSE_SECONDS,
             )
+        if self._settings.bridge_standby:
+            self._client.publish(standby.topic(self._settings), standby.ENDED)
         self._client.disconnect()
         self._client.finished.wait(_CLOSE_SECONDS)
         self._client.forget_callbacks()
+
+    def _acknowledge(self, deliveries: list[Delivery]) -> None:
+        """Acknowledge messages to the broker; no effect after the connection has ended.
+
+        MQTT requires the order of arrival: a message waits for those that arrived before it.
+        """
+        with self._acknowledging:
+            with self._changed:
+                self._done.update(delivery.packet_id for delivery in deliveries if delivery.qos)
+                ready = []
+                while self._unacknowledged and self._unacknowledged[0].packet_id in self._done:
+                    ready.append(self._unacknowledged.popleft())
+                    self._done.discard(ready[-1].packet_id)
+            for delivery in ready:
+                self._client.ack(delivery.packet_id, delivery.qos)
 
     def _connected(
         self,
@@ -157,6 +178,7 @@ class Subscription:
             self._floods.begin()
             self._confirmed_packet_id = packet_id
             self._changed.notify_all()
+        self.give_sign()
         if not self.granted:
             log.error("broker refused the subscription; check its access list", topic=TOPIC)
             client.disconnect()
@@ -194,9 +216,12 @@ class Subscription:
                     messages=len(self._inbox),
                     hint="the broker's inflight window should be half of BRIDGE_BUFFER_MESSAGES",
                 )
-            self._changed.notify_all()
+            if self._ended:
+                self._changed.notify_all()
+            else:
+                self._changed.notify()  # one lane is enough for one message
         if refused:
-            self.acknowledge([delivery])
+            self._acknowledge([delivery])
 
     def _finished(self, result: MQTTErrorCode) -> None:
         if not self._stopping.is_set():
@@ -204,49 +229,3 @@ class Subscription:
         with self._changed:
             self._ended = True
             self._changed.notify_all()
-
-
-class _Client(paho.Client):
-    """A client for one connection: it does not reconnect, and reports when it has finished."""
-
-    def __init__(self, settings: Settings) -> None:
-        super().__init__(
-            CallbackAPIVersion.VERSION2,
-            settings.bridge_client_id,
-            clean_session=False,
-            manual_ack=True,
-            reconnect_on_failure=False,
-        )
-        self.finished = Event()
-        self.on_finished: Callable[[MQTTErrorCode], None] | None = None
-        self.connect_timeout = _CONNECT_SECONDS
-        self.on_socket_open = _send_at_once
-        if settings.mqtt_username:
-            self.username_pw_set(settings.mqtt_username, settings.mqtt_password)
-        if settings.mqtt_tls:
-            self.tls_set(ca_certs=str(settings.mqtt_ca_file) if settings.mqtt_ca_file else None)
-
-    def loop_forever(
-        self,
-        timeout: float = 1.0,
-        retry_first_connection: bool = False,  # noqa: FBT001, FBT002 - paho's signature
-    ) -> MQTTErrorCode:
-        """Run paho's network loop; when it returns or raises, the connection has ended."""
-        result = MQTTErrorCode.MQTT_ERR_UNKNOWN
-        try:
-            result = super().loop_forever(timeout, retry_first_connection)
-        finally:
-            self.finished.set()
-            if self.on_finished:
-                self.on_finished(result)
-        return result
-
-    def forget_callbacks(self) -> None:
-        """Break the reference cycles, so that sockets are closed without garbage collection."""
-        self.on_connect = self.on_subscribe = self.on_message = self.on_finished = None
-
-
-def _send_at_once(_client: paho.Client, _userdata: object, sock: object) -> None:
-    # Nagle's algorithm would delay the many small acknowledgements.
-    if isinstance(sock, socket.socket):
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

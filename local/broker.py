@@ -32,6 +32,7 @@ _PROJECT = Path(__file__).parents[1]
 _DEVICE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _SECONDS_TO_RELOAD = 10
 _WAKEUPS = "$commands/+/settled"
+_SIGNS = "$bridges/+/active"
 _PROBE = "~probe"
 """A login without rights: its new password works as soon as Mosquitto has read all logins."""
 _CONFIGURATION = """\
@@ -49,8 +50,8 @@ acl_file rights
 persistence true
 persistence_location ./
 # Mosquitto writes all waiting messages at every save, so a longer queue makes each save slower.
-autosave_on_changes true
-autosave_interval 1
+autosave_on_changes {on_changes}
+autosave_interval {interval}
 set_tcp_nodelay true
 max_inflight_messages 10000
 max_inflight_bytes 67108864
@@ -80,7 +81,7 @@ def rights_of(username: str) -> Rights:
     if username == SERVICE_LOGIN[0]:
         return Rights(reads=(_WAKEUPS,), writes=("$devices/+/commands", "$registries/+/commands"))
     if username == BRIDGE_LOGIN[0]:
-        return Rights(reads=("$devices/+/events",), writes=(_WAKEUPS,))
+        return Rights(reads=("$devices/+/events", _SIGNS), writes=(_WAKEUPS, _SIGNS))
     return Rights(
         reads=(f"$devices/{username}/commands", "$registries/+/commands"),
         writes=(f"$devices/{username}/events",),
@@ -102,7 +103,9 @@ class Broker(Server):
         listen: str = HOST,
         port: int = 0,
         engine: Engine = "auto",
+        saves_each_change: bool = True,
     ) -> None:
+        """`saves_each_change`: otherwise Mosquitto saves every 5 s, as deployed."""
         self._listen = listen
         self.host = HOST if addresses.is_any(listen) else listen
         self.port = port
@@ -112,6 +115,7 @@ class Broker(Server):
             engine if engine != "auto" else "mosquitto" if self._mosquitto else "amqtt"
         )
         super().__init__(self.engine, directory, stop_signal=signal.SIGTERM)
+        self._saving = ("true", 1) if saves_each_change else ("false", 5)
         self._home = directory / self.engine
         self._own_passwords_file = directory / "device-passwords.json"
         self._own_passwords = OwnPasswords(self._own_passwords_file)
@@ -198,8 +202,14 @@ class Broker(Server):
         self._read_logins()
         self._write_logins()
         self._choose_own_port()
+        on_changes, interval = self._saving
         configuration = _CONFIGURATION.format(
-            host=self._listen, port=self.port, own_host=self.host, own_port=self._own_port
+            host=self._listen,
+            port=self.port,
+            own_host=self.host,
+            own_port=self._own_port,
+            on_changes=on_changes,
+            interval=interval,
         )
         (self._home / "mosquitto.conf").write_text(configuration)
         self._child.start(

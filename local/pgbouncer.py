@@ -22,12 +22,12 @@ unix_socket_dir =
 auth_type = trust
 auth_file = users.txt
 pool_mode = transaction
-max_client_conn = 1000
-default_pool_size = 20
+max_client_conn = 2000
+default_pool_size = {connections}
 ignore_startup_parameters = extra_float_digits
 # Tests create and drop databases: close idle pools soon.
-autodb_idle_timeout = 5
-server_idle_timeout = 5
+autodb_idle_timeout = {idle_seconds}
+server_idle_timeout = {idle_seconds}
 server_login_retry = 0.1
 # How long a transaction waits for a connection, also while the database is down. The default of
 # two minutes exceeds the time limit of all functions.
@@ -40,12 +40,17 @@ log_disconnections = 0
 class PgBouncer(Server):
     """A pooler for all databases of `server`; it ends with this process.
 
-    Each transaction may use another connection, so session state is lost.
+    Each transaction may use another connection, so session state is lost. `connections`: how many
+    each database and user has; each is closed after `idle_seconds`.
     """
 
-    def __init__(self, server: Postgres, directory: Path) -> None:
+    def __init__(
+        self, server: Postgres, directory: Path, *, connections: int = 20, idle_seconds: int = 5
+    ) -> None:
         super().__init__("pgbouncer", directory, stop_signal=signal.SIGTERM)
         self._server = server
+        self._connections = connections
+        self._idle_seconds = idle_seconds
         self._port = 0
 
     @property
@@ -80,7 +85,13 @@ class PgBouncer(Server):
 
     def _configuration(self) -> str:
         server = urlsplit(self._server.url)
-        return _CONFIGURATION.format(host=HOST, port=self._port, database_port=server.port)
+        return _CONFIGURATION.format(
+            host=HOST,
+            port=self._port,
+            database_port=server.port,
+            connections=self._connections,
+            idle_seconds=self._idle_seconds,
+        )
 
     def _is_ready(self) -> bool:
         with socket.socket() as probe:

@@ -59,11 +59,12 @@ class Publisher:
             )
 
     @contextmanager
-    def wakeups(self, command_id: UUID) -> Iterator[Callable[[float], None]]:
+    def wakeups(self, command_id: UUID) -> Iterator[Callable[[float], bool | None]]:
         """Yield a function that waits until the command is settled, or for so many seconds.
 
-        A wake-up may be lost or come for nothing, so what counts is the command's row. Without a
-        connection, or the right to subscribe, the function waits for the whole time.
+        It returns whether it was woken. A wake-up may be lost or come for nothing, so what counts
+        is the command's row. Without a connection, or the right to subscribe, the function waits
+        for the whole time.
         """
         try:
             connection = _connection()
@@ -179,14 +180,15 @@ class _Connection:
         """Unsubscribe, without waiting for the broker's answer."""
         self._client.unsubscribe(topic)
 
-    def wait(self, seconds: float) -> None:
-        """Wait for a message on the subscribed topic, at most for `seconds`."""
+    def wait(self, seconds: float) -> bool:
+        """Wait for a message on the subscribed topic, at most for `seconds`; return if it came."""
         until = time.monotonic() + seconds
         self._loop_until(lambda: self._is_woken, seconds)
         if not self._is_woken:  # the connection may be lost
             time.sleep(max(0.0, until - time.monotonic()))
-        self._is_woken = False
+        is_woken, self._is_woken = self._is_woken, False
         self._used_at = time.monotonic()
+        return is_woken
 
     def close(self) -> None:
         self._client.disconnect()

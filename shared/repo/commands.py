@@ -40,6 +40,20 @@ def get(tx: Tx, command_id: UUID) -> Row | None:
     return tx.first(_GET, {"command_id": command_id})
 
 
+def seconds_left(tx: Tx, command_id: UUID) -> float | None:
+    """Return the seconds until the deadline of a command in flight; None once it is settled.
+
+    A thousand callers ask this once a second: planning the query of `get` would cost three times as
+    much.
+    """
+    sql = """
+        SELECT status, extract(epoch FROM deadline - now())::float8 AS seconds_left
+          FROM commands
+         WHERE command_id = %(command_id)s"""
+    row = tx.first(sql, {"command_id": command_id})
+    return row["seconds_left"] if row and row["status"] in states.COMMAND_IN_FLIGHT else None
+
+
 def publish(tx: Tx, command_id: UUID) -> None:
     """Record that the command was handed to the broker; its result may have come already."""
     sql = """

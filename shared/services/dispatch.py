@@ -43,10 +43,11 @@ class Publisher(Protocol):
         `ttl_s`: seconds from now after which the broker must not deliver it any more.
         """
 
-    def wakeups(self, command_id: UUID) -> AbstractContextManager[Callable[[float], None]]:
+    def wakeups(self, command_id: UUID) -> AbstractContextManager[Callable[[float], bool | None]]:
         """Return a function that waits until the command is settled, or for so many seconds.
 
-        It may also return for nothing, or miss that the command is settled.
+        It returns whether it was woken. It may also wake for nothing, or miss that the command is
+        settled.
         """
 
 
@@ -108,25 +109,34 @@ def wait(command_id: UUID, sender: Sender, *, known: Row | None = None) -> Row:
 
     After `sender.max_wait_s` seconds, return it although it is still in flight. No connection to
     the database is occupied meanwhile: the row is read when the bridge announces that the command
-    is settled, and with growing pauses in case that is lost. `known`: its row, just read.
+    is settled, and its status with growing pauses in case that is lost. `known`: its row, just
+    read.
     """
     if known is not None and known["written_status"] not in COMMAND_IN_FLIGHT:
         return known
     seconds = math.inf if sender.max_wait_s is None else sender.max_wait_s
-    until, pause = time.monotonic() + seconds, FIRST_PAUSE_SECONDS
+    until = time.monotonic() + seconds
     with db.statements() as tx:
         if seconds <= 0:
             return get(tx, command_id)
         with sender.publisher.wakeups(command_id) as wait_for_wakeup:
-            while True:
-                row, left = get(tx, command_id), until - time.monotonic()
-                if row["written_status"] not in COMMAND_IN_FLIGHT or left <= 0:
-                    return row
-                if row["seconds_left"] <= 0:
-                    commands.time_out(tx, command_id)
-                    continue
-                wait_for_wakeup(min(pause, left, row["seconds_left"]))
-                pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+            return _wait_until(until, tx, command_id, wait_for_wakeup)
+
+
+def _wait_until(
+    until: float, tx: Tx, command_id: UUID, wait_for_wakeup: Callable[[float], bool | None]
+) -> Row:
+    row, pause = get(tx, command_id), FIRST_PAUSE_SECONDS
+    while row["written_status"] in COMMAND_IN_FLIGHT and (left := until - time.monotonic()) > 0:
+        if row["seconds_left"] <= 0:
+            commands.time_out(tx, command_id)
+        elif not wait_for_wakeup(min(pause, left, row["seconds_left"])):
+            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+            if (seconds_left := commands.seconds_left(tx, command_id)) is not None:
+                row["seconds_left"] = seconds_left
+                continue
+        row = get(tx, command_id)
+    return row
 
 
 def get(tx: Tx, command_id: UUID) -> Row:

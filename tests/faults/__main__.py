@@ -18,6 +18,12 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--seed", type=int, help="seed of the order of the kills; default: random")
     parser.add_argument("--no-pooler", action="store_true", help="run without PgBouncer")
+    parser.add_argument(
+        "--bridges", type=int, choices=(1, 2), default=1, help="2: one stands by for the other"
+    )
+    parser.add_argument(
+        "--only", default=[], nargs="+", metavar="PART", help='kill these: "active bridge", broker'
+    )
     parser.add_argument("--keep", type=Path, help="directory for a copy of all logs and data")
     args = parser.parse_args()
     seed = random.randrange(10**6) if args.seed is None else args.seed  # noqa: S311 - not a secret
@@ -33,9 +39,10 @@ def main() -> int:
 
 
 def _run(args: argparse.Namespace, seed: int) -> campaign.Result:
-    with running(pooled=find_pgbouncer() is not None and not args.no_pooler) as cloud:
+    pooled = find_pgbouncer() is not None and not args.no_pooler
+    with running(pooled=pooled, bridges=args.bridges) as cloud:
         try:
-            return campaign.run(cloud, seed, args.minutes * 60, _say)
+            return campaign.run(cloud, seed, args.minutes * 60, _say, parts=args.only)
         finally:
             if args.keep:
                 shutil.copytree(cloud.directory, args.keep, dirs_exist_ok=True)

@@ -46,8 +46,15 @@ class Result:
         return [*self.load.failures, *self.false_records]
 
 
-def run(cloud: Cloud, seed: int, seconds: float, say: Callable[[str], None]) -> Result:
-    """Kill parts for some time, let everything recover, and check the records."""
+def run(
+    cloud: Cloud,
+    seed: int,
+    seconds: float,
+    say: Callable[[str], None],
+    *,
+    parts: Sequence[str] = (),
+) -> Result:
+    """Kill `parts`, or all of them, for some time, let everything recover, check the records."""
     result = Result()
     load, rng = result.load, random.Random(seed)  # noqa: S311 - not a secret
     technicians = [Technician(number, cloud, load, seed) for number in range(TECHNICIANS)]
@@ -56,7 +63,10 @@ def run(cloud: Cloud, seed: int, seconds: float, say: Callable[[str], None]) -> 
     started = time.monotonic()
     try:
         _wait_for_recovery(load, started)
-        _kill_parts(cloud, rng, started + seconds, result, say)
+        order = rounds(parts or [*cloud.parts, CONNECTION], rng)
+        for _ in _kill_parts(cloud, rng, order, result, say):
+            if time.monotonic() > started + seconds:
+                break
     finally:
         load.stopping.set()
         for one in technicians:
@@ -83,9 +93,14 @@ def rounds(parts: Sequence[str], rng: random.Random) -> Iterator[Kills]:
 
 
 def _kill_parts(
-    cloud: Cloud, rng: random.Random, until: float, result: Result, say: Callable[[str], None]
-) -> None:
-    for kills in rounds([*cloud.parts, CONNECTION], rng):
+    cloud: Cloud,
+    rng: random.Random,
+    order: Iterator[Kills],
+    result: Result,
+    say: Callable[[str], None],
+) -> Iterator[None]:
+    """Kill parts in this order; yield after each recovery."""
+    for kills in order:
         killed_at = time.monotonic()
         for number, part in enumerate(kills):
             result.load.stopping.wait(rng.uniform(0, _SECONDS_APART) if number else 0)
@@ -98,8 +113,7 @@ def _kill_parts(
         times.append(took)
         say(f"{took:6.2f} s  after {', '.join(kills)}")
         result.load.stopping.wait(rng.uniform(0, _SECONDS_OF_PAUSE))
-        if time.monotonic() > until:
-            return
+        yield
 
 
 def _wait_for_recovery(load: Load, since: float) -> float:

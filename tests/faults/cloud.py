@@ -35,6 +35,8 @@ from tests.support.waiting import wait_until
 CABINETS = 4
 CONNECTION = "connection"
 """One of PostgreSQL's backend processes: if it is killed, PostgreSQL ends all connections."""
+ACTIVE_BRIDGE = "active bridge"
+"""Of two bridges, the one that is active when it is killed."""
 UNLOCK_SECONDS = 2
 """How long an unlock waits for a reply; longer waits would hide outages."""
 _POLL_SECONDS = 2
@@ -99,8 +101,9 @@ class Supervisor:
 class Cloud:
     """All parts of the service, with their supervisors."""
 
-    def __init__(self, directory: Path, *, pooled: bool) -> None:
+    def __init__(self, directory: Path, *, pooled: bool, bridges: int = 1) -> None:
         self.directory = directory
+        self._bridges = ("bridge", "bridge-2")[:bridges]
         self._gateway_port, self._functions_port = free_port(), free_port()
         self.url = f"http://{HOST}:{self._gateway_port}"
         self.database = Postgres(directory / "database", port=free_port())
@@ -128,8 +131,9 @@ class Cloud:
             operator.post("/v1/cabinets", body)
         for accumulator_id in fleet.accumulator_ids():
             operator.post("/v1/accumulators", {"accumulator_id": accumulator_id})
-        self._supervise("bridge", stack)
-        wait_until(lambda: "connected to the broker" in self.log("bridge"))
+        for name in self._bridges:
+            self._supervise(name, stack)
+        wait_until(self._active_bridge)
         self._supervise("cabinets", stack)
         wait_until(self._all_online, seconds=20)
         stack.enter_context(self._timer())
@@ -162,8 +166,21 @@ class Cloud:
         if part == CONNECTION:
             wait_until(lambda: self._kill_connection(rng), seconds=20)
             return
+        if part == ACTIVE_BRIDGE:
+            wait_until(self._active_bridge, seconds=40)
+            part = self._active_bridge()
         wait_until(lambda: self.parts[part].pid, seconds=40)
         os.kill(self.parts[part].pid or 0, signal.SIGKILL)
+
+    def _active_bridge(self) -> str:
+        """Return the bridge that is active; empty if there is none, or that is not certain."""
+        states = ("connected to the broker", "standing by", "connection to the broker ended")
+        active = []
+        for name in self._bridges:
+            lines = [line for line in self.log(name).splitlines() if any(s in line for s in states)]
+            if lines and states[0] in lines[-1]:
+                active.append(name)
+        return active[0] if len(active) == 1 else ""
 
     def _kill_connection(self, rng: random.Random) -> bool:
         """Kill the backend process of a function's connection; return whether there was one."""
@@ -196,6 +213,10 @@ class Cloud:
             "POLL_SPREAD_SECONDS": "1",
             "RATE_LIMIT_PER_SECOND": "0",
         }
+        several = {
+            "BRIDGE_STANDBY": str(len(self._bridges) > 1),
+            "BRIDGE_LANES": str(len(self._bridges)),
+        }
         cabinets = (self._broker.port, CABINETS, directory)
         is_ready = {port: (lambda port=port: not is_free(port)) for port in (gateway, functions)}
         self.parts |= {
@@ -203,7 +224,10 @@ class Cloud:
                 "functions", directory, (functions,), queue | login | settings, is_ready[functions]
             ),
             "gateway": Part("gateway", directory, (gateway, functions), {}, is_ready[gateway]),
-            "bridge": Part("bridge", directory, (functions,), queue | bridge_login),
+            **{
+                name: Part(name, directory, (functions,), queue | bridge_login | several)
+                for name in self._bridges
+            },
             "cabinets": Part("cabinets", directory, cabinets, {}),
         }
 
@@ -236,10 +260,10 @@ class Cloud:
 
 
 @contextmanager
-def running(*, pooled: bool = find_pgbouncer() is not None) -> Iterator[Cloud]:
-    """A running cloud whose parts a test may kill."""
+def running(*, pooled: bool = find_pgbouncer() is not None, bridges: int = 1) -> Iterator[Cloud]:
+    """A running cloud whose parts a test may kill. Of two `bridges`, one stands by."""
     with fast_directory() as directory, ExitStack() as stack:
         make_directory(directory)
-        cloud = Cloud(directory, pooled=pooled)
+        cloud = Cloud(directory, pooled=pooled, bridges=bridges)
         cloud.start(stack)
         yield cloud

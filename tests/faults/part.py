@@ -117,6 +117,7 @@ PARTS: dict[str, Callable[..., None]] = {
     "functions": serve_functions,
     "gateway": serve_gateway,
     "bridge": run_bridge,
+    "bridge-2": run_bridge,
     "cabinets": run_cabinets,
 }
 

@@ -12,11 +12,13 @@ from itertools import islice
 import pytest
 
 from tests.faults import campaign, report
-from tests.faults.cloud import Cloud, running
+from tests.faults.cloud import ACTIVE_BRIDGE, Cloud, running
 from tests.support.programs import skip_without
+from tests.support.waiting import slowdown
 
 SECONDS = float(os.environ.get("CHAOS_SECONDS", "8"))  # noqa: TID251 - a setting of the tests
 PARTS = ["database", "broker", "bridge"]
+TAKEOVER_SECONDS = 10
 
 
 @pytest.fixture
@@ -35,6 +37,24 @@ def test_the_records_stay_true_whatever_is_killed_under_load(cloud: Cloud) -> No
     lines.append(report.table(result))
     assert result.faults == [], "\n".join(lines)
     assert len(result.load.unlocked) > len(result.kills), "\n".join(lines)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(2 * SECONDS + 240)
+def test_the_active_bridge_is_replaced_whenever_it_is_killed_under_load() -> None:
+    skip_without("mosquitto")
+    seed = random.randrange(10**6)  # noqa: S311 - not a secret
+    lines = [f"seed {seed}"]
+    with running(bridges=2) as cloud:
+        result = campaign.run(cloud, seed, 2 * SECONDS, lines.append, parts=[ACTIVE_BRIDGE])
+    lines.append(report.table(result))
+    assert result.faults == [], "\n".join(lines)
+    recovered = [
+        *result.alone[ACTIVE_BRIDGE],
+        *(took for row in result.in_row.values() for took in row),
+    ]
+    assert max(recovered) < TAKEOVER_SECONDS * slowdown(), "\n".join(lines)
+    print("\n".join(lines))  # noqa: T201 - figures for -s
 
 
 def test_a_round_kills_each_part_alone_each_pair_and_all_parts() -> None:

@@ -35,6 +35,18 @@ def redeliver(sim: Simulation, _disruption: Disruption, numbers: Numbers) -> str
     return f"redelivered: {describe(record)}"
 
 
+def take_over(sim: Simulation, _disruption: Disruption, _numbers: Numbers) -> str | None:
+    """The bridge dies, and another takes over: what was in flight is sent again, first of all.
+
+    The calls with it go on. The others' batches follow while they do.
+    """
+    again = [record for batch in sim.network.batches for record in batch]
+    if not again:
+        return None
+    sim.network.inbox[:0] = again
+    return f"taken over by another bridge: {', '.join(map(describe, again))}"
+
+
 def overtake(sim: Simulation, _disruption: Disruption, numbers: Numbers) -> str | None:
     """All later events overtake one event."""
     inbox = sim.network.inbox
@@ -94,6 +106,7 @@ STEPS = {
     deliver: 16,
     execute_command: 10,
     redeliver: 3,
+    take_over: 3,
     overtake: 3,
     change_broker: 3,
     handle_slow_command: 3,

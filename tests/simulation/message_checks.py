@@ -16,6 +16,7 @@ TTL_S = 15
 def batch_ended(sim: RunState, call: Call, batch: list[Message]) -> None:
     """Check a batch that the trigger has processed, or queue it again if the trigger failed."""
     call_ended(sim, call)
+    sim.network.batches = [one for one in sim.network.batches if one is not batch]
     if call.failed:
         sim.network.inbox[:0] = batch
         return

@@ -2,7 +2,8 @@
 
 A connection keeps its order, as TCP does. Commands are lost if the cabinet is not connected. Events
 wait for the cabinet's connection and may be delivered twice; a batch that failed is redelivered,
-whole, at any later time.
+whole, at any later time. Batches are delivered at the same time, as by lanes of the bridge, and
+again while they are delivered, as by a bridge that takes over.
 """
 
 import base64
@@ -57,6 +58,8 @@ class Network:
         """Last wills of lost connections, which the broker has not noticed yet."""
         self.inbox: list[Message] = []
         """Records for the trigger, in the order in which the broker received them."""
+        self.batches: list[list[Message]] = []
+        """Records in calls of the trigger that have not ended."""
         self.delivered: list[Message] = []
         """Records that the trigger has processed; they may be redelivered."""
         self.forgotten: list[Message] = []

@@ -60,6 +60,7 @@ class Simulation(RunState):
         """Call the trigger function with a batch of records."""
         names = ", ".join(describe(record) for record in batch)
         event = {"messages": batch}
+        self.network.batches.append(batch)
         call = Call(
             f"trigger [{names}]",
             lambda: handler_of("mqtt_trigger")(event, Context()),

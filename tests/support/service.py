@@ -67,19 +67,20 @@ class Queue:
         self.arrive(device_id, command)
 
     @contextmanager
-    def wakeups(self, command_id: UUID) -> Iterator[Callable[[float], None]]:
+    def wakeups(self, command_id: UUID) -> Iterator[Callable[[float], bool]]:
         """Replace `shared.mqtt.Publisher.wakeups`."""
         name = str(command_id)
         seen = self.announced[name]
 
-        def wait(seconds: float) -> None:
+        def wait(seconds: float) -> bool:
             nonlocal seen
             self.on_wait(seconds)
             with self.changed:
                 self.waiting, self.waits = self.waiting + 1, self.waits + 1
-                self.changed.wait_for(lambda: self.announced[name] > seen, seconds)
+                woken = self.changed.wait_for(lambda: self.announced[name] > seen, seconds)
                 seen = self.announced[name]
                 self.waiting -= 1
+                return woken
 
         yield wait
 

@@ -36,12 +36,13 @@ class Function:
         assert self.may_return.wait(DEADLINE_SECONDS)
         return self.response
 
+    @staticmethod
+    def decoded(event: dict[str, Any]) -> list[str]:
+        return [base64.b64decode(m["details"]["payload"]).decode() for m in event["messages"]]
+
     @property
     def batches(self) -> list[list[str]]:
-        return [
-            [base64.b64decode(m["details"]["payload"]).decode() for m in event["messages"]]
-            for event in self.events
-        ]
+        return [self.decoded(event) for event in self.events]
 
     @property
     def payloads(self) -> list[str]:
@@ -63,11 +64,16 @@ class RecordedLogs(logging.Handler):
         self.kept.append((record.getMessage(), record.__dict__["fields"]))
 
     def __enter__(self) -> Self:
-        logging.getLogger("scooter_accumulator").addHandler(self)
+        logger = logging.getLogger("scooter_accumulator")
+        self._level = logger.level
+        logger.setLevel(logging.INFO)
+        logger.addHandler(self)
         return self
 
     def __exit__(self, *_: object) -> None:
-        logging.getLogger("scooter_accumulator").removeHandler(self)
+        logger = logging.getLogger("scooter_accumulator")
+        logger.removeHandler(self)
+        logger.setLevel(self._level)
 
 
 class StartBridge(Protocol):

@@ -68,6 +68,28 @@ def test_a_lost_wakeup_costs_at_most_a_second(
     assert pauses[:3] == [0.5, 1.0, 1.0]
 
 
+def test_a_look_without_a_wakeup_reads_no_more_than_the_status(
+    patient_service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads: list[UUID] = []
+    read = commands.get
+
+    def counted(tx: db.Tx, command_id: UUID) -> Row | None:
+        reads.append(command_id)
+        return read(tx, command_id)
+
+    monkeypatch.setattr(commands, "get", counted)
+    command_id = insert_pending_command()
+    with ThreadPoolExecutor() as pool:
+        waiting = pool.submit(wait, command_id, patient_service)
+        wait_until(lambda: patient_service.queue.waits == 3, seconds=SECONDS)
+        assert reads == [command_id]
+        settle(command_id)
+
+        assert waiting.result(SECONDS / 2)["status"] == "succeeded"
+    assert reads == [command_id] * 2
+
+
 @pytest.mark.usefixtures("no_looks")
 def test_a_wakeup_for_nothing_does_not_end_the_wait(patient_service: Service) -> None:
     command_id = insert_pending_command()

@@ -31,7 +31,11 @@ def devices(batch: list[Delivery]) -> list[str]:
 def test_each_devices_messages_stay_in_order() -> None:
     sent = [delivery(device_id) for _ in range(30) for device_id in ("a", "b")]
     found = inbox(*sent)
-    taken = [*found.take(7), *found.take(100), *found.take(100)]
+    taken = []
+    for limit in (7, 100, 100):
+        batch = found.take(limit)
+        found.finish(batch)
+        taken += batch
     assert len(taken) == 60
     for device_id in ("a", "b"):
         assert [one for one in taken if one.device_id == device_id] == [
@@ -54,8 +58,31 @@ def test_one_device_cannot_fill_a_batch() -> None:
 def test_devices_that_did_not_fit_are_first_in_the_next_batch() -> None:
     found = inbox(*(delivery(str(n)) for n in range(6) for _ in range(2)))
     assert found.would_fill(4)
-    assert devices(found.take(4)) == ["0", "1", "2", "3"]
+    first = found.take(4)
+    assert devices(first) == ["0", "1", "2", "3"]
+    found.finish(first)
     assert devices(found.take(4)) == ["4", "5", "0", "1"]
+
+
+def test_a_device_is_in_one_batch_at_a_time() -> None:
+    found = inbox(*(delivery(device) for device in ("a", "a", "b", "b", "c")))
+    first = found.take(2)
+    found.put(delivery("a"))
+    second = found.take(100)
+    assert (devices(first), devices(second)) == (["a", "b"], ["c"])
+    assert len(found) == 3
+    assert not found.can_be_taken
+    assert not found.would_fill(1)
+    found.finish(first)
+    assert devices(found.take(100)) == ["a", "b", "a"]
+
+
+def test_a_device_whose_messages_are_being_delivered_can_flood(floods: Floods) -> None:
+    found = inbox(delivery("flood"))
+    found.take(1)
+    for _ in range(FLOOD):
+        found.put(delivery("flood"))
+    assert floods.refuse(delivery("flood"), found, FLOOD)
 
 
 def test_a_batch_fits_into_an_invocation() -> None:
