@@ -41,6 +41,7 @@ class Standby:
     def __init__(self, settings: Settings, stopping: Event) -> None:
         self._settings = settings
         self._stopping = stopping
+        self._is_listening = False
         self._silent_until = 0.0
 
     def wait(self) -> bool:
@@ -50,6 +51,7 @@ class Standby:
         """
         if not self._settings.bridge_standby:
             return True
+        self._is_listening = False
         self._silent_until = time.monotonic() + _SILENCE_SECONDS
         client = Client(self._settings)
         client.on_connect = self._connected
@@ -69,11 +71,14 @@ class Standby:
     def _is_silent(self, client: Client) -> bool:
         while not self._stopping.is_set():
             left = self._silent_until - time.monotonic()
-            if left <= 0:
-                log.info("no other bridge is active: taking over")
-                return True
-            if client.loop(min(left, _STOP_SECONDS)) != MQTTErrorCode.MQTT_ERR_SUCCESS:
+            # Read first: if this process was paused, signs have arrived meanwhile.
+            wait = min(max(left, 0), _STOP_SECONDS)
+            if client.loop(wait) != MQTTErrorCode.MQTT_ERR_SUCCESS:
                 return False
+            if self._silent_until <= time.monotonic():
+                if self._is_listening:
+                    log.info("no other bridge is active: taking over")
+                return self._is_listening
         return False
 
     def _connected(
@@ -84,7 +89,15 @@ class Standby:
         else:
             client.subscribe(topic(self._settings))
 
-    def _granted(self, _client: paho.Client, *_: object) -> None:
+    def _granted(
+        self, _client: paho.Client, _userdata: object, _id: int, reasons: list[Any], _p: object
+    ) -> None:
+        if reasons[0].is_failure:
+            log.error(
+                "broker refused the subscription; check its access list",
+                topic=topic(self._settings),
+            )
+        self._is_listening = True
         self._silent_until = time.monotonic() + _SILENCE_SECONDS
         log.info("standing by; another bridge may be active")
 
