@@ -1,0 +1,108 @@
+"""The restrictions on requests that the API's descriptors declare: required, pattern, length, …"""
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from google.protobuf.descriptor import FieldDescriptor, OneofDescriptor
+from google.protobuf.message import Message
+from yandex.cloud import validation_pb2 as options
+
+from local.yandex_cloud.refusals import Refused, invalid
+
+_SECONDS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
+_NUMBER = r"(-?[\d.]+[dhms]?)"
+_RANGE = re.compile(rf"(?:{_NUMBER}-{_NUMBER}|(<=|>=|<|>|=)?{_NUMBER})")
+
+
+def validate(request: Message) -> None:
+    """Raise Refused if the request breaks a restriction."""
+    _validate(request, ())
+
+
+def _validate(message: Message, path: tuple[str, ...]) -> None:
+    for oneof in message.DESCRIPTOR.oneofs:
+        _check_oneof(message, oneof, path)
+    for field in message.DESCRIPTOR.fields:
+        where = (*path, field.name)
+        values = list(_values(message, field))
+        _check_field(field, values, where)
+        for value in values:
+            if isinstance(value, Message):
+                _validate(value, where)
+
+
+def _values(message: Message, field: FieldDescriptor) -> Iterable[Any]:
+    """Return the field's values: one at most, unless it is repeated or a map."""
+    value = getattr(message, field.name)
+    if field.message_type and field.message_type.GetOptions().map_entry:
+        return [value[key] for key in value]
+    if field.is_repeated:
+        return list(value)
+    if field.message_type or field.has_presence:
+        return [value] if message.HasField(field.name) else []
+    return [value] if value else []
+
+
+def _check_oneof(message: Message, oneof: OneofDescriptor, path: tuple[str, ...]) -> None:
+    if oneof.GetOptions().Extensions[options.exactly_one] and not message.WhichOneof(oneof.name):
+        names = ", ".join(field.name for field in oneof.fields)
+        raise _error((*path, oneof.name), f"one of {names} is required")
+
+
+def _check_field(field: FieldDescriptor, values: Sequence[Any], path: tuple[str, ...]) -> None:
+    declared = field.GetOptions().Extensions
+    if not values:
+        # A number that is 0 cannot be told from one that was not sent.
+        if declared[options.required] and field.type != FieldDescriptor.TYPE_BOOL:
+            raise _error(path, "Field is required")
+        return
+    if field.is_repeated and not _within(len(values), declared[options.size]):
+        raise _error(path, f"Number of elements must be {declared[options.size]}")
+    for value in values:
+        _check_value(value, declared, path)
+
+
+def _check_value(value: Any, declared: Any, path: tuple[str, ...]) -> None:
+    pattern, length = declared[options.pattern], declared[options.length]
+    if isinstance(value, str | bytes) and not _within(len(value), length):
+        raise _error(path, f"Length must be {length}, but is {len(value)}")
+    if isinstance(value, str) and pattern and not re.fullmatch(pattern, value):
+        raise _error(path, f'"{value}" does not match the pattern "{pattern}"')
+    number = _number(value)
+    if number is not None and not _within(number, declared[options.value]):
+        raise _error(path, f"Value must be {declared[options.value]}, but is {number:g}")
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(value, Message):
+        name = value.DESCRIPTOR.full_name
+        if name == "google.protobuf.Duration":
+            return float(value.ToTimedelta().total_seconds())  # type: ignore[attr-defined]
+        if re.fullmatch(r"google\.protobuf\.(U?Int\d\d|Double|Float)Value", name):
+            return float(value.value)  # type: ignore[attr-defined]
+    return None
+
+
+def _within(number: float, declared: str) -> bool:
+    """Return whether a number is in a declared range, such as `3-63`, `<=50` or `1s-1m`."""
+    found = _RANGE.fullmatch(declared)
+    if not found:  # nothing is declared, or a range of another kind, such as of times
+        return True
+    low, high, operator, bound = found.groups()
+    if low:
+        return _seconds(low) <= number <= _seconds(high)
+    limit = _seconds(bound)
+    outcomes = {"<=": number <= limit, ">=": number >= limit, "<": number < limit, ">": number > limit}
+    return outcomes.get(operator, number == limit)
+
+
+def _seconds(text: str) -> float:
+    return float(text[:-1]) * _SECONDS[text[-1]] if text[-1] in _SECONDS else float(text)
+
+
+def _error(path: tuple[str, ...], reason: str) -> Refused:
+    name = ".".join(part.title().replace("_", "") for part in path)
+    return invalid(f"Request validation error: {name}: {reason}")
