@@ -8,6 +8,7 @@ from yandex.cloud.access.access_pb2 import (
     AccessBindingsOperationResult,
     ListAccessBindingsResponse,
 )
+from yandex.cloud.api import operation_pb2 as options
 from yandex.cloud.iam.v1.service_account_pb2 import ServiceAccount
 
 from local.yandex_cloud.refusals import invalid, not_found
@@ -37,7 +38,9 @@ _ROLES = {
     "ymq": "admin reader writer",
 }
 ROLES = {
-    f"{service}.{role}".removeprefix(".") for service, roles in _ROLES.items() for role in roles.split()
+    f"{service}.{role}".removeprefix(".")
+    for service, roles in _ROLES.items()
+    for role in roles.split()
 }
 """The roles of the services that this project uses."""
 
@@ -97,8 +100,6 @@ def _check(state: State, binding: Any) -> None:
 
 def _result(service: Any) -> Any:
     """Return what the operation of this service's bindings responds with."""
-    from yandex.cloud.api import operation_pb2 as options
-
     method = service.descriptor().methods_by_name["SetAccessBindings"]
     if method.GetOptions().Extensions[options.operation].response.endswith("Result"):
         return AccessBindingsOperationResult()

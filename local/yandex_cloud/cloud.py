@@ -10,7 +10,7 @@ from local.yandex_cloud.service import CLOUD_ID, FOLDER_ID, Context
 from local.yandex_cloud.services import all_services
 from local.yandex_cloud.state import State
 
-TOKEN = "t1.local.fake"
+TOKEN = "t1.local.fake"  # noqa: S105 - of the fake, which accepts any
 _HOST = "localhost"
 _SECONDS_TO_STOP = 2
 

@@ -40,7 +40,11 @@ def corresponding(descriptor: Descriptor, name: str) -> FieldDescriptor | None:
     """Return the field of a resource that a request's field sets, or None."""
     singular, plural = name.removesuffix("_spec"), name.removesuffix("_specs") + "s"
     fields: dict[str, FieldDescriptor] = descriptor.fields_by_name
-    return fields.get(name) or fields.get(singular) or (fields.get(plural) if name.endswith("_specs") else None)
+    return (
+        fields.get(name)
+        or fields.get(singular)
+        or (fields.get(plural) if name.endswith("_specs") else None)
+    )
 
 
 def update(source: Message, target: Message, paths: Iterable[str]) -> None:
@@ -78,7 +82,9 @@ def _copy_list(values: Any, into: Any, *, is_message: bool) -> None:
         copy(value, into.add())
 
 
-def _copy_single(source: Message, field: FieldDescriptor, target: Message, found: FieldDescriptor) -> None:
+def _copy_single(
+    source: Message, field: FieldDescriptor, target: Message, found: FieldDescriptor
+) -> None:
     value = getattr(source, field.name)
     if field.message_type is None:
         if found.message_type is None:

@@ -28,10 +28,15 @@ class Operations(Service):
 
 def is_operation(method: MethodDescriptor) -> bool:
     """Return whether an RPC is answered with an operation that the platform makes."""
-    return bool(method.output_type is Operation.DESCRIPTOR and method.GetOptions().Extensions[options.operation].metadata)
+    return bool(
+        method.output_type is Operation.DESCRIPTOR
+        and method.GetOptions().Extensions[options.operation].metadata
+    )
 
 
-def wrap(service: Service, method: MethodDescriptor, request: Message, response: Message) -> Operation:
+def wrap(
+    service: Service, method: MethodDescriptor, request: Message, response: Message
+) -> Operation:
     """Return the operation of a change that was made, and store it."""
     operation = Operation(
         id=ids.new(service.prefix),

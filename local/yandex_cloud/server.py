@@ -39,7 +39,9 @@ class Server(grpc.GenericRpcHandler):  # type: ignore[misc] # grpc has no types
         """How often each RPC was called, by its full name."""
         self._record = record
         self._methods = {
-            f"/{service.descriptor().full_name}/{descriptor.name}": _Method(service, descriptor, rpc)
+            f"/{service.descriptor().full_name}/{descriptor.name}": _Method(
+                service, descriptor, rpc
+            )
             for service in services
             for descriptor, rpc in service.rpcs()
         }
@@ -97,7 +99,10 @@ def serve(handler: Server, *, port: int, key: bytes, certificate: bytes) -> tupl
 
 
 def _has_token(details: Any) -> bool:
-    return any(key == "authorization" and _TOKEN.fullmatch(value) for key, value in details.invocation_metadata)
+    return any(
+        key == "authorization" and _TOKEN.fullmatch(value)
+        for key, value in details.invocation_metadata
+    )
 
 
 def _refuse(message: str) -> Callable[[bytes, grpc.ServicerContext], bytes]:

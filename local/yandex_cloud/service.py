@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.empty_pb2 import Empty
 from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from local.yandex_cloud import ids, messages
@@ -69,6 +70,8 @@ class Collection(Service):
     """The kind in error messages, such as Network."""
     quota: ClassVar[tuple[str, int] | None] = None
     """The name of the platform's quota, and how many resources it allows."""
+    name_pattern: ClassVar[str] = ".*"
+    """Of resources' names, if the service's descriptor does not declare one."""
 
     def get(self, request: Any) -> Any:
         """Return the resource."""
@@ -155,7 +158,9 @@ class Collection(Service):
 
     def key(self, request: Any) -> str:
         """Return the id that a request is about."""
-        return str(getattr(request, self.descriptor().methods_by_name["Get"].input_type.fields[0].name))
+        return str(
+            getattr(request, self.descriptor().methods_by_name["Get"].input_type.fields[0].name)
+        )
 
     def paths(self, request: Any) -> Sequence[str]:
         """Return the paths of the request's mask. Raises Refused for one that does not exist."""
@@ -173,7 +178,9 @@ class Collection(Service):
             raise not_found("Folder", folder_id)
 
     def check_name(self, folder_id: str, name: str) -> None:
-        """Raise Refused if the folder has a resource of this name."""
+        """Raise Refused for an invalid name, and for that of another resource in the folder."""
+        if not re.fullmatch(self.name_pattern, name):
+            raise invalid("Request validation error: Name: invalid resource name")
         if name and any((one.folder_id, one.name) == (folder_id, name) for one in self.all()):
             raise already_exists(self.noun, name)
 
@@ -197,7 +204,5 @@ def now() -> Timestamp:
 
 
 def _message_class(method: MethodDescriptor) -> type[Message]:
-    from google.protobuf.message_factory import GetMessageClass
-
     found: type[Message] = GetMessageClass(method.output_type)
     return found

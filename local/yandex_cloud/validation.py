@@ -1,4 +1,4 @@
-"""The restrictions on requests that the API's descriptors declare: required, pattern, length, …"""
+"""The restrictions on requests that the API declares: required, pattern, length and others."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -15,18 +15,24 @@ _NUMBER = r"(-?[\d.]+[dhms]?)"
 _RANGE = re.compile(rf"(?:{_NUMBER}-{_NUMBER}|(<=|>=|<|>|=)?{_NUMBER})")
 
 
-def validate(request: Message) -> None:
-    """Raise Refused if the request breaks a restriction."""
-    _validate(request, ())
+def validate(request: Any) -> None:
+    """Raise Refused if the request breaks a restriction.
+
+    Of a request with an update mask, only what it sends has to be valid: nothing else is set.
+    """
+    is_partial = "update_mask" in request.DESCRIPTOR.fields_by_name and request.update_mask.paths
+    _validate(request, (), is_partial=bool(is_partial))
 
 
-def _validate(message: Message, path: tuple[str, ...]) -> None:
+def _validate(message: Message, path: tuple[str, ...], *, is_partial: bool = False) -> None:
     for oneof in message.DESCRIPTOR.oneofs:
-        _check_oneof(message, oneof, path)
+        if not is_partial:
+            _check_oneof(message, oneof, path)
     for field in message.DESCRIPTOR.fields:
         where = (*path, field.name)
         values = list(_values(message, field))
-        _check_field(field, values, where)
+        if values or not is_partial:
+            _check_field(field, values, where)
         for value in values:
             if isinstance(value, Message):
                 _validate(value, where)
@@ -80,9 +86,9 @@ def _number(value: Any) -> float | None:
     if isinstance(value, Message):
         name = value.DESCRIPTOR.full_name
         if name == "google.protobuf.Duration":
-            return float(value.ToTimedelta().total_seconds())  # type: ignore[attr-defined]
+            return float(value.ToTimedelta().total_seconds())
         if re.fullmatch(r"google\.protobuf\.(U?Int\d\d|Double|Float)Value", name):
-            return float(value.value)  # type: ignore[attr-defined]
+            return float(value.value)
     return None
 
 
@@ -95,7 +101,12 @@ def _within(number: float, declared: str) -> bool:
     if low:
         return _seconds(low) <= number <= _seconds(high)
     limit = _seconds(bound)
-    outcomes = {"<=": number <= limit, ">=": number >= limit, "<": number < limit, ">": number > limit}
+    outcomes = {
+        "<=": number <= limit,
+        ">=": number >= limit,
+        "<": number < limit,
+        ">": number > limit,
+    }
     return outcomes.get(operator, number == limit)
 
 

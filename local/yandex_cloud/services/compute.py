@@ -17,6 +17,8 @@ from local.yandex_cloud.services.networks import check_zone
 PREFIXES = {"ru-central1-a": "fhm", "ru-central1-b": "epd", "ru-central1-d": "fv4"}
 """Of ids of disks and machines, by zone."""
 DISK_TYPES = ("network-hdd", "network-ssd", "network-ssd-io-m3", "network-ssd-nonreplicated")
+NAMES = r"|[a-z]([-_a-z0-9]{0,61}[a-z0-9])?"
+"""Of disks, machines and snapshot schedules."""
 STANDARD_IMAGES = "standard-images"
 _BLOCK = 4096
 _GIGABYTE = 1 << 30
@@ -60,6 +62,7 @@ class Disks(AccessBindings, Collection):
 
     proto, name = "yandex.cloud.compute.v1.disk_service", "DiskService"
     resource, noun, prefix = Disk, "Disk", "fhm"
+    name_pattern = NAMES
     quota = ("compute.disks.count", 32)
 
     def check(self, resource: Any) -> None:
@@ -68,7 +71,9 @@ class Disks(AccessBindings, Collection):
         if resource.type_id not in DISK_TYPES:
             raise not_found("Disk type", resource.type_id)
         if resource.size % _BLOCK:
-            raise invalid(f"Illegal argument size {resource.size}: not a multiple of the block size")
+            raise invalid(
+                f"Illegal argument size {resource.size}: not a multiple of the block size"
+            )
 
     def create(self, request: Any) -> Any:
         """Make a disk, also from an image."""
@@ -76,7 +81,9 @@ class Disks(AccessBindings, Collection):
         if request.image_id:
             source = image(request.image_id)
             if disk.size < source.min_disk_size:
-                raise invalid(f"Illegal argument size {disk.size}: the image needs {source.min_disk_size}")
+                raise invalid(
+                    f"Illegal argument size {disk.size}: the image needs {source.min_disk_size}"
+                )
             disk.source_image_id = source.id
         return self.save(disk)
 
@@ -90,7 +97,9 @@ class Disks(AccessBindings, Collection):
         """Refuse a smaller disk."""
         stored = self.find(resource.id)
         if resource.size < stored.size:
-            raise invalid(f"Illegal argument size {resource.size}: a disk cannot shrink from {stored.size}")
+            raise invalid(
+                f"Illegal argument size {resource.size}: a disk cannot shrink from {stored.size}"
+            )
 
     def check_unused(self, resource: Any) -> None:
         """Keep a disk that a machine has."""
@@ -103,6 +112,7 @@ class SnapshotSchedules(AccessBindings, Collection):
 
     proto, name = "yandex.cloud.compute.v1.snapshot_schedule_service", "SnapshotScheduleService"
     resource, noun, prefix = SnapshotSchedule, "Snapshot schedule", "fhm"
+    name_pattern = NAMES
     quota = ("compute.snapshotSchedules.count", 32)
 
     def check(self, resource: Any) -> None:
@@ -152,7 +162,9 @@ class SnapshotSchedules(AccessBindings, Collection):
 
 
 def _check_cron(expression: str) -> None:
-    if expression and not re.fullmatch(r"@(hourly|daily|weekly|monthly|yearly|annually)|(\S+ ){4}\S+", expression):
+    if expression and not re.fullmatch(
+        r"@(hourly|daily|weekly|monthly|yearly|annually)|(\S+ ){4}\S+", expression
+    ):
         raise _cron(expression)
     for text, high in zip(expression.split(), (59, 23, 31, 12, 7), strict=False):
         numbers = [int(number) for number in re.findall(r"\d+", text)]

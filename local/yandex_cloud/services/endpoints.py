@@ -8,13 +8,15 @@ from yandex.cloud.endpoint.api_endpoint_service_pb2 import ListApiEndpointsRespo
 from local.yandex_cloud.refusals import not_found
 from local.yandex_cloud.service import Service
 
-_IDS = """
+_IDS = frozenset(
+    """
     apigateway-connections apploadbalancer broker-data cdn certificate-manager compute datasphere
     dns endpoint iam iot-data iot-devices iotbroker kms lockbox lockbox-payload log-ingestion
     log-reading logging managed-postgresql mdbproxy monitoring operation organization-manager
     quota-manager resource-manager serverless-apigateway serverless-containers
     serverless-functions serverless-triggers smart-web-security storage storage-api vpc
-""".split()
+""".split()  # noqa: SIM905 - shorter
+)
 
 
 class Endpoints(Service):
@@ -24,7 +26,7 @@ class Endpoints(Service):
 
     def list(self, request: Any) -> Any:  # noqa: ARG002
         """Return all endpoints."""
-        return ListApiEndpointsResponse(endpoints=[self._endpoint(name) for name in _IDS])
+        return ListApiEndpointsResponse(endpoints=[self._endpoint(name) for name in sorted(_IDS)])
 
     def get(self, request: Any) -> Any:
         """Return one endpoint."""

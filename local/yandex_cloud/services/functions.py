@@ -120,7 +120,9 @@ class Functions(AccessBindings, Collection):
         if request.runtime not in _RUNTIMES:
             raise invalid(f"Runtime {request.runtime} is not supported")
         if request.resources.memory % _MEMORY_STEP:
-            raise invalid(f"Memory must be a multiple of 128 MB, but is {request.resources.memory} bytes")
+            raise invalid(
+                f"Memory must be a multiple of 128 MB, but is {request.resources.memory} bytes"
+            )
         if len(request.content) > _PACKAGE_BYTES:
             raise invalid(f"Package of {len(request.content)} bytes; at most {_PACKAGE_BYTES}")
         if not request.content:

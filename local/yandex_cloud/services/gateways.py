@@ -48,7 +48,11 @@ class Gateways(AccessBindings, Collection):
 
     def _store(self, resource: Any, document: str) -> None:
         try:
-            parsed = json.loads(document) if document.lstrip().startswith("{") else yaml.safe_load(document)
+            parsed = (
+                json.loads(document)
+                if document.lstrip().startswith("{")
+                else yaml.safe_load(document)
+            )
         except (ValueError, yaml.YAMLError) as error:
             raise invalid(f"Invalid OpenAPI specification: {error}") from None
         if not isinstance(parsed, dict) or not {"openapi", "info", "paths"} <= set(parsed):

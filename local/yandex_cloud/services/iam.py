@@ -16,7 +16,7 @@ from local.yandex_cloud.access import AccessBindings
 from local.yandex_cloud.refusals import not_found
 from local.yandex_cloud.service import Collection, Service, now
 
-SECRET_OF_KEY = "access-key-secret"
+SECRET_OF_KEY = "access-key-secret"  # noqa: S105 - a kind
 """The kind in the state of a static key's secret part, under its key_id."""
 
 
@@ -68,7 +68,9 @@ class AccessKeys(Service):
         """Return an account's keys."""
         keys = self.state.all(AccessKey)
         return ListAccessKeysResponse(
-            access_keys=[one for one in keys if one.service_account_id == request.service_account_id]
+            access_keys=[
+                one for one in keys if one.service_account_id == request.service_account_id
+            ]
         )
 
     def delete(self, request: Any) -> Any:

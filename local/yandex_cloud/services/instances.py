@@ -17,7 +17,7 @@ from local.yandex_cloud import ids
 from local.yandex_cloud.access import AccessBindings
 from local.yandex_cloud.refusals import in_use, invalid, not_found
 from local.yandex_cloud.service import Collection
-from local.yandex_cloud.services.compute import PREFIXES, image
+from local.yandex_cloud.services.compute import NAMES, PREFIXES, image
 from local.yandex_cloud.services.networks import check_zone
 
 _PLATFORMS = ("standard-v1", "standard-v2", "standard-v3", "standard-v4a", "amd-v1", "highfreq-v3")
@@ -32,6 +32,7 @@ class Instances(AccessBindings, Collection):
 
     proto, name = "yandex.cloud.compute.v1.instance_service", "InstanceService"
     resource, noun, prefix = Instance, "Instance", "fhm"
+    name_pattern = NAMES
     quota = ("compute.instances.count", 12)
     slow = frozenset({"Create", "Delete"})
 
@@ -49,8 +50,11 @@ class Instances(AccessBindings, Collection):
             raise not_found("Platform", resource.platform_id)
         wanted = resource.resources
         if wanted.core_fraction not in (0, *_FRACTIONS) or wanted.memory % _STEP:
-            raise invalid("Illegal argument resources_spec: core_fraction 5, 20, 50 or 100; memory in whole GB")
-        if sum(len(key) + len(resource.metadata[key]) for key in resource.metadata) > _METADATA_BYTES:
+            raise invalid("Illegal argument resources_spec: core_fraction or memory")
+        if (
+            sum(len(key) + len(resource.metadata[key]) for key in resource.metadata)
+            > _METADATA_BYTES
+        ):
             raise invalid(f"Illegal argument metadata: more than {_METADATA_BYTES} bytes")
         account = resource.service_account_id
         if account and self.state.get(ServiceAccount, account) is None:
@@ -136,7 +140,9 @@ class Instances(AccessBindings, Collection):
             return disk
         made, source = wanted.disk_spec, image(wanted.disk_spec.image_id)
         if made.size < source.min_disk_size:
-            raise invalid(f"Illegal argument size {made.size}: the image needs {source.min_disk_size}")
+            raise invalid(
+                f"Illegal argument size {made.size}: the image needs {source.min_disk_size}"
+            )
         return Disk(
             id=ids.new(PREFIXES[machine.zone_id]), folder_id=machine.folder_id, name=made.name,
             type_id=made.type_id or "network-hdd", zone_id=machine.zone_id, size=made.size,
@@ -167,7 +173,9 @@ class Instances(AccessBindings, Collection):
             face.primary_v4_address.address for one in self.all() for face in one.network_interfaces
         }
         first = int(ip_network(subnet.v4_cidr_blocks[0]).network_address) + _FIRST_HOST
-        return next(text for number in range(256) if (text := str(IPv4Address(first + number))) not in taken)
+        return next(
+            text for number in range(256) if (text := str(IPv4Address(first + number))) not in taken
+        )
 
     def _use(self, text: str, *, is_used: bool) -> None:
         """Mark a reserved address as used or free. Raises Refused if another machine has it."""

@@ -89,7 +89,9 @@ class Secrets(AccessBindings, Collection):
         if secret.HasField("password_payload_specification"):
             specification = secret.password_payload_specification
             version.password_payload_specification.CopyFrom(specification)
-            entries = [Payload.Entry(key=specification.password_key, text_value=_password(specification))]
+            entries = [
+                Payload.Entry(key=specification.password_key, text_value=_password(specification))
+            ]
         else:
             entries = _changed(list(old.entries) if old else [], changes)
         version.payload_entry_keys.extend(entry.key for entry in entries)

@@ -21,6 +21,7 @@ from local.yandex_cloud.service import Collection
 
 ZONES = {"ru-central1-a": "e9b", "ru-central1-b": "e2l", "ru-central1-d": "fl8"}
 """The zones, with the prefixes of their subnets' ids."""
+NAMES = r"|[a-zA-Z]([-_a-zA-Z0-9]{0,61}[a-zA-Z0-9])?"
 _PRIVATE = [IPv4Network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")]
 _LARGEST, _SMALLEST = 16, 28
 _PUBLIC = "198.51.100."  # RFC 5737: documentation
@@ -31,6 +32,7 @@ class Networks(Collection):
 
     proto, name = "yandex.cloud.vpc.v1.network_service", "NetworkService"
     resource, noun, prefix = Network, "Network", "enp"
+    name_pattern = NAMES
     quota = ("vpc.networks.count", 2)
 
     def fill(self, resource: Any, request: Any) -> None:  # noqa: ARG002
@@ -76,6 +78,7 @@ class Subnets(Collection):
 
     proto, name = "yandex.cloud.vpc.v1.subnet_service", "SubnetService"
     resource, noun, prefix = Subnet, "Subnet", "e9b"
+    name_pattern = NAMES
     quota = ("vpc.subnets.count", 12)
 
     def check(self, resource: Any) -> None:
@@ -110,6 +113,7 @@ class SecurityGroups(Collection):
 
     proto, name = "yandex.cloud.vpc.v1.security_group_service", "SecurityGroupService"
     resource, noun, prefix = SecurityGroup, "Security group", "enp"
+    name_pattern = NAMES
 
     def check(self, resource: Any) -> None:
         """Check the network and the rules."""
@@ -155,6 +159,7 @@ class Addresses(Collection):
 
     proto, name = "yandex.cloud.vpc.v1.address_service", "AddressService"
     resource, noun, prefix = Address, "Address", "e9b"
+    name_pattern = NAMES
     quota = ("vpc.externalStaticAddresses.count", 2)
 
     def check(self, resource: Any) -> None:
@@ -166,7 +171,9 @@ class Addresses(Collection):
         resource.reserved = True
         resource.type, resource.ip_version = Address.EXTERNAL, Address.IPV4
         taken = {one.external_ipv4_address.address for one in self.all()}
-        chosen = next(f"{_PUBLIC}{number}" for number in range(1, 255) if f"{_PUBLIC}{number}" not in taken)
+        chosen = next(
+            f"{_PUBLIC}{number}" for number in range(1, 255) if f"{_PUBLIC}{number}" not in taken
+        )
         resource.external_ipv4_address.address = resource.external_ipv4_address.address or chosen
 
     def check_unused(self, resource: Any) -> None:
@@ -193,10 +200,14 @@ def parse_range(text: str) -> Any:
 
 def _check_subnet(text: str, others: Iterable[str]) -> None:
     network = parse_range(text)
-    if network.version != 4 or not any(network.subnet_of(private) for private in _PRIVATE):
+    if not any(
+        network.version == private.version and network.subnet_of(private) for private in _PRIVATE
+    ):
         raise invalid(f"Illegal argument CIDR {text} is not in a private range")
     if not _LARGEST <= network.prefixlen <= _SMALLEST:
-        raise invalid(f"Illegal argument CIDR {text}: the prefix must be /{_LARGEST} to /{_SMALLEST}")
+        raise invalid(
+            f"Illegal argument CIDR {text}: the prefix must be /{_LARGEST} to /{_SMALLEST}"
+        )
     for other in others:
         if network.overlaps(ip_network(other)):
             raise invalid(f"Illegal argument CIDR {text} overlaps with {other}")
@@ -214,5 +225,3 @@ def _complete_protocol(rule: Any) -> None:
     else:
         names = {number: name for name, number in _PROTOCOLS.items()}
         rule.protocol_name = names.get(rule.protocol_number or -1, "")
-
-

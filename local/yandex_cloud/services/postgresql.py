@@ -18,13 +18,28 @@ from local.yandex_cloud.refusals import in_use, invalid, not_found
 from local.yandex_cloud.service import Collection
 
 VERSIONS = ("13", "14", "15", "16", "17", "18")
-_DISKS = ("network-hdd", "network-ssd", "network-ssd-io-m3", "network-ssd-nonreplicated", "local-ssd")
+_DISKS = (
+    "network-hdd",
+    "network-ssd",
+    "network-ssd-io-m3",
+    "network-ssd-nonreplicated",
+    "local-ssd",
+)
 _SHORT = {"ru-central1-a": "rc1a", "ru-central1-b": "rc1b", "ru-central1-d": "rc1d"}
 PRESETS = {
     f"{family}-c{cores}-m{memory}"
     for family in ("s2", "s3")
     for cores, memory in ((2, 8), (4, 16), (8, 32), (12, 48), (16, 64), (24, 96), (32, 128))
-} | {"b2.medium", "b3-c1-m4", "b3-c2-m4", "c3-c2-m4", "c3-c4-m8", "c3-c8-m16", "m3-c2-m16", "m3-c4-m32"}
+} | {
+    "b2.medium",
+    "b3-c1-m4",
+    "b3-c2-m4",
+    "c3-c2-m4",
+    "c3-c4-m8",
+    "c3-c8-m16",
+    "m3-c2-m16",
+    "m3-c4-m32",
+}
 """Classes of hosts, as far as this project may use them."""
 
 
@@ -40,7 +55,9 @@ class Clusters(AccessBindings, Collection):
         """Check the version, the class of the hosts, the disk and the network."""
         config = resource.config
         if config.version not in VERSIONS:
-            raise invalid(f"Version {config.version} is not available; there are {', '.join(VERSIONS)}")
+            raise invalid(
+                f"Version {config.version} is not available; there are {', '.join(VERSIONS)}"
+            )
         if config.resources.resource_preset_id not in PRESETS:
             raise not_found("Resource preset", config.resources.resource_preset_id)
         if config.resources.disk_type_id not in _DISKS:
@@ -67,18 +84,21 @@ class Clusters(AccessBindings, Collection):
         """Refuse a smaller disk, and an older version."""
         old, new = self.find(resource.id).config, resource.config
         if new.resources.disk_size < old.resources.disk_size:
-            raise invalid(f"Disk size cannot shrink from {old.resources.disk_size} to {new.resources.disk_size}")
+            raise invalid(f"Disk size cannot shrink from {old.resources.disk_size} bytes")
         if int(new.version) < int(old.version):
             raise invalid(f"Version cannot go back from {old.version} to {new.version}")
 
     def check_unused(self, resource: Any) -> None:
         """Keep a protected cluster."""
         if resource.deletion_protection:
-            raise in_use("The operation is not permitted: the cluster has deletion protection enabled")
+            raise in_use(
+                "The operation is not permitted: the cluster has deletion protection enabled"
+            )
 
     def remove(self, resource: Any) -> None:
         """Forget the cluster, its hosts, databases and users."""
-        for kind in (Host, Database, User):
+        kinds: tuple[Any, ...] = (Host, Database, User)
+        for kind in kinds:
             for one in self.state.all(kind):
                 if one.cluster_id == resource.id:
                     key = one.name if kind is Host else f"{resource.id}/{one.name}"
@@ -133,7 +153,9 @@ class Clusters(AccessBindings, Collection):
         if subnet is None:
             raise not_found("Subnet", specification.subnet_id)
         if (subnet.zone_id, subnet.network_id) != (specification.zone_id, cluster.network_id):
-            raise invalid(f"Subnet {subnet.id} is not in zone {specification.zone_id} of the cluster's network")
+            raise invalid(
+                f"Subnet {subnet.id} is not in {specification.zone_id} of the cluster's network"
+            )
         host = Host()
         messages.copy(specification, host)
         host.name = f"{_SHORT[host.zone_id]}-{secrets.token_hex(8)}.mdb.yandexcloud.net"

@@ -14,7 +14,7 @@ from local.yandex_cloud import messages
 from local.yandex_cloud.refusals import already_exists, in_use, invalid, not_found
 from local.yandex_cloud.service import Collection
 
-PASSWORD = "postgresql-password"
+PASSWORD = "postgresql-password"  # noqa: S105 - a kind
 """The kind in the state of a user's password, under `<cluster id>/<user name>`."""
 _CONNECTIONS = 50
 
@@ -76,10 +76,13 @@ class Users(_InCluster):
     def check(self, resource: Any) -> None:
         """Check that the databases exist."""
         for permission in resource.permissions:
-            if self.state.get(Database, f"{resource.cluster_id}/{permission.database_name}") is None:
+            if (
+                self.state.get(Database, f"{resource.cluster_id}/{permission.database_name}")
+                is None
+            ):
                 raise not_found("Database", permission.database_name)
 
-    def change(self, resource: Any, request: Any) -> None:
+    def change(self, resource: Any, request: Any) -> None:  # noqa: ARG002
         """Store the new password, if there is one."""
         if "password" in self.paths(request) and request.password:
             self.state.write(PASSWORD, self.key(request), request.password.encode())

@@ -12,15 +12,16 @@ from local.yandex_cloud.service import Collection
 
 _QUEUE = re.compile(r"yrn:yc:ymq:[a-z0-9-]+:[a-z0-9]+:[A-Za-z0-9_-]{1,80}(\.fifo)?")
 _ANY_DAY = "?"
-_MONTHS = "JAN FEB MAR APR MAY JUN JUL AUG SEP OCT NOV DEC".split()
-_DAYS = "SUN MON TUE WED THU FRI SAT".split()
+_MONTHS = ["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"]
+_DAYS = ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"]
+_NO_NAMES: list[str] = []
 _FIELDS = (
-    ("minutes", 0, 59, []),
-    ("hours", 0, 23, []),
-    ("day of month", 1, 31, []),
+    ("minutes", 0, 59, _NO_NAMES),
+    ("hours", 0, 23, _NO_NAMES),
+    ("day of month", 1, 31, _NO_NAMES),
     ("month", 1, 12, _MONTHS),
     ("day of week", 1, 7, _DAYS),
-    ("year", 1970, 2099, []),
+    ("year", 1970, 2099, _NO_NAMES),
 )
 
 
@@ -71,7 +72,9 @@ class Triggers(Collection):
 
     def _check_queue(self, queue: Any) -> None:
         if not _QUEUE.fullmatch(queue.queue_id):
-            raise invalid(f"Queue id {queue.queue_id} is not an ARN, such as yrn:yc:ymq:ru-central1:FOLDER:NAME")
+            raise invalid(
+                f"Queue id {queue.queue_id} is not an ARN: yrn:yc:ymq:ru-central1:FOLDER:NAME"
+            )
         self._check_account(queue.service_account_id)
 
 
