@@ -22,7 +22,7 @@ class YandexCloud:
         """`port` 0: a free one. `record`: a file that calls are appended to."""
         directory.mkdir(parents=True, exist_ok=True)
         self.directory = directory
-        self._port = port
+        self.port = port
         self._record = record
         pki = directory / "pki"
         self.authority = Authority(pki)
@@ -35,7 +35,7 @@ class YandexCloud:
         context = Context(self.state, lambda: self.address)
         self.server = Server(all_services(context), self._recorder)
         self._grpc, self.port = serve(
-            self.server, port=self._port, key=certificate, certificate=certificate
+            self.server, port=self.port, key=certificate, certificate=certificate
         )
 
     def stop(self) -> None:

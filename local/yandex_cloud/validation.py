@@ -11,6 +11,11 @@ from yandex.cloud import validation_pb2 as options
 from local.yandex_cloud.refusals import Refused, invalid
 
 _SECONDS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
+_NOT_ENFORCED = {
+    "yandex.cloud.mdb.postgresql.v1.CreateClusterRequest.database_specs",
+    "yandex.cloud.mdb.postgresql.v1.CreateClusterRequest.user_specs",
+}
+"""Declared as required, and not sent by the provider's yandex_mdb_postgresql_cluster_v2."""
 _NUMBER = r"(-?[\d.]+[dhms]?)"
 _RANGE = re.compile(rf"(?:{_NUMBER}-{_NUMBER}|(<=|>=|<|>|=)?{_NUMBER})")
 
@@ -31,6 +36,8 @@ def _validate(message: Message, path: tuple[str, ...], *, is_partial: bool = Fal
     for field in message.DESCRIPTOR.fields:
         where = (*path, field.name)
         values = list(_values(message, field))
+        if _is_map(field):
+            _check_keys(list(getattr(message, field.name)), field, where)
         if values or not is_partial:
             _check_field(field, values, where)
         for value in values:
@@ -41,13 +48,17 @@ def _validate(message: Message, path: tuple[str, ...], *, is_partial: bool = Fal
 def _values(message: Message, field: FieldDescriptor) -> Iterable[Any]:
     """Return the field's values: one at most, unless it is repeated or a map."""
     value = getattr(message, field.name)
-    if field.message_type and field.message_type.GetOptions().map_entry:
+    if _is_map(field):
         return [value[key] for key in value]
     if field.is_repeated:
         return list(value)
     if field.message_type or field.has_presence:
         return [value] if message.HasField(field.name) else []
     return [value] if value else []
+
+
+def _is_map(field: FieldDescriptor) -> bool:
+    return bool(field.message_type and field.message_type.GetOptions().map_entry)
 
 
 def _check_oneof(message: Message, oneof: OneofDescriptor, path: tuple[str, ...]) -> None:
@@ -59,8 +70,7 @@ def _check_oneof(message: Message, oneof: OneofDescriptor, path: tuple[str, ...]
 def _check_field(field: FieldDescriptor, values: Sequence[Any], path: tuple[str, ...]) -> None:
     declared = field.GetOptions().Extensions
     if not values:
-        # A number that is 0 cannot be told from one that was not sent.
-        if declared[options.required] and field.type != FieldDescriptor.TYPE_BOOL:
+        if declared[options.required] and field.full_name not in _NOT_ENFORCED:
             raise _error(path, "Field is required")
         return
     if field.is_repeated and not _within(len(values), declared[options.size]):
@@ -69,12 +79,22 @@ def _check_field(field: FieldDescriptor, values: Sequence[Any], path: tuple[str,
         _check_value(value, declared, path)
 
 
+def _check_keys(keys: list[str], field: FieldDescriptor, path: tuple[str, ...]) -> None:
+    declared = field.GetOptions().Extensions[options.map_key]
+    for key in keys:
+        _check_text(key, declared.pattern, declared.length, path)
+
+
+def _check_text(text: str | bytes, pattern: str, length: str, path: tuple[str, ...]) -> None:
+    if not _within(len(text), length):
+        raise _error(path, f"Length must be {length}, but is {len(text)}")
+    if isinstance(text, str) and pattern and not re.fullmatch(pattern, text):
+        raise _error(path, f'"{text}" does not match the pattern "{pattern}"')
+
+
 def _check_value(value: Any, declared: Any, path: tuple[str, ...]) -> None:
-    pattern, length = declared[options.pattern], declared[options.length]
-    if isinstance(value, str | bytes) and not _within(len(value), length):
-        raise _error(path, f"Length must be {length}, but is {len(value)}")
-    if isinstance(value, str) and pattern and not re.fullmatch(pattern, value):
-        raise _error(path, f'"{value}" does not match the pattern "{pattern}"')
+    if isinstance(value, str | bytes):
+        _check_text(value, declared[options.pattern], declared[options.length], path)
     number = _number(value)
     if number is not None and not _within(number, declared[options.value]):
         raise _error(path, f"Value must be {declared[options.value]}, but is {number:g}")

@@ -65,7 +65,7 @@ class Functions(AccessBindings, Collection):
         version.id, version.function_id = ids.new(self.prefix), function.id
         version.created_at.CopyFrom(now())
         version.status, version.image_size = Version.ACTIVE, len(request.content)
-        for tag in dict.fromkeys([LATEST, *([request.tag] if request.tag else [])]):
+        for tag in dict.fromkeys([LATEST, *request.tag]):
             self._tag(version, tag)
         self.state.put(version.id, version)
         self.state.write(PACKAGE, version.id, request.content)

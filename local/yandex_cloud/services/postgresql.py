@@ -14,7 +14,7 @@ from yandex.cloud.vpc.v1.subnet_pb2 import Subnet
 
 from local.yandex_cloud import messages
 from local.yandex_cloud.access import AccessBindings
-from local.yandex_cloud.refusals import in_use, invalid, not_found
+from local.yandex_cloud.refusals import Refused, in_use, invalid, not_found
 from local.yandex_cloud.service import Collection
 
 VERSIONS = ("13", "14", "15", "16", "17", "18")
@@ -76,12 +76,18 @@ class Clusters(AccessBindings, Collection):
         resource.is_ha = len(request.host_specs) > 1
         config = resource.config
         _set_defaults(config)
+        _refuse_settings(request)
+        settings = getattr(config, f"postgresql_config_{config.version}")
+        settings.user_config.SetInParent()
+        settings.effective_config.SetInParent()
+        settings.default_config.SetInParent()
         for specification in request.host_specs:
             self._add_host(resource, specification)
         self._elect(resource)
 
-    def change(self, resource: Any, request: Any) -> None:  # noqa: ARG002
+    def change(self, resource: Any, request: Any) -> None:
         """Refuse a smaller disk, and an older version."""
+        _refuse_settings(request)
         old, new = self.find(resource.id).config, resource.config
         if new.resources.disk_size < old.resources.disk_size:
             raise invalid(f"Disk size cannot shrink from {old.resources.disk_size} bytes")
@@ -183,3 +189,10 @@ def _set_defaults(config: Any) -> None:
     config.performance_diagnostics.SetInParent()
     if not config.HasField("pooler_config"):
         config.pooler_config.pooling_mode = 1  # SESSION
+
+
+def _refuse_settings(request: Any) -> None:
+    """Raise Refused for settings of PostgreSQL itself, which are not stored."""
+    chosen = request.config_spec.WhichOneof("postgresql_config")
+    if chosen and getattr(request.config_spec, chosen).ListFields():
+        raise Refused.unimplemented("settings of PostgreSQL")
