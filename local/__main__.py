@@ -75,6 +75,8 @@ def _parser() -> argparse.ArgumentParser:
         help="A stopped server stays stopped until it is started",
     )
     server.set_defaults(run=_server)
+    text = "Keep a fake of the Yandex Cloud API up, for terraform apply without an account"
+    _add_cloud(commands.add_parser("cloud", help=text))
     _add_rehearse(commands.add_parser("rehearse", help="Run here what Terraform has applied"))
     documents = commands.add_parser("documents", help="Generate the documents in docs/")
     documents.add_argument("--check", action="store_true", help="Only check that they are current")
@@ -132,6 +134,21 @@ def _number(kind: type[int] | type[float], least: float, most: float) -> Callabl
 def _add_data_dir(parser: argparse.ArgumentParser) -> None:
     text = "Directory of all data of the stack; default: %(default)s"
     parser.add_argument("--data-dir", type=Path, default=Path(".local"), help=text)
+
+
+def _add_cloud(parser: argparse.ArgumentParser) -> None:
+    text = "Of the API; Object Storage and Message Queue have the next one; 0: any free ports; "
+    parser.add_argument(
+        "--port", type=_number(int, 0, 65534), default=8443, help=f"{text}default: %(default)s"
+    )
+    text = "Directory of the cloud's state; default: %(default)s"
+    parser.add_argument("--data-dir", type=Path, default=Path(".local/cloud"), help=text)
+    shown = parser.add_mutually_exclusive_group()
+    text = "Only print the variables for Terraform of the cloud that runs, for eval"
+    shown.add_argument("--environment", action="store_true", help=text)
+    text = "Only list what is in the cloud, running or not"
+    shown.add_argument("--list", action="store_true", help=text)
+    parser.set_defaults(run=_cloud)
 
 
 def _add_rehearse(parser: argparse.ArgumentParser) -> None:
@@ -199,6 +216,19 @@ def _demo(args: argparse.Namespace) -> int:
 
     signals.handle()
     return demo.main(url=args.url, data_dir=args.data_dir, pause=args.slow)
+
+
+def _cloud(args: argparse.Namespace) -> int:
+    from local.yandex_cloud import command
+
+    if args.environment:
+        print("\n".join(command.exports(command.environment_of(args.data_dir))))
+    elif args.list:
+        print("\n".join(command.listing(args.data_dir)))
+    else:
+        signals.handle()
+        command.run(args.data_dir, args.port)
+    return 0
 
 
 def _rehearse(args: argparse.Namespace) -> int:

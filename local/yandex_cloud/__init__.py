@@ -12,6 +12,9 @@
     ids.py            ids of the platform's shape
     state.py          everything that exists, in one SQLite file: each call is one transaction
     services/         the services, each with what its resources need besides
+    http/             the APIs that are no gRPC: Object Storage and Message Queue
+    listing.py        what is in the fake, for people
+    command.py        `python -m local cloud`
 
 An RPC that no class has a method for is answered with UNIMPLEMENTED and its full name.
 """

@@ -4,6 +4,9 @@ import ssl
 from pathlib import Path
 
 from local.rehearsal.certificates import Authority
+from local.yandex_cloud.http.queues import Queues
+from local.yandex_cloud.http.server import HttpServer
+from local.yandex_cloud.http.storage import Storage
 from local.yandex_cloud.recorder import Recorder
 from local.yandex_cloud.server import Server, serve
 from local.yandex_cloud.service import CLOUD_ID, FOLDER_ID, Context
@@ -19,7 +22,10 @@ class YandexCloud:
     """A fake cloud whose state is in a directory. Use it as a context, or start and stop it."""
 
     def __init__(self, directory: Path, *, port: int = 0, record: Path | None = None) -> None:
-        """`port` 0: a free one. `record`: a file that calls are appended to."""
+        """`port`: of the API; Object Storage and Message Queue have the next one. 0: free ones.
+
+        `record`: a file that calls are appended to.
+        """
         directory.mkdir(parents=True, exist_ok=True)
         self.directory = directory
         self.port = port
@@ -28,10 +34,13 @@ class YandexCloud:
         self.authority = Authority(pki)
 
     def start(self) -> None:
-        """Serve what the directory holds."""
+        """Serve what the directory holds. Raises CannotStart."""
         self.state = State(self.directory / "state.sqlite3")
         self._recorder = Recorder(self._record) if self._record else None
         certificate = self.authority.certificate(_HOST).encode()
+        apis = (Storage(self.state), Queues(self.state))
+        self.http = HttpServer(apis, self.state, port=self.port and self.port + 1)
+        self.http.start()
         context = Context(self.state, lambda: self.address)
         self.server = Server(all_services(context), self._recorder)
         self._grpc, self.port = serve(
@@ -41,6 +50,7 @@ class YandexCloud:
     def stop(self) -> None:
         """Stop serving; calls that run get two seconds to end."""
         self._grpc.stop(_SECONDS_TO_STOP).wait()
+        self.http.stop()
         self.state.close()
         if self._recorder:
             self._recorder.close()
@@ -68,6 +78,7 @@ class YandexCloud:
             "YC_FOLDER_ID": FOLDER_ID,
             "YC_TERRAFORM_INITIALIZATION_SILENCE": "true",
             "YC_TOKEN": TOKEN,
+            **self.http.environment,
         }
 
     def _trusted(self) -> Path:

@@ -2,6 +2,7 @@
 
 from local.yandex_cloud.operations import Operations
 from local.yandex_cloud.service import Context, Service
+from local.yandex_cloud.services.buckets import Buckets
 from local.yandex_cloud.services.compute import Disks, Images, SnapshotSchedules
 from local.yandex_cloud.services.dashboards import Dashboards
 from local.yandex_cloud.services.endpoints import Endpoints
@@ -20,6 +21,7 @@ from local.yandex_cloud.services.triggers import Triggers
 _ALL: tuple[type[Service], ...] = (
     AccessKeys,
     Addresses,
+    Buckets,
     Clouds,
     Clusters,
     Dashboards,
