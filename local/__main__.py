@@ -28,6 +28,8 @@ The functions' settings are environment variables with the deployment's defaults
 UNLOCK_WAIT_SECONDS=3 or BOOKING_SECONDS=60: docs/settings.md has them all. With DATABASE_URL the
 functions use that database, and no other is started. More: docs/local-cloud.md"""
 
+_EXIT_WITHOUT_PROVIDER = 3
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return 2 after a one-line error if it cannot start."""
@@ -152,8 +154,11 @@ def _add_cloud(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_rehearse(parser: argparse.ArgumentParser) -> None:
-    text = "Output of `terraform show -json`: a state, or a plan made after the first apply"
-    parser.add_argument("--topology", type=Path, required=True, metavar="FILE", help=text)
+    text = (
+        "Output of `terraform show -json`: a state, or a plan made after the first apply; default:"
+    )
+    text += " deploy to a fake cloud first, with the real provider"
+    parser.add_argument("--topology", type=Path, metavar="FILE", help=text)
     text = "Directory of the packages; default: %(default)s"
     parser.add_argument("--packages", type=Path, default=Path("dist"), help=text)
     parser.set_defaults(run=_rehearse)
@@ -232,10 +237,16 @@ def _cloud(args: argparse.Namespace) -> int:
 
 
 def _rehearse(args: argparse.Namespace) -> int:
-    from local.rehearsal import rehearsal
+    from local.rehearsal import deployment, rehearsal
 
     signals.handle()
-    return rehearsal.main(topology=args.topology, packages=args.packages)
+    if args.topology:
+        return rehearsal.main(topology=args.topology, packages=args.packages)
+    try:
+        return deployment.main()
+    except deployment.NoProvider as error:
+        print(f"python -m local rehearse: {error}", file=sys.stderr)
+        return _EXIT_WITHOUT_PROVIDER
 
 
 def _cabinet(args: argparse.Namespace) -> int:

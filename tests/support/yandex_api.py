@@ -27,6 +27,7 @@ from yandex.cloud.resourcemanager.v1 import folder_service_pb2_grpc as folders
 from yandex.cloud.serverless.apigateway.v1 import apigateway_service_pb2_grpc as gateways
 from yandex.cloud.serverless.functions.v1 import function_service_pb2_grpc as functions
 from yandex.cloud.serverless.triggers.v1 import trigger_service_pb2_grpc as triggers
+from yandex.cloud.storage.v1 import bucket_service_pb2_grpc as buckets
 from yandex.cloud.vpc.v1 import address_service_pb2_grpc as addresses
 from yandex.cloud.vpc.v1 import network_service_pb2_grpc as networks
 from yandex.cloud.vpc.v1 import security_group_service_pb2_grpc as groups
@@ -40,6 +41,7 @@ _STUBS = {
     "AccessKey": keys.AccessKeyServiceStub,
     "Address": addresses.AddressServiceStub,
     "ApiGateway": gateways.ApiGatewayServiceStub,
+    "Bucket": buckets.BucketServiceStub,
     "Cluster": clusters.ClusterServiceStub,
     "Dashboard": dashboards.DashboardServiceStub,
     "Database": databases.DatabaseServiceStub,

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 from werkzeug.wrappers import Request, Response
 
-from local import CannotStart
 from local.children import HOST
 from local.yandex_cloud.http.answers import HttpRefused
 from local.yandex_cloud.state import State
@@ -40,15 +39,12 @@ class HttpServer:
     """Serves some APIs."""
 
     def __init__(self, apis: Sequence[Api], state: State, *, port: int) -> None:
-        """Listen on `port`; 0: a free one. Raises CannotStart."""
+        """Listen on `port`; 0: a free one."""
         self.calls: Counter[str] = Counter()
         """How often each call was made, by its name."""
         self._apis = apis
         self._state = state
-        try:
-            self._server = ThreadedWSGIServer(HOST, port, self._app, _Handler)
-        except (OSError, SystemExit) as error:  # werkzeug ends the program if a port is in use
-            raise CannotStart(f"port {port} cannot be used: choose another one") from error
+        self._server = ThreadedWSGIServer(HOST, port, self._app, _Handler)
         self._server.daemon_threads = True
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(0.05,), name="yandex-cloud-http", daemon=True
