@@ -14,13 +14,6 @@ from local.rehearsal.terraform import Terraform, copy_checkout
 from local.yandex_cloud import YandexCloud
 from local.yandex_cloud.listing import resources
 
-_VARIABLES = {
-    "apply_migrations": "false",  # the rehearsal applies them, where the database runs
-    "deletion_protection": "false",
-    "grant_log_role": "false",
-    "runner_account": "false",
-    "unlock_wait_seconds": "2",
-}
 _INSTALL = (
     "install the provider (docs/deploying.md, Try it without an account), or set TERRAFORM_CHECK"
 )
@@ -58,8 +51,7 @@ class Deployment:
         self._cloud = cloud
         self._root = root
         self._say = say
-        self._terraform.environment |= cloud.environment()
-        self._terraform.environment |= {f"TF_VAR_{name}": v for name, v in _VARIABLES.items()}
+        self._terraform.environment |= cloud.environment() | {"TF_VAR_unlock_wait_seconds": "2"}
 
     def play(self) -> int:
         """Run all steps; return the rehearsal's exit code. Raises Fault, CannotStart."""

@@ -16,6 +16,13 @@ from local.yandex_cloud.state import State
 
 TOKEN = "t1.local.fake"  # noqa: S105 - of the fake, which accepts any
 _HOST = "localhost"
+_VARIABLES = {
+    "apply_migrations": "false",  # no function runs here
+    "deletion_protection": "false",
+    "grant_log_role": "false",
+    "runner_account": "false",
+}
+"""Of terraform/, with which it can be applied here, and destroyed."""
 _SECONDS_TO_STOP = 2
 
 
@@ -74,8 +81,10 @@ class YandexCloud:
         """Return the environment variables that make Terraform use this cloud."""
         return {
             "SSL_CERT_FILE": str(self._trusted()),
+            "TF_WORKSPACE": "local-cloud",  # a state of its own
             "TF_VAR_cloud_id": CLOUD_ID,
             "TF_VAR_folder_id": FOLDER_ID,
+            **{f"TF_VAR_{name}": value for name, value in _VARIABLES.items()},
             "YC_CLOUD_ID": CLOUD_ID,
             "YC_ENDPOINT": self.address,
             "YC_FOLDER_ID": FOLDER_ID,

@@ -1,12 +1,12 @@
 """Requests to Object Storage and Message Queue, as the provider sends them to the fake."""
 
 from typing import Any
-from xml.etree import ElementTree as ET
 
 import requests
 
 from local.yandex_cloud import YandexCloud
 from local.yandex_cloud.cloud import TOKEN
+from local.yandex_cloud.http.answers import parse
 
 QUEUES = "message-queue.api.cloud.yandex.net"
 
@@ -49,11 +49,10 @@ class HttpApi:
 
 def code(response: requests.Response) -> tuple[int, str]:
     """Return the status and the error's code."""
-    found = ET.fromstring(response.content).find(".//Code")
-    return response.status_code, "" if found is None else found.text or ""
+    return response.status_code, parse(response.content).findtext(".//Code", "")
 
 
 def texts(response: requests.Response, name: str) -> list[str]:
     """Return the texts of all elements of this name."""
     assert response.status_code == 200, response.text
-    return [one.text or "" for one in ET.fromstring(response.content).iter(name)]
+    return [one.text or "" for one in parse(response.content).iter(name)]

@@ -67,11 +67,8 @@ def test_it_goes_on_with_what_was_there_and_lists_it(directory: Path) -> None:
         process.wait()
 
     assert _ended(directory, "--list") == (0, running)
-    assert _ended(directory, "--environment") == (
-        2,
-        f"python -m local cloud: no cloud runs with {directory}: start one with python -m local"
-        " cloud",
-    )
+    stopped = f"no cloud runs with {directory}: start one with python -m local cloud"
+    assert _ended(directory, "--environment") == (2, f"python -m local cloud: {stopped}")
 
 
 def test_directory_or_port_in_use_is_named(directory: Path, tmp_path: Path) -> None:
