@@ -1,5 +1,9 @@
-"""Records calls: each request with its answer, as JSON lines without secrets."""
+"""Records calls: each request with its answer, as lines of JSON without secrets.
 
+A recording can be sent again to another fake (tests/integration/yandex_cloud/test_recordings.py).
+"""
+
+import base64
 import json
 from pathlib import Path
 from typing import Any
@@ -9,8 +13,17 @@ from google.protobuf.message import Message
 
 from local.yandex_cloud.refusals import Refused
 
-_HIDDEN = {"content", "password", "textValue", "binaryValue", "secret"}
-_LONG = 2_000
+_HIDDEN = "hidden"
+_INSTEAD = {
+    "binaryValue": base64.b64encode(_HIDDEN.encode()).decode(),
+    "content": base64.b64encode(_HIDDEN.encode()).decode(),
+    "openapiSpec": '{"openapi": "3.0.0", "info": {}, "paths": {}}',  # short, and still valid
+    "password": _HIDDEN,
+    "secret": _HIDDEN,
+    "textValue": _HIDDEN,
+}
+"""What is written instead of the values of these fields, if they have one."""
+_LONG = 500
 
 
 class Recorder:
@@ -20,7 +33,7 @@ class Recorder:
         self._file = file.open("a", encoding="utf-8")
 
     def __call__(self, method: str, request: Message, answer: Message | Refused) -> None:
-        """Write one line; gRPC's threads call this inside a transaction of the state."""
+        """Write a line."""
         if isinstance(answer, Refused):
             outcome: dict[str, Any] = {"error": [answer.code.name, answer.message]}
         else:
@@ -35,13 +48,11 @@ class Recorder:
 
 
 def _plain(value: Any, key: str = "") -> Any:
-    """Return a value without secrets and without long texts."""
+    """Return a value without secrets, and with long texts cut."""
     if isinstance(value, dict):
         return {name: _plain(one, name) for name, one in value.items()}
     if isinstance(value, list):
         return [_plain(one, key) for one in value]
-    if key in _HIDDEN:
-        return "hidden"
-    if isinstance(value, str) and len(value) > _LONG:
-        return value[:_LONG]
+    if isinstance(value, str):
+        return _INSTEAD.get(key, value[:_LONG]) if value else value
     return value

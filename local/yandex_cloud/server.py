@@ -65,20 +65,26 @@ class Server(grpc.GenericRpcHandler):  # type: ignore[misc] # grpc has no types
         try:
             answer = self._call(method, request)
         except Refused as refused:
-            self._keep(method, request, refused)
             context.abort(refused.code, refused.message)
             raise
-        self._keep(method, request, answer)
         return answer
 
     def _call(self, method: _Method, request: Message) -> Message:
-        service = method.service
-        with service.state.transaction():
-            validate(request)
-            response = method.rpc(request)
-            if operations.is_operation(method.descriptor):
-                return operations.wrap(service, method.descriptor, request, response)
-            return response
+        with method.service.state.transaction():
+            try:
+                answer = self._change(method, request)
+            except Refused as refused:
+                self._keep(method, request, refused)
+                raise
+            self._keep(method, request, answer)  # inside, so that the order is that of the changes
+            return answer
+
+    def _change(self, method: _Method, request: Message) -> Message:
+        validate(request)
+        response = method.rpc(request)
+        if operations.is_operation(method.descriptor):
+            return operations.wrap(method.service, method.descriptor, request, response)
+        return response
 
     def _keep(self, method: _Method, request: Message, answer: Message | Refused) -> None:
         if self._record:

@@ -1,0 +1,43 @@
+"""What the real Terraform provider asked and was answered, sent again to the fake."""
+
+from pathlib import Path
+
+import pytest
+
+from local.yandex_cloud import YandexCloud
+from tests.support.recordings import Replay, read
+
+_RECORDINGS = Path(__file__).parent / "recordings"
+_KEPT = {"yandex.cloud.operation.Operation", "yandex.cloud.access.ListAccessBindingsResponse"}
+"""What destroy leaves: operations that were, and lists of bindings, which are empty."""
+
+
+def test_real_provider_gets_the_answers_that_it_got(cloud: YandexCloud) -> None:
+    replay = Replay(cloud)
+
+    for name in ("apply", "plan", "destroy"):
+        for call in read(_RECORDINGS / f"{name}.jsonl.gz"):
+            assert replay.send(call) == []
+
+    assert set(cloud.state.counts()) <= _KEPT
+
+
+def test_replay_notices_another_answer(cloud: YandexCloud) -> None:
+    calls = [
+        call
+        for call in read(_RECORDINGS / "apply.jsonl.gz")
+        if call["method"].startswith("yandex.cloud.vpc.v1.NetworkService.")
+    ]
+    calls[0]["answer"]["response"]["name"] = "another"
+
+    (difference,) = Replay(cloud).send(calls[0])
+
+    assert "NetworkService.Create: .answer.response.name was 'another'" in difference
+
+
+@pytest.mark.parametrize("name", ["apply", "plan", "destroy"])
+def test_recordings_have_no_secrets(name: str) -> None:
+    text = "".join(str(call) for call in read(_RECORDINGS / f"{name}.jsonl.gz"))
+
+    assert "PRIVATE KEY" not in text
+    assert all(f"'{key}': 'hidden'" in text or key not in text for key in ("password", "textValue"))
