@@ -141,12 +141,12 @@ def _canned(bucket: Any, name: str) -> bytes:
 
 def _grant(kind: str, name: str, value: str, permission: str) -> ET.Element:
     grantee = element("Grantee", [element(name, value)])
-    grantee.set(f"{{{_XSI}}}type", kind)
+    grantee.set("xmlns:xsi", _XSI)  # here, because the provider's library looks nowhere else
+    grantee.set("xsi:type", kind)
     return element("Grant", [grantee, element("Permission", permission)])
 
 
 def _acl(bucket: Any, granted: list[ET.Element]) -> bytes:
-    ET.register_namespace("xsi", _XSI)
     owner = element("Owner", [element("ID", bucket.folder_id)])
     root = element("AccessControlPolicy", [owner, element("AccessControlList", granted)])
     return bytes(xml(root).get_data())
