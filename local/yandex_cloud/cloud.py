@@ -80,6 +80,7 @@ class YandexCloud:
     def environment(self) -> dict[str, str]:
         """Return the environment variables that make Terraform use this cloud."""
         return {
+            "AWS_CA_BUNDLE": "",  # the provider's client of Object Storage does not start with one
             "SSL_CERT_FILE": str(self._trusted()),
             "TF_WORKSPACE": "local-cloud",  # a state of its own
             "TF_VAR_cloud_id": CLOUD_ID,

@@ -92,6 +92,7 @@ class Disks(AccessBindings, Collection):
         resource.id = ids.new(PREFIXES[resource.zone_id])
         resource.block_size = resource.block_size or _BLOCK
         resource.status = Disk.READY
+        resource.disk_placement_policy.SetInParent()
 
     def change(self, resource: Any, request: Any) -> None:  # noqa: ARG002
         """Refuse a smaller disk."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from google.protobuf.empty_pb2 import Empty
 from yandex.cloud.compute.v1.disk_pb2 import Disk
-from yandex.cloud.compute.v1.instance_pb2 import AttachedDisk, Instance, IpVersion
+from yandex.cloud.compute.v1.instance_pb2 import AttachedDisk, Instance, IpVersion, NetworkSettings
 from yandex.cloud.compute.v1.instance_service_pb2 import FULL
 from yandex.cloud.iam.v1.service_account_pb2 import ServiceAccount
 from yandex.cloud.vpc.v1.address_pb2 import Address
@@ -65,6 +65,9 @@ class Instances(AccessBindings, Collection):
         resource.id = ids.new(PREFIXES[resource.zone_id])
         resource.status = Instance.RUNNING
         resource.resources.core_fraction = resource.resources.core_fraction or 100
+        for policy in ("scheduling_policy", "placement_policy", "gpu_settings"):
+            getattr(resource, policy).SetInParent()
+        resource.network_settings.type = resource.network_settings.type or NetworkSettings.STANDARD
         resource.fqdn = f"{request.hostname or resource.id}.ru-central1.internal"
         resource.ClearField("boot_disk")
         resource.boot_disk.CopyFrom(self._attach(resource, request.boot_disk_spec))
@@ -147,7 +150,7 @@ class Instances(AccessBindings, Collection):
             id=ids.new(PREFIXES[machine.zone_id]), folder_id=machine.folder_id, name=made.name,
             type_id=made.type_id or "network-hdd", zone_id=machine.zone_id, size=made.size,
             block_size=made.block_size or 4096, status=Disk.READY, source_image_id=source.id,
-            created_at=machine.created_at, description=made.description,
+            created_at=machine.created_at, description=made.description, disk_placement_policy={},
         )  # fmt: skip
 
     def _connect(self, machine: Any, interface: Any, number: int) -> None:
