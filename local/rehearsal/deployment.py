@@ -75,7 +75,8 @@ class Deployment:
         with self._timed("plan"):
             changes = self._terraform.changes()
         if changes:
-            raise Fault(f"the plan {when} is not empty: {', '.join(changes)}")
+            found = [f"{address} ({', '.join(names)})" for address, names in changes.items()]
+            raise Fault(f"the plan {when} is not empty: {'; '.join(found)}")
 
     def _check_drift(self) -> None:
         expected = by_hand.change(self._cloud)

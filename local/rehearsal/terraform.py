@@ -68,18 +68,21 @@ class Terraform:
         """Apply the configuration. Raises Fault."""
         self._succeed("apply", "-auto-approve", "-no-color")
 
-    def changes(self) -> list[str]:
-        """Return the addresses of the resources that a plan would change. Raises Fault."""
+    def changes(self) -> dict[str, list[str]]:
+        """Return the addresses that a plan would change, with the arguments that differ.
+
+        Raises Fault.
+        """
         done = self._run("plan", "-detailed-exitcode", "-no-color", "-out=rehearsal.tfplan")
         if done.returncode not in (0, _CHANGES):
             raise _fault("plan", done)
         planned = json.loads(self._succeed("show", "-json", "rehearsal.tfplan"))
-        changed = [
-            one["address"]
+        changed = {
+            one["address"]: _different(one["change"])
             for one in planned["resource_changes"]
             if one["change"]["actions"] not in (["no-op"], ["read"])
-        ]
-        return changed or (["an output"] if done.returncode else [])
+        }
+        return changed or ({"outputs": []} if done.returncode else {})
 
     def outputs(self) -> dict[str, Any]:
         """Return the outputs by name, each with its `value`."""
@@ -135,6 +138,12 @@ def copy_checkout(directory: Path) -> Path:
 def _fault(command: str, done: "subprocess.CompletedProcess[str]") -> Fault:
     errors = [line for line in done.stderr.splitlines() if line.strip(" ╷│╵")]
     return Fault("\n".join([f"terraform {command} fails:", *errors[:_LINES_SHOWN]]))
+
+
+def _different(change: dict[str, Any]) -> list[str]:
+    before, after = change["before"] or {}, change["after"] or {}
+    names = sorted({*before, *after, *(change.get("after_unknown") or {})})
+    return [name for name in names if before.get(name) != after.get(name)]
 
 
 def _first_error(output: str) -> str:
