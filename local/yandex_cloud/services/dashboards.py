@@ -8,6 +8,8 @@ from yandex.cloud.monitoring.v3.dashboard_pb2 import Dashboard
 from local.yandex_cloud.refusals import in_use
 from local.yandex_cloud.service import Collection, now
 
+_ANY = "-1"
+
 
 class Dashboards(Collection):
     """Dashboards."""
@@ -22,9 +24,9 @@ class Dashboards(Collection):
         resource.etag = secrets.token_hex(8)
 
     def change(self, resource: Any, request: Any) -> None:
-        """Refuse a change of a version that is not the latest."""
+        """Refuse a change of a version that is not the latest; the provider sends -1 for any."""
         stored = self.find(resource.id)
-        if request.etag and request.etag != stored.etag:
+        if request.etag not in ("", _ANY, stored.etag):
             raise in_use(f"Etag {request.etag} does not match the dashboard's {stored.etag}")
         resource.modified_at.CopyFrom(now())
         resource.etag = secrets.token_hex(8)
