@@ -13,7 +13,7 @@ from google.protobuf.message import Message
 
 from local.yandex_cloud.refusals import Refused
 
-_HIDDEN = "hidden"
+_HIDDEN = "hidden value"  # long enough for a password
 _INSTEAD = {
     "binaryValue": base64.b64encode(_HIDDEN.encode()).decode(),
     "content": base64.b64encode(_HIDDEN.encode()).decode(),

@@ -12,6 +12,7 @@ from google.protobuf.empty_pb2 import Empty
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from google.protobuf.timestamp_pb2 import Timestamp
+from yandex.cloud.access.access_pb2 import ListAccessBindingsResponse
 
 from local.yandex_cloud import ids, messages
 from local.yandex_cloud.refusals import already_exists, invalid, not_found, quota_exceeded
@@ -131,6 +132,7 @@ class Collection(Service):
 
     def remove(self, resource: Any) -> None:
         """Forget the resource and what belongs to it."""
+        self.state.remove(ListAccessBindingsResponse, resource.id)
         self.state.remove(self.resource, resource.id)
 
     # Helps.

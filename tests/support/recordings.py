@@ -21,6 +21,7 @@ _CHOSEN = re.compile(
     r"|YCAJE[A-Z0-9]{20}"
     r"|d0:0d(:[0-9a-f]{2}){4}"
     r"|[0-9a-f]{16}"  # etags
+    r"|localhost:\d+"
 )
 """Values that the cloud chooses, which are others each time."""
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
@@ -32,6 +33,18 @@ def read(file: Path) -> list[dict[str, Any]]:
     """Return the calls of a recording."""
     with gzip.open(file, "rt", encoding="utf-8") as lines:
         return [json.loads(line) for line in lines]
+
+
+def values(recorded: Any, names: set[str]) -> Iterator[str]:
+    """Return the values of all fields of these names."""
+    if isinstance(recorded, list):
+        for one in recorded:
+            yield from values(one, names)
+    elif isinstance(recorded, dict):
+        for name, one in recorded.items():
+            if name in names and isinstance(one, str):
+                yield one
+            yield from values(one, names)
 
 
 class Replay:

@@ -5,7 +5,7 @@ from ipaddress import IPv4Address, ip_network
 from typing import Any
 
 from google.protobuf.empty_pb2 import Empty
-from yandex.cloud.compute.v1.disk_pb2 import Disk
+from yandex.cloud.compute.v1.disk_pb2 import Disk, DiskPlacementPolicy
 from yandex.cloud.compute.v1.instance_pb2 import AttachedDisk, Instance, IpVersion, NetworkSettings
 from yandex.cloud.compute.v1.instance_service_pb2 import FULL
 from yandex.cloud.iam.v1.service_account_pb2 import ServiceAccount
@@ -150,7 +150,8 @@ class Instances(AccessBindings, Collection):
             id=ids.new(PREFIXES[machine.zone_id]), folder_id=machine.folder_id, name=made.name,
             type_id=made.type_id or "network-hdd", zone_id=machine.zone_id, size=made.size,
             block_size=made.block_size or 4096, status=Disk.READY, source_image_id=source.id,
-            created_at=machine.created_at, description=made.description, disk_placement_policy={},
+            created_at=machine.created_at, description=made.description,
+            disk_placement_policy=DiskPlacementPolicy(),
         )  # fmt: skip
 
     def _connect(self, machine: Any, interface: Any, number: int) -> None:

@@ -76,6 +76,11 @@ class Clusters(AccessBindings, Collection):
         resource.is_ha = len(request.host_specs) > 1
         config = resource.config
         _set_defaults(config)
+        manager = config.connection_manager
+        if not manager.HasField("enabled"):
+            manager.enabled.value = True
+            manager.connections_folder_id = resource.folder_id
+            manager.secrets_folder_id = resource.folder_id
         _refuse_settings(request)
         settings = getattr(config, f"postgresql_config_{config.version}")
         settings.user_config.SetInParent()
