@@ -85,7 +85,7 @@ class Deployment:
             unseen = ", ".join(sorted(expected - changes))
             raise Fault(f"a plan does not see what was changed by hand: {unseen}")
         with self._timed("apply of what was changed by hand"):
-            self._terraform.apply()
+            self._terraform.apply_changes()
         self._check_plan_is_empty("after healing")
 
     def _rehearse(self) -> int:

@@ -27,6 +27,7 @@ _LEFT_OUT = shutil.ignore_patterns(
 _OVERRIDE = 'terraform {\n  backend "local" {}\n}\n'
 """Keeps the rehearsal from the state of a deployment, wherever terraform/backend.tf has it."""
 _CREDENTIALS = re.compile(r"YC_.*|TF_VAR_.*|TF_CLI_ARGS.*|TF_WORKSPACE|TF_DATA_DIR|AWS_.*")
+_PLAN = "rehearsal.tfplan"
 _LINES_SHOWN = 12
 _CHANGES = 2
 
@@ -68,15 +69,19 @@ class Terraform:
         """Apply the configuration. Raises Fault."""
         self._succeed("apply", "-auto-approve", "-no-color")
 
+    def apply_changes(self) -> None:
+        """Apply what `changes` has returned. Raises Fault."""
+        self._succeed("apply", "-no-color", _PLAN)
+
     def changes(self) -> dict[str, list[str]]:
         """Return the addresses that a plan would change, with the arguments that differ.
 
         Raises Fault.
         """
-        done = self._run("plan", "-detailed-exitcode", "-no-color", "-out=rehearsal.tfplan")
+        done = self._run("plan", "-detailed-exitcode", "-no-color", f"-out={_PLAN}")
         if done.returncode not in (0, _CHANGES):
             raise _fault("plan", done)
-        planned = json.loads(self._succeed("show", "-json", "rehearsal.tfplan"))
+        planned = json.loads(self._succeed("show", "-json", _PLAN))
         changed = {
             one["address"]: _different(one["change"])
             for one in planned["resource_changes"]
@@ -137,6 +142,8 @@ def copy_checkout(directory: Path) -> Path:
 
 def _fault(command: str, done: "subprocess.CompletedProcess[str]") -> Fault:
     errors = [line for line in done.stderr.splitlines() if line.strip(" ╷│╵")]
+    panics = [number for number, line in enumerate(errors) if line.startswith("panic:")]
+    errors = errors[panics[0] :] if panics else errors  # the provider's; it explains the others
     return Fault("\n".join([f"terraform {command} fails:", *errors[:_LINES_SHOWN]]))
 
 

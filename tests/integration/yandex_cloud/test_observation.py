@@ -32,3 +32,8 @@ def test_dashboard_is_changed_only_from_its_latest_version(api: Api) -> None:
         api.call(
             "Dashboard", "Update", dashboard_id=made.id, etag=made.etag, name="main", title="Old"
         )
+    # The provider sends it, and means any version.
+    changed = api.call(
+        "Dashboard", "Update", dashboard_id=made.id, etag="-1", name="main", title="Newer"
+    )
+    assert changed.title == "Newer"
