@@ -49,7 +49,9 @@ class YandexCloud:
         self._recorder = Recorder(self._record) if self._record else None
         certificate = self.authority.certificate(_HOST).encode()
         apis = (Storage(self.state), Queues(self.state))
-        self.http = HttpServer(apis, self.state, port=self.port and self.port + 1)
+        port = self.port and self.port + 1
+        record = self._recorder.http if self._recorder else None
+        self.http = HttpServer(apis, self.state, port=port, record=record)
         self.http.start()
         context = Context(self.state, lambda: self.address)
         self.server = Server(all_services(context), self._recorder)

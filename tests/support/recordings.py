@@ -12,10 +12,13 @@ from google.protobuf import descriptor_pool, json_format, message_factory
 
 from local.yandex_cloud import YandexCloud
 from local.yandex_cloud.cloud import TOKEN
+from local.yandex_cloud.recorder import texts
+from tests.support.yandex_http import HttpApi
 
 _CHOSEN = re.compile(
     r"[a-z0-9]{20}(\.local\.apigw\.yandexcloud\.net)?"  # ids, and what is made of them
     r"|https://functions\.yandexcloud\.net/[a-z0-9]{20}"
+    r"|https://message-queue\.api\.cloud\.yandex\.net/[a-z0-9]{20}/[a-z0-9]{20}/[\w-]+"
     r"|default-sg-[a-z0-9]{20}"
     r"|rc1[abd]-[a-z0-9]{16}\.mdb\.yandexcloud\.net"
     r"|YCAJE[A-Z0-9]{20}"
@@ -56,10 +59,13 @@ class Replay:
             grpc.ssl_channel_credentials(trusted), grpc.access_token_call_credentials(TOKEN)
         )
         self._channel = grpc.secure_channel(cloud.address, credentials)
+        self._http = HttpApi(cloud)
         self._now: dict[str, str] = {}
 
     def send(self, call: dict[str, Any]) -> list[str]:
         """Send a call; return how the answer differs from the recorded one."""
+        if call["method"].startswith("HTTP "):
+            return self._send_http(call)
         service, _, name = call["method"].rpartition(".")
         method = descriptor_pool.Default().FindServiceByName(service).methods_by_name[name]
         request = message_factory.GetMessageClass(method.input_type)()
@@ -75,6 +81,15 @@ class Replay:
             answer = {"error": [error.code().name, error.details()]}
         expected = {key: value for key, value in call.items() if key in ("answer", "error")}
         return [f"{call['method']}: {line}" for line in self._differences(expected, answer, "")]
+
+    def _send_http(self, call: dict[str, Any]) -> list[str]:
+        request = self._translate(call["request"])
+        method = call["method"].removeprefix("HTTP ")
+        body = request.get("form") or request.get("body")
+        response = self._http.send(method, request["url"], body, request["headers"])
+        found = {"status": response.status_code, "texts": texts(response.content)}
+        where = f"{call['method']} {request['url']}"
+        return [f"{where}: {line}" for line in self._differences(call["answer"], found, "")]
 
     def _translate(self, value: Any) -> Any:
         """Return a recorded value with the ids of now."""

@@ -42,6 +42,10 @@ class HttpApi:
             headers={"Authorization": signed},
         )
 
+    def send(self, method: str, url: str, body: Any, headers: dict[str, str]) -> requests.Response:
+        """Send a recorded request; `body`: text, or the fields of a form."""
+        return self._session.request(method, url, data=body, headers=headers)
+
     def get(self, url: str, **headers: str) -> requests.Response:
         """Send any other request."""
         return self._session.get(url, headers=headers)

@@ -6,7 +6,7 @@ such name leads to this machine. With HTTP_PROXY, Go asks this server for every 
 
 import threading
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
@@ -18,6 +18,8 @@ from local.yandex_cloud.state import State
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+Record = Callable[[Request, Response], None]
 
 
 class Api(Protocol):
@@ -38,11 +40,14 @@ class Api(Protocol):
 class HttpServer:
     """Serves some APIs."""
 
-    def __init__(self, apis: Sequence[Api], state: State, *, port: int) -> None:
-        """Listen on `port`; 0: a free one."""
+    def __init__(
+        self, apis: Sequence[Api], state: State, *, port: int, record: Record | None = None
+    ) -> None:
+        """Listen on `port`; 0: a free one. `record`: called with each request and its answer."""
         self.calls: Counter[str] = Counter()
         """How often each call was made, by its name."""
         self._apis = apis
+        self._record = record
         self._state = state
         self._server = ThreadedWSGIServer(HOST, port, self._app, _Handler)
         self._server.daemon_threads = True
@@ -86,9 +91,13 @@ class HttpServer:
         self.calls[api.name(request)] += 1
         try:
             with self._state.transaction():
-                return api.answer(request)
+                response = api.answer(request)
         except HttpRefused as refused:
-            return api.refuse(refused)
+            response = api.refuse(refused)
+        if self._record:
+            with self._state.transaction():  # one line at a time
+                self._record(request, response)
+        return response
 
 
 class _Handler(WSGIRequestHandler):

@@ -23,6 +23,30 @@ def test_real_provider_gets_the_answers_that_it_got(cloud: YandexCloud) -> None:
     assert set(cloud.state.counts()) <= _KEPT
 
 
+def test_storage_and_queues_get_the_answers_that_they_got(cloud: YandexCloud) -> None:
+    replay = Replay(cloud)
+
+    for call in read(_RECORDINGS / "storage.jsonl.gz"):
+        assert replay.send(call) == []
+
+    assert set(cloud.state.counts()) <= _KEPT
+
+
+def test_replay_notices_another_answer_of_storage(cloud: YandexCloud) -> None:
+    calls = [
+        call
+        for call in read(_RECORDINGS / "storage.jsonl.gz")
+        if "BucketService.Create" in call["method"] or "?cors" in call["request"].get("url", "")
+    ]
+    calls[1]["answer"]["texts"][0][1] = "AnotherCode"
+    replay = Replay(cloud)
+    assert replay.send(calls[0]) == []
+
+    (difference,) = replay.send(calls[1])
+
+    assert difference.endswith("was 'AnotherCode' and is 'NoSuchCORSConfiguration'")
+
+
 def test_replay_notices_another_answer(cloud: YandexCloud) -> None:
     calls = [
         call
@@ -36,7 +60,7 @@ def test_replay_notices_another_answer(cloud: YandexCloud) -> None:
     assert "NetworkService.Create: .answer.response.name was 'another'" in difference
 
 
-@pytest.mark.parametrize("name", ["apply", "plan", "destroy"])
+@pytest.mark.parametrize("name", ["apply", "plan", "destroy", "storage"])
 def test_recordings_have_no_secrets(name: str) -> None:
     calls = read(_RECORDINGS / f"{name}.jsonl.gz")
     secret = {"password", "textValue", "secret", "content"}
