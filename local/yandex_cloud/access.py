@@ -91,7 +91,7 @@ def bindings(state: State, resource_id: str) -> Any:
 def _check(state: State, binding: Any) -> None:
     subject = binding.subject
     if binding.role_id not in ROLES:
-        raise not_found("Role", binding.role_id)
+        raise invalid(f"Role {binding.role_id} not found")  # NOT_FOUND would be the resource
     if subject.type not in _TYPES:
         raise invalid(f"Request validation error: Subject.Type: unknown type {subject.type}")
     if subject.type == "serviceAccount" and state.get(ServiceAccount, subject.id) is None:

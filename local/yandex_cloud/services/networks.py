@@ -49,7 +49,7 @@ class Networks(Collection):
         """Keep a network that anything is in."""
         groups = [one for one in self._groups(resource.id) if not one.default_for_network]
         if groups or self._subnets(resource.id):
-            raise in_use(f"Network {resource.id} is not empty")
+            raise in_use(f"Network with id {resource.id} not empty")
 
     def remove(self, resource: Any) -> None:
         """Forget the network and its default security group."""
@@ -105,7 +105,7 @@ class Subnets(Collection):
         interfaces = (face for one in self.state.all(Instance) for face in one.network_interfaces)
         users = [*interfaces, *self.state.all(Host)]
         if any(one.subnet_id == resource.id for one in users):
-            raise in_use(f"Subnet {resource.id} is in use")
+            raise in_use(f"Subnet with id {resource.id} not empty")
 
 
 class SecurityGroups(Collection):
@@ -131,7 +131,7 @@ class SecurityGroups(Collection):
         interfaces = (face for one in self.state.all(Instance) for face in one.network_interfaces)
         users = [*interfaces, *self.state.all(Cluster)]
         if any(resource.id in one.security_group_ids for one in users):
-            raise in_use(f"Security group {resource.id} is in use")
+            raise in_use(f"Security group with id {resource.id} not empty")
 
     def update_rules(self, request: Any) -> Any:
         """Remove some rules and add others."""

@@ -55,7 +55,7 @@ def test_bindings_of_a_resource_are_replaced_as_a_whole(api: Api, service: str) 
 def test_role_that_does_not_exist_is_refused(api: Api) -> None:
     account = api.create("ServiceAccount", name="runner")
 
-    with refused(StatusCode.NOT_FOUND, "Role functions.functionInvoke not found"):
+    with refused(StatusCode.INVALID_ARGUMENT, "Role functions.functionInvoke not found"):
         api.call(
             "Folder", "UpdateAccessBindings", resource_id=FOLDER_ID,
             access_binding_deltas=[_delta("ADD", "functions.functionInvoke", account.id)],

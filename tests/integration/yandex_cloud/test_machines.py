@@ -53,7 +53,7 @@ def test_machine_uses_its_disk_and_its_address(api: Api) -> None:
         api.call("Disk", "Delete", disk_id=disk.id)
     with refused(StatusCode.FAILED_PRECONDITION, f"Address {address.id} is in use"):
         api.call("Address", "Delete", address_id=address.id)
-    with refused(StatusCode.FAILED_PRECONDITION, "is in use"):
+    with refused(StatusCode.FAILED_PRECONDITION, f"{interface.subnet_id} not empty"):
         api.call("Subnet", "Delete", subnet_id=interface.subnet_id)
 
     api.call("Instance", "Delete", instance_id=machine.id)

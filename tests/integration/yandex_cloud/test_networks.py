@@ -62,7 +62,7 @@ def test_update_of_an_unknown_field_is_refused(api: Api) -> None:
 def test_network_with_a_subnet_cannot_be_deleted(api: Api) -> None:
     network, subnet = api.network()
 
-    with refused(StatusCode.FAILED_PRECONDITION, f"Network {network.id} is not empty"):
+    with refused(StatusCode.FAILED_PRECONDITION, f"Network with id {network.id} not empty"):
         api.call("Network", "Delete", network_id=network.id)
 
     api.call("Subnet", "Delete", subnet_id=subnet.id)
