@@ -51,7 +51,8 @@ class Recorder:
             sent["form"] = request.form.to_dict()
         elif body := request.get_data():
             sent["body"] = body.decode() if request.args else _HIDDEN  # else: a file
-        found = {"status": response.status_code, "texts": texts(response.get_data())}
+        answered = response.get_data() if request.method != "HEAD" else b""
+        found = {"status": response.status_code, "texts": texts(answered)}
         self._write({"method": f"HTTP {request.method}", "request": sent, "answer": found})
 
     def _write(self, line: dict[str, Any]) -> None:
