@@ -224,15 +224,15 @@ def _demo(args: argparse.Namespace) -> int:
 
 
 def _cloud(args: argparse.Namespace) -> int:
-    from local.yandex_cloud import command
+    from local import cloud
 
     if args.environment:
-        print("\n".join(command.exports(command.environment_of(args.data_dir))))
+        print("\n".join(cloud.exports(cloud.environment_of(args.data_dir))))
     elif args.list:
-        print("\n".join(command.listing(args.data_dir)))
+        print("\n".join(cloud.listing(args.data_dir)))
     else:
         signals.handle()
-        command.run(args.data_dir, args.port)
+        cloud.run(args.data_dir, args.port)
     return 0
 
 

@@ -14,7 +14,6 @@
     services/         the services, each with what its resources need besides
     http/             the APIs that are no gRPC: Object Storage and Message Queue
     listing.py        what is in the fake, for people
-    command.py        `python -m local cloud`
 
 An RPC that no class has a method for is answered with UNIMPLEMENTED and its full name.
 """

@@ -3,7 +3,6 @@
 import ssl
 from pathlib import Path
 
-from local.children import check_is_free
 from local.rehearsal.certificates import Authority
 from local.yandex_cloud.http.queues import Queues
 from local.yandex_cloud.http.server import HttpServer
@@ -42,9 +41,7 @@ class YandexCloud:
         self.authority = Authority(pki)
 
     def start(self) -> None:
-        """Serve what the directory holds. Raises CannotStart."""
-        for port in (self.port, self.port + 1) if self.port else ():
-            check_is_free(port, "--port")
+        """Serve what the directory holds."""
         self.state = State(self.directory / "state.sqlite3")
         self._recorder = Recorder(self._record) if self._record else None
         certificate = self.authority.certificate(_HOST).encode()

@@ -1,4 +1,6 @@
-"""`python -m local cloud`: keeps the fake up, and shows what is in it."""
+"""`python -m local cloud`: keeps the fake in local/yandex_cloud up, and shows what is in it."""
+
+# ruff: noqa: PLC0415 - the fake's many modules are imported late, so that errors come at once
 
 import fcntl
 import json
@@ -9,12 +11,13 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from local import CannotStart, signals
-from local.children import make_directory
-from local.yandex_cloud.cloud import YandexCloud
-from local.yandex_cloud.listing import lines, resources
-from local.yandex_cloud.state import State
+from local.children import check_is_free, make_directory
+
+if TYPE_CHECKING:
+    from local.yandex_cloud import YandexCloud
 
 _RUNNING = "running.json"
 _STATE = "state.sqlite3"
@@ -23,18 +26,31 @@ _STATE = "state.sqlite3"
 def run(directory: Path, port: int) -> None:
     """Serve what the directory holds until Ctrl-C. Raises CannotStart."""
     make_directory(directory)
-    with _lock(directory), YandexCloud(directory, port=port) as cloud:
-        environment = cloud.environment()
-        running = directory / _RUNNING
+    for used in (port, port + 1) if port else ():
+        check_is_free(used, "--port")
+    with _lock(directory):
+        from local.yandex_cloud import YandexCloud
+
+        with YandexCloud(directory, port=port) as cloud:
+            _wait(cloud)
+
+
+def _wait(cloud: "YandexCloud") -> None:
+    """Tell Terraform's users where the cloud is, and wait for Ctrl-C."""
+    from local.yandex_cloud.listing import resources
+
+    environment = cloud.environment()
+    running = cloud.directory / _RUNNING
+    try:
         running.write_text(json.dumps({"environment": environment, "pid": os.getpid()}))
-        _print([*exports(environment), *_help(directory, cloud.state)])
-        try:
-            signal.pause()
-        except KeyboardInterrupt:
-            signals.ignore()
-            _print(["# stopping"])
-        finally:
-            running.unlink()
+        count = len(resources(cloud.state))
+        _print([*exports(environment), *_help(cloud.directory, count)])
+        signal.pause()
+    except KeyboardInterrupt:
+        signals.ignore()
+        _print(["# stopping"])
+    finally:
+        running.unlink(missing_ok=True)
 
 
 def environment_of(directory: Path) -> dict[str, str]:
@@ -61,6 +77,9 @@ def listing(directory: Path) -> list[str]:
     """Return what the cloud in a directory has, running or not. Raises CannotStart."""
     if not (directory / _STATE).exists():
         raise CannotStart(f"there is no cloud in {directory}: start one with python -m local cloud")
+    from local.yandex_cloud.listing import lines
+    from local.yandex_cloud.state import State
+
     state = State(directory / _STATE)
     try:
         return lines(state)
@@ -68,10 +87,10 @@ def listing(directory: Path) -> list[str]:
         state.close()
 
 
-def _help(directory: Path, state: State) -> list[str]:
+def _help(directory: Path, count: int) -> list[str]:
     option = f" --data-dir {shlex.quote(str(directory))}"
     return [
-        f"# {len(resources(state))} resources in {directory}. In another terminal:",
+        f"# {count} resources in {directory}. In another terminal:",
         f'#   eval "$(python -m local cloud --environment{option})"',
         "#   terraform -chdir=terraform init && terraform -chdir=terraform apply",
         f"#   python -m local cloud --list{option}",
