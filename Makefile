@@ -96,9 +96,11 @@ topology: $(STAMP)
 	    test -e broker/pki/ca.key || broker/certificates authority; terraform apply -auto-approve -no-color; } >apply.log 2>&1 || { cat apply.log >&2; exit 1; }; \
 	    cp -r ../dist $(abspath $(REHEARSAL))/packages; terraform show -json >$(abspath $(REHEARSAL))/topology.json'
 
-rehearse: topology ## Run what Terraform would deploy on this machine and play the demo against it
-	@if [ -e $(REHEARSAL)/topology.json ]; then \
-	  $(BIN)/python -m local rehearse --topology $(REHEARSAL)/topology.json --packages $(REHEARSAL)/packages; fi
+rehearse: $(STAMP) ## Deploy to a fake cloud on this machine, run what was deployed, play the demo, destroy
+	@code=0; $(BIN)/python -m local rehearse $(ARGS) || code=$$?; \
+	if [ $$code != 3 ] || [ ! -x "$(TERRAFORM_CHECK)" ]; then exit $$(( code == 3 ? 0 : code )); fi; \
+	echo "with the stand-in of $(TERRAFORM_CHECK) instead:"; $(MAKE) --silent topology && \
+	$(BIN)/python -m local rehearse --topology $(REHEARSAL)/topology.json --packages $(REHEARSAL)/packages
 
 simulate: $(STAMP) ## Run random cases of the deterministic simulation: make simulate SEEDS=10000
 	@$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),1000)

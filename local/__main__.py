@@ -28,6 +28,8 @@ The functions' settings are environment variables with the deployment's defaults
 UNLOCK_WAIT_SECONDS=3 or BOOKING_SECONDS=60: docs/settings.md has them all. With DATABASE_URL the
 functions use that database, and no other is started. More: docs/local-cloud.md"""
 
+_EXIT_WITHOUT_PROVIDER = 3
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return 2 after a one-line error if it cannot start."""
@@ -75,6 +77,8 @@ def _parser() -> argparse.ArgumentParser:
         help="A stopped server stays stopped until it is started",
     )
     server.set_defaults(run=_server)
+    text = "Keep a fake of the Yandex Cloud API up, for terraform apply without an account"
+    _add_cloud(commands.add_parser("cloud", help=text))
     _add_rehearse(commands.add_parser("rehearse", help="Run here what Terraform has applied"))
     documents = commands.add_parser("documents", help="Generate the documents in docs/")
     documents.add_argument("--check", action="store_true", help="Only check that they are current")
@@ -134,9 +138,27 @@ def _add_data_dir(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data-dir", type=Path, default=Path(".local"), help=text)
 
 
+def _add_cloud(parser: argparse.ArgumentParser) -> None:
+    text = "Of the API; Object Storage and Message Queue have the next one; 0: any free ports; "
+    parser.add_argument(
+        "--port", type=_number(int, 0, 65534), default=8443, help=f"{text}default: %(default)s"
+    )
+    text = "Directory of the cloud's state; default: %(default)s"
+    parser.add_argument("--data-dir", type=Path, default=Path(".local/cloud"), help=text)
+    shown = parser.add_mutually_exclusive_group()
+    text = "Only print the variables for Terraform of the cloud that runs, for eval"
+    shown.add_argument("--environment", action="store_true", help=text)
+    text = "Only list what is in the cloud, running or not"
+    shown.add_argument("--list", action="store_true", help=text)
+    parser.set_defaults(run=_cloud)
+
+
 def _add_rehearse(parser: argparse.ArgumentParser) -> None:
-    text = "Output of `terraform show -json`: a state, or a plan made after the first apply"
-    parser.add_argument("--topology", type=Path, required=True, metavar="FILE", help=text)
+    text = (
+        "Output of `terraform show -json`: a state, or a plan made after the first apply; default:"
+    )
+    text += " deploy to a fake cloud first, with the real provider"
+    parser.add_argument("--topology", type=Path, metavar="FILE", help=text)
     text = "Directory of the packages; default: %(default)s"
     parser.add_argument("--packages", type=Path, default=Path("dist"), help=text)
     parser.set_defaults(run=_rehearse)
@@ -201,11 +223,30 @@ def _demo(args: argparse.Namespace) -> int:
     return demo.main(url=args.url, data_dir=args.data_dir, pause=args.slow)
 
 
+def _cloud(args: argparse.Namespace) -> int:
+    from local import cloud
+
+    if args.environment:
+        print("\n".join(cloud.exports(cloud.environment_of(args.data_dir))))
+    elif args.list:
+        print("\n".join(cloud.listing(args.data_dir)))
+    else:
+        signals.handle()
+        cloud.run(args.data_dir, args.port)
+    return 0
+
+
 def _rehearse(args: argparse.Namespace) -> int:
-    from local.rehearsal import rehearsal
+    from local.rehearsal import deployment, rehearsal
 
     signals.handle()
-    return rehearsal.main(topology=args.topology, packages=args.packages)
+    if args.topology:
+        return rehearsal.main(topology=args.topology, packages=args.packages)
+    try:
+        return deployment.main()
+    except deployment.NoProvider as error:
+        print(f"python -m local rehearse: {error}", file=sys.stderr)
+        return _EXIT_WITHOUT_PROVIDER
 
 
 def _cabinet(args: argparse.Namespace) -> int:

@@ -116,7 +116,7 @@ class Child:
         Raises CannotStart if the directory or the port is in use, or the server does not start.
         """
         with self._take_lock() as lock, self._log.open("wb") as log:
-            _check_is_free(port)
+            check_is_free(port, "--http-port or --mqtt-port")
             self._process = subprocess.Popen(  # noqa: S603 - our own command
                 ending_with_parent(command, user=user, stop_signal=self._stop_signal),
                 stdin=subprocess.DEVNULL,
@@ -190,7 +190,8 @@ class Child:
         return next((line for line in lines if "FATAL" in line), lines[-1])
 
 
-def _check_is_free(port: int) -> None:
+def check_is_free(port: int, options: str) -> None:
+    """Raise CannotStart, which names `options`, if something listens on the port."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -198,7 +199,7 @@ def _check_is_free(port: int) -> None:
         except OSError as error:
             raise CannotStart(
                 f"port {port} cannot be used ({error.strerror}): "
-                "stop what listens there, or choose another port with --http-port or --mqtt-port"
+                f"stop what listens there, or choose another port with {options}"
             ) from None
 
 

@@ -50,7 +50,8 @@ resource "yandex_lockbox_secret_iam_member" "function" {
   }
 }
 
-# A binding is exhaustive: Terraform removes members that were added by hand. `migrate` has no binding;
+# A binding replaces all members when it changes. Between changes, the provider compares its own members only:
+# a plan does not show one that was added by hand, not even allUsers. `migrate` has no binding;
 # the deployer invokes it with a role on the folder.
 resource "yandex_function_iam_binding" "invoker" {
   for_each = yandex_function.this

@@ -80,6 +80,10 @@ locals {
     webhooks  = []
   }
 
+  # Shows which package a function has. The provider only warns if the platform refuses a version, records
+  # the new user_hash all the same, and plans nothing more; but it reads the environment back.
+  packages = { for name in keys(local.functions) : name => { PACKAGE = substr(try(filesha256("${path.module}/../dist/${name}.zip"), "none"), 0, 12) } }
+
   definitions = {
     for name, function in local.functions : name => {
       name        = "${local.name}-${replace(name, "_", "-")}"
@@ -88,7 +92,7 @@ locals {
       in_network  = length(setintersection(function.uses, ["database", "ownership"])) > 0
       roles       = toset(flatten([for use in function.uses : local.roles_of_use[use]]))
       secrets     = toset(flatten([for use in function.uses : local.secrets_of_use[use]]))
-      environment = merge(var.settings, [for use in function.uses : local.environments[use]]...)
+      environment = merge(var.settings, local.packages[name], [for use in function.uses : local.environments[use]]...)
     }
   }
 
@@ -156,6 +160,10 @@ resource "yandex_function" "this" {
     precondition {
       condition     = local.environment_bytes[each.key] <= 4096
       error_message = "The environment of ${each.key} has ${local.environment_bytes[each.key]} bytes; the platform allows 4096. Remove API keys, or use a CA with an elliptic-curve key."
+    }
+    postcondition {
+      condition     = self.version != null && self.version != "" && lookup(self.environment, "PACKAGE", "") == each.value.environment["PACKAGE"]
+      error_message = "The platform refused the new version of ${each.key}, for the reason in the warning; what was deployed before still runs. Remove the reason and apply again."
     }
   }
 }

@@ -54,6 +54,10 @@ resource "yandex_function" "migrate" {
       condition     = fileexists(local.definitions.migrate.archive)
       error_message = "${local.definitions.migrate.archive} is missing: run `make package`."
     }
+    postcondition {
+      condition     = self.version != null && self.version != "" && lookup(self.environment, "PACKAGE", "") == local.definitions.migrate.environment["PACKAGE"]
+      error_message = "The platform refused the new version of migrate, for the reason in the warning; what was deployed before still runs. Remove the reason and apply again."
+    }
   }
 }
 
@@ -73,7 +77,7 @@ resource "terraform_data" "migrations" {
   triggers_replace = {
     database = yandex_mdb_postgresql_database.main.id
     # It stores EVENT_KEEP_DAYS.
-    settings = yandex_function.migrate.environment
+    settings = { for name, value in yandex_function.migrate.environment : name => value if name != "PACKAGE" }
     # It gives the users their rights, which the platform may take from a user that Terraform changes.
     rights = filesha256("${path.module}/../shared/repo/grants.py")
     users  = { for name, user in yandex_mdb_postgresql_user.limited : name => [user.conn_limit, user.password_wo_version] }

@@ -11,11 +11,12 @@ _SCRIPT = Path(__file__).parents[2] / "terraform" / "broker" / "certificates"
 
 
 class Authority:
-    """A certificate authority in a directory."""
+    """A certificate authority in a directory; made there if there is none."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self._run("authority")
+        if not self.ca.exists():
+            self._run("authority")
 
     @property
     def ca(self) -> Path:

@@ -32,7 +32,8 @@ _NEEDED_BY_FUNCTION = {
     "migrate": ("DATABASE_URL", "PGPASSWORD"),
     "poll_cabinets": ("MONITORING_FOLDER_ID",),
 }
-_READ_BY_LIBPQ = {"PGPASSWORD"}
+_READ_BY_OTHERS = {"PGPASSWORD", "PACKAGE"}
+"""By libpq, and by Terraform, which finds there whether the version has the package."""
 
 
 @dataclass(frozen=True)
@@ -217,7 +218,7 @@ def _faults(deployed: Deployed, loaded: dict[str, Any]) -> list[str]:
     needed += _NEEDED_BY_FUNCTION.get(function.name, ())
     given = {*function.environment, *(one["environment_variable"] for one in function.secrets)}
     missing = dict.fromkeys(name for name in needed if not deployed.environment.get(name))
-    unread = sorted(given - settings - _READ_BY_LIBPQ)
+    unread = sorted(given - settings - _READ_BY_OTHERS)
     return [
         *(f"it needs the variable {name}, which Terraform does not give it" for name in missing),
         *(f"it is given the variable {name}, which its code does not read" for name in unread),

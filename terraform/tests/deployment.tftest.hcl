@@ -53,6 +53,10 @@ run "defaults" {
     error_message = "the deployed functions are not exactly the folders of functions/"
   }
   assert {
+    condition     = { for name, function in merge(yandex_function.this, { migrate = yandex_function.migrate }) : name => function.environment["PACKAGE"] } == { for name in keys(local.functions) : name => substr(filesha256("${path.module}/../dist/${name}.zip"), 0, 12) }
+    error_message = "a function's environment does not show its package, so a version that the platform refused would go unnoticed"
+  }
+  assert {
     condition     = !strcontains(yandex_api_gateway.main.spec, "$${")
     error_message = "the OpenAPI document still contains a placeholder"
   }

@@ -63,6 +63,11 @@ NOT_RUN = {
     ("docs/adding-a-migration.md", ".venv/bin/python -m pytest"): "runs these tests",
     ("docs/conformance.md", "make conformance"): "waits for a cabinet; run by e2e/conformance",
     ("docs/deploying.md", "cp terraform/terraform.tfvars.example"): _CLOUD,
+    ("docs/deploying.md", ".venv/bin/python -m local cloud"): "run by test_cloud_command.py",
+    (
+        "docs/deploying.md",
+        "make package secrets",
+    ): "needs Terraform's provider; `make rehearse` does",
     ("docs/deploying.md", "terraform -chdir=terraform show"): "run by test_rehearsal.py",
     ("docs/local-cloud.md", "make run"): _STARTS,
     ("docs/monitoring.md", "logs 'level >= WARN'"): _CLOUD,
