@@ -14,7 +14,7 @@ from cryptography import x509
 from yandex.cloud.compute.v1.instance_pb2 import Instance
 from yandex.cloud.iam.v1.service_account_pb2 import ServiceAccount
 from yandex.cloud.lockbox.v1 import payload_pb2, secret_pb2
-from yandex.cloud.mdb.postgresql.v1.cluster_pb2 import Cluster
+from yandex.cloud.mdb.postgresql.v1.cluster_pb2 import Cluster, Host
 from yandex.cloud.mdb.postgresql.v1.database_pb2 import Database
 from yandex.cloud.mdb.postgresql.v1.user_pb2 import User
 from yandex.cloud.serverless.apigateway.v1.apigateway_pb2 import ApiGateway
@@ -142,7 +142,13 @@ def _host(pem: bytes) -> str:
 
 def _database(state: State) -> Iterator[tuple[str, str, Values]]:
     for cluster in state.all(Cluster):
-        yield "yandex_mdb_postgresql_cluster_v2", cluster.name, {"id": cluster.id}
+        hosts = {
+            host.name: {"fqdn": host.name}
+            for host in state.all(Host)
+            if host.cluster_id == cluster.id
+        }
+        values = {"id": cluster.id, "hosts": hosts}
+        yield "yandex_mdb_postgresql_cluster_v2", cluster.name, values
     for database in state.all(Database):
         values = {"name": database.name, "owner": database.owner}
         yield "yandex_mdb_postgresql_database", database.name, values
