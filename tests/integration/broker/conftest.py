@@ -7,18 +7,35 @@ import pytest
 from local.broker import Broker
 from shared.mqtt import Publisher
 from tests.integration.broker.connected_service import PASSWORD, USER
+from tests.support.brokers import AnyBroker
 from tests.support.database import fast_directory
-from tests.support.programs import needs
+from tests.support.programs import needs, skip_without
+from tests.support.rabbitmq import Cluster
 from tests.support.service import Service, running
 
-ENGINES = ["amqtt", pytest.param("mosquitto", marks=needs("mosquitto"))]
+ENGINES = [
+    "amqtt",
+    pytest.param("mosquitto", marks=needs("mosquitto")),
+    pytest.param("rabbitmq", marks=[needs("rabbitmq-server"), pytest.mark.slow]),
+]
 UNLOCK_SECONDS = 30
 """Time limit for a reply over the real broker, on a busy machine."""
 
 
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """Three RabbitMQ nodes, which start once: all their tests run in one worker."""
+    skip_without("rabbitmq-server")
+    with fast_directory() as directory, Cluster(directory) as nodes:
+        yield nodes
+
+
 @pytest.fixture(scope="module", params=ENGINES)
-def any_broker(request: pytest.FixtureRequest) -> Iterator[Broker]:
-    """Each of the local brokers."""
+def any_broker(request: pytest.FixtureRequest) -> Iterator[AnyBroker]:
+    """Each of the brokers that the service is tested with."""
+    if request.param == "rabbitmq":
+        yield request.getfixturevalue("cluster")
+        return
     with fast_directory() as directory, Broker(directory, engine=request.param) as server:
         yield server
 
