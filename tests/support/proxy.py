@@ -35,13 +35,21 @@ class Proxy:
             except OSError:
                 continue  # it has ended already
 
+    def _connect(self) -> socket.socket:
+        """Connect to the server for a new client."""
+        return socket.create_connection(self._server)
+
     def _accept(self) -> None:
         while True:
             try:
                 client, _ = self._listener.accept()
             except OSError:
                 return
-            server = socket.create_connection(self._server)
+            try:
+                server = self._connect()
+            except OSError:
+                client.close()
+                continue
             self._open += [client, server]
             for ends in ((client, server), (server, client)):
                 self._threads.append(threading.Thread(target=self._pass, args=ends))
