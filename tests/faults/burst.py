@@ -73,22 +73,25 @@ class Burst:
         try:
             wait_until(lambda: not self._missing(), seconds=_SECONDS_TO_ARRIVE)
         except TimeoutError:
-            return  # `faults` says what is missing
+            return  # `lost` says what is missing
 
     def longest_gap(self) -> float:
         """Return the longest time in which nothing arrived, in seconds."""
         times = [at for at, _, _ in list(self._arrivals)]
         return max(after - before for before, after in pairwise(times))
 
-    def faults(self) -> list[str]:
-        """Return a line for each message that is missing or came before an earlier one."""
-        lines = [f"lost: {one}" for one in sorted(self._missing())]
+    def lost(self) -> list[str]:
+        """Return a line for each message that the broker has acknowledged and not delivered."""
+        return [f"lost: {one}" for one in sorted(self._missing())]
+
+    def overtaken(self) -> int:
+        """Return how many messages came after a later one of their device."""
+        overtaken = 0
         newest: dict[str, int] = defaultdict(lambda: -1)
         for _, device, number in self._arrivals:
-            if number > newest[device] + 1:
-                lines.append(f"out of order: {device} {number} after {newest[device]}")
+            overtaken += max(0, number - newest[device] - 1)
             newest[device] = max(newest[device], number)
-        return lines
+        return overtaken
 
     def _missing(self) -> set[tuple[str, int]]:
         arrived = {(device, number) for _, device, number in list(self._arrivals)}

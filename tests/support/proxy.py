@@ -2,6 +2,7 @@
 
 import socket
 import threading
+from contextlib import suppress
 from typing import Self
 
 
@@ -56,9 +57,8 @@ class Proxy:
                 self._threads[-1].start()
 
     def _pass(self, source: socket.socket, sink: socket.socket) -> None:
-        try:
+        with suppress(OSError):
             while data := source.recv(65536):
                 sink.sendall(data)
+        with suppress(OSError):  # also after a reset: the other end must notice
             sink.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            return
