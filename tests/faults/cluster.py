@@ -27,9 +27,12 @@ from tests.support.waiting import wait_until
 
 DEAD_SECONDS = 10
 SILENT_SECONDS = 25
-_SECONDS_TO_RECOVER = 90
+SECONDS_TO_RECOVER = 90
 _SECONDS_TO_SETTLE = 150
 _TECHNICIANS = 4
+
+Fault = Callable[[Balanced], None]
+"""Does something to the nodes, and returns when all of them run again."""
 
 
 def kill_the_node_of_the_bridge(brokers: Balanced) -> None:
@@ -59,7 +62,7 @@ def restart_all(brokers: Balanced) -> None:
         brokers.start()
 
 
-CASES: tuple[Callable[[Balanced], None], ...] = (
+CASES: tuple[Fault, ...] = (
     kill_the_node_of_the_bridge,
     kill_another_node,
     silence_the_node_of_the_bridge,
@@ -81,20 +84,20 @@ class Figures:
     faults: list[str] = field(default_factory=list)
 
 
-def messages(brokers: Balanced, fault: Callable[[Balanced], None]) -> Figures:
+def messages(brokers: Balanced, fault: Fault) -> Figures:
     """Send messages from some devices during the fault; they must arrive, and in order."""
     with Burst(brokers) as burst:
         wait_until(lambda: burst.arrived > 200)
         fault(brokers)
         at = burst.arrived
-        wait_until(lambda: burst.arrived > at + 200, seconds=_SECONDS_TO_RECOVER)
+        wait_until(lambda: burst.arrived > at + 200, seconds=SECONDS_TO_RECOVER)
         burst.finish()
         return Figures(
             burst.longest_gap(), burst.sent, burst.redelivered, burst.overtaken(), burst.lost()
         )
 
 
-def unlocks(brokers: Balanced, fault: Callable[[Balanced], None]) -> Figures:
+def unlocks(brokers: Balanced, fault: Fault) -> Figures:
     """Let technicians work during the fault; compare the records with the truth."""
     load = Load()
     with running(broker=brokers) as cloud:
@@ -107,7 +110,7 @@ def unlocks(brokers: Balanced, fault: Callable[[Balanced], None]) -> Figures:
             fault(brokers)
             wait_until(
                 lambda: len(campaign.recoveries(load, began)) == CABINETS,
-                seconds=_SECONDS_TO_RECOVER,
+                seconds=SECONDS_TO_RECOVER,
             )
         finally:
             load.stopping.set()

@@ -172,6 +172,10 @@ class Cluster:
         own = {SERVICE_LOGIN[0]: 0, BRIDGE_LOGIN[0]: 1}
         return self.nodes[own.get(username, 2)].port
 
+    def at(self, number: int) -> "AtNode":
+        """Return the cluster as clients of one node see it."""
+        return AtNode(self, self.nodes[number - 1])
+
     def start(self) -> Self:
         """Start whatever does not run, and return when all nodes are healthy."""
         if self._epmd.pid is None:
@@ -258,3 +262,25 @@ class Cluster:
         new = self._directory / f"{name}.new"
         new.write_text("".join(f"{login}:{stored}\n" for login, stored in logins.items()))
         new.replace(self._directory / name)
+
+
+class AtNode:
+    """A cluster whose clients all connect to one node."""
+
+    engine, host, mqtt_version = Cluster.engine, HOST, Cluster.mqtt_version
+
+    def __init__(self, cluster: Cluster, node: Node) -> None:
+        self._cluster = cluster
+        self.port = node.port
+
+    def port_of(self, username: str) -> int:  # noqa: ARG002 - as the others
+        """Return the node's port, whoever asks."""
+        return self.port
+
+    def add_device(self, device_id: str) -> None:
+        """Let one device log in."""
+        self._cluster.add_device(device_id)
+
+    def start(self) -> None:
+        """Start the nodes that do not run."""
+        self._cluster.start()

@@ -57,5 +57,7 @@ def group(nodeid: str) -> str:
 
 def rank(nodeid: str) -> int:
     """Return the position of a test's file; what is not listed comes last, in any order."""
+    if CLUSTER in nodeid:
+        return 0
     tests = group(nodeid).partition(":")[0].removeprefix("tests/")
     return LONGEST.index(tests) if tests in LONGEST else len(LONGEST)
