@@ -24,7 +24,8 @@ from shared import log
 from shared.mqtt import wakeup_topic
 
 TOPIC = "$devices/+/events"
-_KEEPALIVE_SECONDS = 20
+_KEEPALIVE_SECONDS = 10
+"""A broker that has fallen silent is noticed after at most twice this."""
 _CONNECT_SECONDS = 3.0
 _CLOSE_SECONDS = 0.5
 
