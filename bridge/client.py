@@ -9,7 +9,8 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 
 from bridge.settings import Settings
 
-_KEEPALIVE_SECONDS = 20
+_KEEPALIVE_SECONDS = 10
+"""A broker that has fallen silent is noticed after at most twice this."""
 _CONNECT_SECONDS = 3.0
 
 

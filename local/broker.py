@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal, Self
 
@@ -21,6 +22,7 @@ from local import CannotStart, addresses
 from local.children import HOST, find_program, free_port, make_directory, unprivileged_user
 from local.passwords import OwnPasswords, hashed
 from local.servers import Server
+from terraform.broker.access import rules_of
 
 SERVICE_LOGIN = ("service", "local-service")
 BRIDGE_LOGIN = ("bridge", "local-bridge")
@@ -29,10 +31,9 @@ DEVICE_PASSWORD = "local-device"  # noqa: S105 - not a secret
 Engine = Literal["auto", "mosquitto", "amqtt"]
 
 _PROJECT = Path(__file__).parents[1]
+_ACL = _PROJECT / "terraform" / "broker" / "acl"
 _DEVICE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _SECONDS_TO_RELOAD = 10
-_WAKEUPS = "$commands/+/settled"
-_SIGNS = "$bridges/+/active"
 _PROBE = "~probe"
 """A login without rights: its new password works as soon as Mosquitto has read all logins."""
 _CONFIGURATION = """\
@@ -76,15 +77,13 @@ def is_device_id(name: str) -> bool:
     return _DEVICE_ID.fullmatch(name) is not None and name not in reserved
 
 
+@lru_cache(maxsize=10_000)
 def rights_of(username: str) -> Rights:
-    """Return the access rights of a login; a device's login is its id."""
-    if username == SERVICE_LOGIN[0]:
-        return Rights(reads=(_WAKEUPS,), writes=("$devices/+/commands", "$registries/+/commands"))
-    if username == BRIDGE_LOGIN[0]:
-        return Rights(reads=("$devices/+/events", _SIGNS), writes=(_WAKEUPS, _SIGNS))
+    """Return the access rights of a login, as deployed; a device's login is its id."""
+    rules = rules_of(username, _ACL.read_text())
     return Rights(
-        reads=(f"$devices/{username}/commands", "$registries/+/commands"),
-        writes=(f"$devices/{username}/events",),
+        reads=tuple(rule.topic for rule in rules if rule.action == "read"),
+        writes=tuple(rule.topic for rule in rules if rule.action == "write"),
     )
 
 

@@ -112,6 +112,12 @@ class Settings(BaseModel):
         description="How many unknown accumulators a cabinet may have registered in 24 hours; "
         "at least one for each of its cells",
     )
+    device_id_pattern: str = Field(
+        r"[A-Za-z0-9._-]+",
+        description="Regular expression for the ids of devices that can be registered. A broker "
+        "that turns the `/` of topics into dots, as RabbitMQ does, needs one without a dot: "
+        "`[A-Za-z0-9_-]+`",
+    )
     registry_id: str = Field(
         "local", description="Id in the topic `$registries/<id>/commands`, which all cabinets read"
     )
@@ -172,6 +178,15 @@ class Settings(BaseModel):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="DEBUG, INFO, WARNING or ERROR"
     )
+
+    @field_validator("device_id_pattern")
+    @classmethod
+    def _check_device_id_pattern(cls, value: str) -> str:
+        try:
+            re.compile(value)
+        except re.error as error:
+            raise ValueError(f"is not a regular expression: {error}") from None
+        return value
 
     @field_validator("webhooks_secret")
     @classmethod

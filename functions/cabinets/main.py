@@ -44,7 +44,7 @@ def import_fleet(request: ImportRequest) -> Import:
     An item that fails changes nothing and stops no other. The same import again changes nothing.
     """
     with db.transaction() as tx:
-        return imports.run(tx, request)
+        return imports.run(tx, request, config.settings())
 
 
 @api.route("GET", "/v1/cabinets/{cabinet_id}", scope="read", raises=(errors.CabinetNotFound,))

@@ -46,6 +46,7 @@ class Device:
     """The MQTT client of a cabinet.
 
     `reply_mode` (a key of REPLY_MODES), `reply_delay_s` and `hold` change its replies to commands.
+    It notices a broker that has fallen silent after at most twice `keepalive_s`.
     Without a network its messages wait in paho's queue.
     """
 
@@ -54,6 +55,7 @@ class Device:
         self.device_id = hardware.cabinet_id
         self.reply_mode = "once"
         self.reply_delay_s = 0.0
+        self.keepalive_s = 30
         self.missed_commands = 0  # while deaf or without a network
         self._runtime = runtime
         self._events = f"$devices/{self.device_id}/events"
@@ -83,7 +85,7 @@ class Device:
         client.on_subscribe = self._on_subscribe
         client.on_disconnect = self._on_disconnect
         client.on_message = self._on_message
-        client.connect_async(host, port, keepalive=30)
+        client.connect_async(host, port, keepalive=self.keepalive_s)
         self._runtime.network.add(client)
 
     def stop(self) -> None:

@@ -1,5 +1,6 @@
 """Cabinets and cells: register, look up, change, remove."""
 
+import re
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Annotated, Any, NamedTuple
@@ -62,8 +63,10 @@ _NO_CONDITION = {
 def register(tx: Tx, request: CabinetRequest, settings: Settings) -> CabinetDetails:
     """Register a cabinet and its cells. It is offline until its first message."""
     check_protocol(request.protocol)
+    row = new_row(request)
+    check_device_id(row["device_id"], settings)
     cabinets.lock_devices(tx)
-    if not cabinets.insert(tx, [new_row(request)]):
+    if not cabinets.insert(tx, [row]):
         raise CabinetExists
     return get(tx, request.cabinet_id, settings)
 
@@ -128,6 +131,8 @@ def change(tx: Tx, cabinet_id: str, request: CabinetChange, settings: Settings) 
         raise CabinetNotFound
     _check_enrolment(tx, request)
     change = planned(locked[0], request)
+    if change.device_id is not None:
+        check_device_id(change.device_id, settings)
     for error in cells_in_use(tx, [change]).values():
         raise error
     if change.device_id is not None and cabinets.of_devices(tx, [change.device_id]):
@@ -214,6 +219,16 @@ def check_protocol(name: str) -> None:
     if name not in codecs():
         message = f"must be one of {', '.join(sorted(codecs()))}"
         raise InvalidRequest(errors=[{"field": "protocol", "message": message}])
+
+
+def check_device_id(device_id: str, settings: Settings) -> None:
+    """Raise InvalidRequest if the broker cannot carry this id in a topic."""
+    if not re.fullmatch(settings.device_id_pattern, device_id):
+        message = (
+            f"the MQTT broker cannot carry the id {device_id!r}, which must match "
+            f"{settings.device_id_pattern} (DEVICE_ID_PATTERN): give the cabinet another device_id"
+        )
+        raise InvalidRequest(errors=[{"field": "device_id", "message": message}])
 
 
 def _check_enrolment(tx: Tx, request: CabinetChange) -> None:

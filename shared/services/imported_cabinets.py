@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from shared.config import Settings
 from shared.db import Row, Tx
 from shared.errors import DeviceExists, InvalidRequest
 from shared.models.cabinets import CabinetChange, CabinetRequest
@@ -25,7 +26,9 @@ class Plan(NamedTuple):
         repo.insert(tx, self.new)
 
 
-def plan(tx: Tx, requests: Sequence[CabinetRequest], locked: Mapping[str, Row]) -> Plan:
+def plan(
+    tx: Tx, requests: Sequence[CabinetRequest], locked: Mapping[str, Row], settings: Settings
+) -> Plan:
     """Decide what becomes of each cabinet. `locked`: those that exist, by id.
 
     The caller has locked the devices, too.
@@ -38,9 +41,14 @@ def plan(tx: Tx, requests: Sequence[CabinetRequest], locked: Mapping[str, Row]) 
         try:
             cabinets.check_protocol(request.protocol)
             if id_ in locked:
-                changes[id_] = cabinets.planned(locked[id_], _change_of(request))
+                change = cabinets.planned(locked[id_], _change_of(request))
+                if change.device_id is not None:
+                    cabinets.check_device_id(change.device_id, settings)
+                changes[id_] = change
             else:
-                new[id_] = cabinets.new_row(request)
+                row = cabinets.new_row(request)
+                cabinets.check_device_id(row["device_id"], settings)
+                new[id_] = row
         except InvalidRequest as error:
             outcomes[id_] = error
     outcomes |= cabinets.cells_in_use(tx, changes.values())

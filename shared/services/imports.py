@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Literal, TypeVar
 
 from shared import log
+from shared.config import Settings
 from shared.db import Tx
 from shared.errors import Conflict, InvalidRequest, ServiceError
 from shared.models.accumulators import AccumulatorRequest
@@ -31,20 +32,20 @@ class DuplicateItem(Conflict):
     """An earlier item of the import has the same id."""
 
 
-def run(tx: Tx, request: ImportRequest) -> Import:
+def run(tx: Tx, request: ImportRequest, settings: Settings) -> Import:
     """Take the items into service; return what became of each. One that fails changes nothing.
 
     The same import again changes nothing more. A dry run has the same results and changes nothing.
     """
     tx.savepoint()
-    while (done := _try_to_run(tx, request)) is None:
+    while (done := _try_to_run(tx, request, settings)) is None:
         # Meanwhile somebody has registered or moved one of the accumulators.
         tx.rollback_to_savepoint()
     log.info("import", dry_run=request.dry_run, **done.counts.model_dump())
     return done
 
 
-def _try_to_run(tx: Tx, request: ImportRequest) -> Import | None:
+def _try_to_run(tx: Tx, request: ImportRequest, settings: Settings) -> Import | None:
     """Lock what the import names, decide, and write; None if it has to be run again."""
     cabinet_items = _checked(request.cabinets, "cabinets")
     accumulator_items = _checked(request.accumulators, "accumulators")
@@ -54,7 +55,7 @@ def _try_to_run(tx: Tx, request: ImportRequest) -> Import | None:
         cabinets.lock_devices(tx)
     cabinet_ids |= cabinets.of_accumulators(tx, accumulator_ids)
     locked = {row["cabinet_id"]: row for row in cabinets.lock(tx, cabinet_ids)}
-    of_cabinets = imported_cabinets.plan(tx, [*_valid(cabinet_items)], locked)
+    of_cabinets = imported_cabinets.plan(tx, [*_valid(cabinet_items)], locked, settings)
     rows = accumulators.lock(tx, accumulator_ids)
     if {row["cabinet_id"] for row in rows.values()} - {None} - locked.keys():
         return None  # one entered another cabinet, which has to be locked before it

@@ -116,11 +116,17 @@ def _kill_parts(
         yield
 
 
+def recoveries(load: Load, since: float) -> dict[str, float]:
+    """Return the seconds from `since` until an unlock requested after it succeeded, by cabinet."""
+    found: dict[str, float] = {}
+    for one in load.unlocked:
+        if one.requested > since:
+            took = one.answered - since
+            found[one.cabinet_id] = min(took, found.get(one.cabinet_id, took))
+    return found
+
+
 def _wait_for_recovery(load: Load, since: float) -> float:
     """Wait until an unlock requested after `since` has opened its cells; return the seconds."""
-
-    def first() -> float | None:
-        return min((end - since for start, end in load.unlocked if start > since), default=None)
-
-    wait_until(lambda: first() is not None, seconds=_SECONDS_TO_RECOVER)
-    return first() or 0
+    wait_until(lambda: recoveries(load, since), seconds=_SECONDS_TO_RECOVER)
+    return min(recoveries(load, since).values())

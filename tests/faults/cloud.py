@@ -26,6 +26,7 @@ from local.servers import Server
 from local.stack import API_KEYS
 from local.timer import timer_event
 from tests.faults.part import NotInvoked, invoke
+from tests.support.brokers import AnyBroker
 from tests.support.command_line import environment
 from tests.support.database import fast_directory, for_functions, migrate
 from tests.support.local_cloud import CheckedApi
@@ -101,14 +102,24 @@ class Supervisor:
 class Cloud:
     """All parts of the service, with their supervisors."""
 
-    def __init__(self, directory: Path, *, pooled: bool, bridges: int = 1) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        pooled: bool,
+        bridges: int = 1,
+        broker: AnyBroker | None = None,
+    ) -> None:
+        """`broker`: one that runs already, instead of a part of the cloud's own."""
         self.directory = directory
         self._bridges = ("bridge", "bridge-2")[:bridges]
         self._gateway_port, self._functions_port = free_port(), free_port()
         self.url = f"http://{HOST}:{self._gateway_port}"
         self.database = Postgres(directory / "database", port=free_port())
-        self._broker = Broker(directory / "broker", port=free_port())
-        self.parts: dict[str, Server] = {"database": self.database, "broker": self._broker}
+        self.parts: dict[str, Server] = {"database": self.database}
+        if broker is None:
+            broker = self.parts["broker"] = Broker(directory / "broker", port=free_port())
+        self._broker = broker
         pooler = PgBouncer(self.database, directory / "pooler") if pooled else None
         if pooler:
             self.parts["pooler"] = pooler
@@ -195,11 +206,9 @@ class Cloud:
 
     def _add_functions(self) -> None:
         directory, gateway, functions = self.directory, self._gateway_port, self._functions_port
-        login = dict(zip(("MQTT_USERNAME", "MQTT_PASSWORD"), SERVICE_LOGIN, strict=True))
-        bridge_login = dict(zip(("MQTT_USERNAME", "MQTT_PASSWORD"), BRIDGE_LOGIN, strict=True))
+        login, bridge_login = self._login(*SERVICE_LOGIN), self._login(*BRIDGE_LOGIN)
         queue = {
             "MQTT_HOST": HOST,
-            "MQTT_PORT": str(self._broker.port_of("service")),
             "MQTT_TLS": "false",
             "MQTT_VERSION": self._broker.mqtt_version,
         }
@@ -231,6 +240,10 @@ class Cloud:
             "cabinets": Part("cabinets", directory, cabinets, {}),
         }
 
+    def _login(self, username: str, password: str) -> dict[str, str]:
+        port = str(self._broker.port_of(username))
+        return {"MQTT_PORT": port, "MQTT_USERNAME": username, "MQTT_PASSWORD": password}
+
     def _supervise(self, name: str, stack: ExitStack) -> None:
         supervisor = Supervisor(self.parts[name])
         stack.callback(supervisor.stop)  # before the start, so that an interrupted start is undone
@@ -260,10 +273,15 @@ class Cloud:
 
 
 @contextmanager
-def running(*, pooled: bool = find_pgbouncer() is not None, bridges: int = 1) -> Iterator[Cloud]:
+def running(
+    *,
+    pooled: bool = find_pgbouncer() is not None,
+    bridges: int = 1,
+    broker: AnyBroker | None = None,
+) -> Iterator[Cloud]:
     """A running cloud whose parts a test may kill. Of two `bridges`, one stands by."""
     with fast_directory() as directory, ExitStack() as stack:
         make_directory(directory)
-        cloud = Cloud(directory, pooled=pooled, bridges=bridges)
+        cloud = Cloud(directory, pooled=pooled, bridges=bridges, broker=broker)
         cloud.start(stack)
         yield cloud

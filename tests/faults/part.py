@@ -33,6 +33,9 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "openapi.json"
 _EXECUTES_TWICE = Firmware(executes_once=False)
 """A command that arrives twice opens the door twice, so that it is noticed."""
 
+_KEEPALIVE_SECONDS = 10
+"""Of cabinets, as docs/broker-cluster.md recommends."""
+
 
 class NotInvoked(Exception):
     """The functions cannot be reached, or died before they returned."""
@@ -104,6 +107,7 @@ def run_cabinets(mqtt_port: int, count: int, directory: Path) -> None:
     fleet = Fleet(count, 12, state_file=directory / "cabinets.json")
     for device in fleet.by_id.values():
         device.hardware.firmware = _EXECUTES_TWICE
+        device.keepalive_s = _KEEPALIVE_SECONDS
     control = ControlServer(fleet)
     control.start()
     new = directory / "control.new"

@@ -5,9 +5,10 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from http.client import HTTPException
 from threading import Event, Lock, Thread
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 from local.cabinet.control import ControlError
@@ -27,13 +28,21 @@ _ABANDONED = "abandoned"
 _NOT_BOOKED = {_ABANDONED, "not_enough_accumulators", "not_enough_free_cells", "cabinet_offline"}
 
 
+class Unlocked(NamedTuple):
+    """When an unlock was requested, and when it was answered (monotonic clock, seconds)."""
+
+    requested: float
+    answered: float
+    cabinet_id: str
+
+
 @dataclass
 class Load:
     """The results of all technicians."""
 
     responses: Counter[tuple[str, str]] = field(default_factory=Counter)
-    unlocked: list[tuple[float, float]] = field(default_factory=list)
-    """When each unlock that opened all its cells was requested, and when it was answered."""
+    unlocked: list[Unlocked] = field(default_factory=list)
+    """The unlocks that opened all their cells."""
     failures: list[str] = field(default_factory=list)
     unlocking: int = 0
     stopping: Event = field(default_factory=Event)
@@ -132,7 +141,8 @@ class Technician(Thread):
         with self._load.lock:
             self._load.unlocking += 1
         try:
-            status, response = self._request("POST", path, done=self._note_unlocked)
+            done = partial(self._note_unlocked, booking["cabinet_id"])
+            status, response = self._request("POST", path, done=done)
         finally:
             with self._load.lock:
                 self._load.unlocking -= 1
@@ -141,9 +151,9 @@ class Technician(Thread):
             return []
         return [cell for cell in response["cells"] if cell["result"] == "opened"]
 
-    def _note_unlocked(self, started: float, response: Any) -> None:
+    def _note_unlocked(self, cabinet_id: str, started: float, response: Any) -> None:
         if all(cell["result"] == "opened" for cell in response["cells"]):
-            self._load.unlocked.append((started, time.monotonic()))
+            self._load.unlocked.append(Unlocked(started, time.monotonic(), cabinet_id))
 
     def _book_without_key(self, method: str, path: str, body: Any) -> tuple[int, Any]:
         """Book without a key: before a retry, look for the booking."""

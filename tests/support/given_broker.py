@@ -6,7 +6,8 @@ from uuid import uuid4
 
 import paho.mqtt.client as mqtt
 
-from local.broker import BRIDGE_LOGIN, DEVICE_PASSWORD, SERVICE_LOGIN, Broker
+from local.broker import BRIDGE_LOGIN, DEVICE_PASSWORD, SERVICE_LOGIN
+from tests.support.brokers import RULES, AnyBroker, Rules
 from tools.broker import Given, read
 
 ENGINE = "given"
@@ -16,6 +17,8 @@ class GivenBroker:
     """A running broker of any make, with the logins that it was given."""
 
     engine = ENGINE
+    rules = Rules()
+    """What it does with its clients; `given_rules.probe` finds it out."""
 
     def __init__(self, file: Path) -> None:
         """Raise ToolError if the file does not describe a broker."""
@@ -39,7 +42,12 @@ class GivenBroker:
         return next(self._devices)
 
 
-def new_device(broker: Broker | GivenBroker) -> str:
+def rules_of(broker: AnyBroker) -> Rules:
+    """Return what a broker does with its clients."""
+    return broker.rules if isinstance(broker, GivenBroker) else RULES[broker.engine]
+
+
+def new_device(broker: AnyBroker) -> str:
     """Return the id of a device that may log in with DEVICE_PASSWORD."""
     if isinstance(broker, GivenBroker):
         return broker.next_device()
@@ -58,14 +66,14 @@ def prepare(client: mqtt.Client, broker: object, login: tuple[str, str] | None) 
         client.username_pw_set(*login)
 
 
-def host_of(broker: Broker | GivenBroker, username: str) -> str:
+def host_of(broker: AnyBroker, username: str) -> str:
     """Return the host for this login."""
     if isinstance(broker, GivenBroker) and _is_own(username):
         return broker.given.host
     return broker.host
 
 
-def settings_of(broker: Broker | GivenBroker) -> dict[str, str]:
+def settings_of(broker: AnyBroker) -> dict[str, str]:
     """Return the environment variables with which functions publish to this broker."""
     login, settings = SERVICE_LOGIN, {"MQTT_TLS": "false"}
     if isinstance(broker, GivenBroker):

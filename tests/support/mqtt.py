@@ -11,7 +11,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersi
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from local.broker import Broker
+from tests.support.brokers import AnyBroker
 from tests.support.given_broker import host_of, prepare
 from tests.support.waiting import wait_until
 
@@ -23,7 +23,7 @@ class Client:
 
     def __init__(
         self,
-        broker: Broker,
+        broker: AnyBroker,
         login: tuple[str, str] | None,
         *,
         client_id: str = "",
@@ -86,6 +86,13 @@ class Client:
         self._paho.subscribe(topic, qos)
         return self._reasons.get(timeout=SECONDS)
 
+    def attempt_to_subscribe(self, topic: str) -> None:
+        """Subscribe to a forbidden topic: the broker refuses that or drops the connection."""
+        self._paho.subscribe(topic, 1)
+        wait_until(lambda: not self._reasons.empty() or self.disconnected.is_set(), seconds=SECONDS)
+        if not self._reasons.empty():
+            self._reasons.get()
+
     def publish(self, topic: str, *payloads: bytes, qos: int = 1, retain: bool = False) -> None:
         """Publish, and return when the broker has acknowledged every message."""
         for sent in [self._paho.publish(topic, payload, qos, retain) for payload in payloads]:
@@ -129,7 +136,9 @@ class Client:
         self._paho._reset_sockets()  # paho leaves two of them to the garbage collector
 
 
-def send_in_one_piece(broker: Broker, login: tuple[str, str], topic: str, *payloads: bytes) -> None:
+def send_in_one_piece(
+    broker: AnyBroker, login: tuple[str, str], topic: str, *payloads: bytes
+) -> None:
     """Connect, publish at QoS 0 and disconnect, without waiting for any acknowledgement."""
     login_of_client = b"".join(map(_string, (str(uuid4()), *login)))
     packets = _packet(0x10, b"\x00\x04MQTT\x04\xc2\x00\x00" + login_of_client)

@@ -17,6 +17,7 @@ TESTED = {
     "age": "the deployer's secrets, encrypted at rest",
     "nft": "the limits of what one device can send to the broker's virtual machine",
     "mosquitto_pub": "the shell cabinet of docs/your-own-cabinet.md",
+    "rabbitmq-server": "a cluster of brokers: three nodes, and the death of each",
     "pgbouncer": "PostgreSQL behind a pooler",
     "cloud-init": "the user data of the broker's virtual machine",
     "systemd-analyze": "the units of the broker's virtual machine",
@@ -40,9 +41,16 @@ def is_installed(program: str) -> bool:
         "nft": lambda: find_program("nft"),
         "rsyslogd": lambda: find_program("rsyslogd"),
         "pgbouncer": find_pgbouncer,
+        "rabbitmq-server": find_rabbitmq,
     }
     find = finders.get(program)
     return (find() if find else shutil.which(program)) is not None
+
+
+def find_rabbitmq() -> str | None:
+    """Return the server's own script, or None: Debian's wrapper in PATH runs as one user only."""
+    script = shutil.which("rabbitmq-server", path="/usr/lib/rabbitmq/bin:/opt/rabbitmq/sbin")
+    return script if find_program("epmd") else None
 
 
 def find_chromium() -> str | None:

@@ -2,6 +2,7 @@
 
 import socket
 import threading
+from contextlib import suppress
 from typing import Self
 
 
@@ -35,22 +36,29 @@ class Proxy:
             except OSError:
                 continue  # it has ended already
 
+    def _connect(self) -> socket.socket:
+        """Connect to the server for a new client."""
+        return socket.create_connection(self._server)
+
     def _accept(self) -> None:
         while True:
             try:
                 client, _ = self._listener.accept()
             except OSError:
                 return
-            server = socket.create_connection(self._server)
+            try:
+                server = self._connect()
+            except OSError:
+                client.close()
+                continue
             self._open += [client, server]
             for ends in ((client, server), (server, client)):
                 self._threads.append(threading.Thread(target=self._pass, args=ends))
                 self._threads[-1].start()
 
     def _pass(self, source: socket.socket, sink: socket.socket) -> None:
-        try:
+        with suppress(OSError):
             while data := source.recv(65536):
                 sink.sendall(data)
+        with suppress(OSError):  # also after a reset: the other end must notice
             sink.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            return

@@ -39,9 +39,14 @@ IN_TWO_WORKERS = {"tests/e2e/console": "test_i"}
 """Folders whose files share a browser and a local cloud: one for those before this name, and one
 for the others."""
 
+CLUSTER = "rabbitmq"
+"""In the name of each test that uses the three nodes, which start once in one worker."""
+
 
 def group(nodeid: str) -> str:
-    """Return what the tests of one worker have in common: their file, or their half of a folder."""
+    """Return what the tests of one worker have in common: their file, or what they share."""
+    if CLUSTER in nodeid:
+        return CLUSTER
     file = nodeid.partition("::")[0]
     folder, _, name = file.rpartition("/")
     second = IN_TWO_WORKERS.get(folder)
@@ -52,5 +57,7 @@ def group(nodeid: str) -> str:
 
 def rank(nodeid: str) -> int:
     """Return the position of a test's file; what is not listed comes last, in any order."""
+    if CLUSTER in nodeid:
+        return 0
     tests = group(nodeid).partition(":")[0].removeprefix("tests/")
     return LONGEST.index(tests) if tests in LONGEST else len(LONGEST)

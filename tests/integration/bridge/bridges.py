@@ -11,7 +11,8 @@ from paho.mqtt import publish
 
 from bridge.bridge import Bridge, Invoke
 from bridge.settings import Settings
-from local.broker import BRIDGE_LOGIN, DEVICE_PASSWORD, Broker
+from local.broker import BRIDGE_LOGIN, DEVICE_PASSWORD
+from tests.support.brokers import AnyBroker
 
 DEADLINE_SECONDS = 20
 
@@ -80,7 +81,7 @@ class StartBridge(Protocol):
     def __call__(self, invoke: Invoke, *, port: int | None = None, **settings: Any) -> Bridge: ...
 
 
-def bridge_settings(broker: Broker, *, port: int | None = None, **settings: Any) -> Settings:
+def bridge_settings(broker: AnyBroker, *, port: int | None = None, **settings: Any) -> Settings:
     usual = {
         "bridge_retry_first_seconds": 0.02,
         "bridge_retry_max_seconds": 0.1,
@@ -93,12 +94,13 @@ def bridge_settings(broker: Broker, *, port: int | None = None, **settings: Any)
     return Settings.model_validate(usual | settings)
 
 
-def send(broker: Broker, *payloads: str | bytes, device: str = "cab-1") -> None:
+def send(broker: AnyBroker, *payloads: str | bytes, device: str = "cab-1") -> None:
     """Publish as a device; return when the broker has acknowledged every message."""
     broker.add_device(device)
     publish.multiple(
         [(f"$devices/{device}/events", payload, 1, False) for payload in payloads],
         hostname=broker.host,
         port=broker.port,
+        client_id=device,
         auth={"username": device, "password": DEVICE_PASSWORD},
     )

@@ -11,6 +11,7 @@ from paho.mqtt.enums import MQTTProtocolVersion
 from local.broker import DEVICE_PASSWORD, Broker
 from shared import config, mqtt
 from shared.errors import QueueUnavailable
+from tests.support.brokers import AnyBroker
 from tests.support.database import fast_directory
 from tests.support.given_broker import new_device, settings_of
 from tests.support.mqtt import Client
@@ -29,7 +30,7 @@ LONG_S = 60
 class Scene:
     """One device with the persistent session at QoS 1 that the protocol forbids."""
 
-    def __init__(self, broker: Broker, clients: ExitStack) -> None:
+    def __init__(self, broker: AnyBroker, clients: ExitStack) -> None:
         self.broker = broker
         self.device_id = new_device(broker)
         self.commands = f"$devices/{self.device_id}/commands"
@@ -41,7 +42,8 @@ class Scene:
         )
 
     def clean(self) -> Client:
-        return self._clients.enter_context(Client(self.broker, self._login))
+        client = Client(self.broker, self._login, client_id=self.device_id)
+        return self._clients.enter_context(client)
 
     def leave_a_session(self, **options: Any) -> None:
         with closing(self.persistent(**options)) as device:
@@ -78,7 +80,7 @@ def expiry(device: Client) -> int:
 
 
 @contextmanager
-def scene_at(broker: Broker) -> Iterator[Scene]:
+def scene_at(broker: AnyBroker) -> Iterator[Scene]:
     """The publisher that is deployed, with the version that the broker speaks."""
     with pytest.MonkeyPatch.context() as patch, ExitStack() as clients:
         clients.callback(config.settings.cache_clear)
@@ -88,7 +90,7 @@ def scene_at(broker: Broker) -> Iterator[Scene]:
 
 
 @pytest.fixture
-def scene(any_broker: Broker) -> Iterator[Scene]:
+def scene(any_broker: AnyBroker) -> Iterator[Scene]:
     with scene_at(any_broker) as found:
         yield found
 
@@ -193,13 +195,15 @@ def test_the_expiry_is_what_a_slow_connection_has_left_of_the_ttl(
     assert expiry(device) <= 14
 
 
-def test_a_command_expires_while_mosquitto_is_down(mosquitto_scene: Scene) -> None:
+def test_a_command_expires_while_mosquitto_is_down(
+    mosquitto: Broker, mosquitto_scene: Scene
+) -> None:
     mosquitto_scene.leave_a_session()
     publish_briefly(mosquitto_scene, b"expires")
     publish(mosquitto_scene, b"valid", ttl_s=LONG_S)
-    mosquitto_scene.broker.stop()
+    mosquitto.stop()
     time.sleep(PASSED_SECONDS)
-    mosquitto_scene.broker.start()
+    mosquitto.start()
     assert received(mosquitto_scene, mosquitto_scene.persistent()) == [b"valid"]
 
 

@@ -14,6 +14,7 @@ from local.broker import BRIDGE_LOGIN, DEVICE_PASSWORD, SERVICE_LOGIN, Broker
 from shared import config, mqtt
 from tests.integration.bridge.bridges import Function, bridge_settings, send
 from tests.integration.broker.conftest import UNLOCK_SECONDS
+from tests.support.brokers import AnyBroker
 from tests.support.mqtt import Client
 from tests.support.service import change_settings
 from tests.support.waiting import wait_until
@@ -22,14 +23,14 @@ LONG_SECONDS = float(UNLOCK_SECONDS)
 
 
 @pytest.fixture
-def at_broker(any_broker: Broker, monkeypatch: pytest.MonkeyPatch) -> Iterator[Broker]:
-    """Each local broker, which the functions of this process use."""
+def at_broker(any_broker: AnyBroker, monkeypatch: pytest.MonkeyPatch) -> Iterator[AnyBroker]:
+    """Each broker, which the functions of this process use."""
     use(any_broker, monkeypatch)
     yield any_broker
     config.settings.cache_clear()
 
 
-def use(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
+def use(broker: AnyBroker, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the functions of this process use the broker."""
     broker.start()
     change_settings(
@@ -58,7 +59,7 @@ def waited(command_id: UUID, seconds: float, begun: threading.Event) -> float:
 
 @pytest.mark.parametrize("response", ["settled", "of an older release", "unreadable"])
 def test_the_bridge_wakes_whoever_waits_for_a_command_that_a_batch_settled(
-    at_broker: Broker, response: str
+    at_broker: AnyBroker, response: str
 ) -> None:
     command_id, function, begun = uuid4(), Function(), threading.Event()
     responses: dict[str, Any] = {
@@ -83,7 +84,7 @@ def test_the_bridge_wakes_whoever_waits_for_a_command_that_a_batch_settled(
     assert took < LONG_SECONDS / 2 if wakes else took >= 0.3
 
 
-def test_a_wakeup_for_another_command_wakes_nobody(at_broker: Broker) -> None:
+def test_a_wakeup_for_another_command_wakes_nobody(at_broker: AnyBroker) -> None:
     begun = threading.Event()
     with ThreadPoolExecutor(1) as other, Client(at_broker, BRIDGE_LOGIN) as bridge:
         waiting = other.submit(waited, uuid4(), 0.5, begun)
@@ -92,14 +93,16 @@ def test_a_wakeup_for_another_command_wakes_nobody(at_broker: Broker) -> None:
         assert waiting.result(LONG_SECONDS) >= 0.5
 
 
-def test_a_cabinet_can_neither_wake_a_caller_nor_read_wakeups(at_broker: Broker) -> None:
+def test_a_cabinet_can_neither_wake_a_caller_nor_read_wakeups(at_broker: AnyBroker) -> None:
     command_id, begun = uuid4(), threading.Event()
     at_broker.add_device("C-1")
-    with ThreadPoolExecutor(1) as other, Client(at_broker, ("C-1", DEVICE_PASSWORD)) as cabinet:
-        cabinet.subscribe("$commands/+/settled")
+    login = ("C-1", DEVICE_PASSWORD)
+    with ThreadPoolExecutor(1) as other, Client(at_broker, login, client_id="C-1") as cabinet:
+        cabinet.attempt_to_subscribe("$commands/+/settled")
         waiting = other.submit(waited, command_id, 0.5, begun)
         assert begun.wait(LONG_SECONDS)
-        cabinet.publish(mqtt.wakeup_topic(command_id), b"")
+        with Client(at_broker, login, client_id="C-1") as again:
+            again.attempt(mqtt.wakeup_topic(command_id))
         assert waiting.result(LONG_SECONDS) >= 0.5
         with Client(at_broker, BRIDGE_LOGIN) as bridge:
             bridge.publish(mqtt.wakeup_topic(command_id), b"")
