@@ -115,6 +115,7 @@ def unlocks(brokers: Balanced, fault: Fault) -> Figures:
             for one in technicians:
                 one.join(_SECONDS_TO_SETTLE)
         faults = [*load.failures]
+        faults += [f"{one.name} is still at work" for one in technicians if one.is_alive()]
         try:
             wait_until(lambda: truth.is_settled(cloud), seconds=_SECONDS_TO_SETTLE)
         except TimeoutError:

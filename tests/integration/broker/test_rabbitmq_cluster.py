@@ -29,7 +29,7 @@ def balanced(cluster: Cluster) -> Iterator[Balanced]:
             cluster.start()
 
 
-@pytest.mark.parametrize(("unlocks", "polls", "cabinet"), permutations((1, 2, 3)))
+@pytest.mark.parametrize(("unlocks", "polls", "cabinet"), [*permutations((1, 2, 3))])
 def test_a_poll_does_not_overtake_an_unlock_that_was_acknowledged_before(
     cluster: Cluster, unlocks: int, polls: int, cabinet: int
 ) -> None:
