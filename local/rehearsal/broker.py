@@ -13,7 +13,7 @@ from io import BytesIO
 from pathlib import Path
 from zipfile import ZipFile
 
-import yaml  # type: ignore[import-untyped]  # its types are a package that we do without
+import yaml
 
 from local import CannotStart
 from local.broker import find_mosquitto

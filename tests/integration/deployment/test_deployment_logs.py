@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import yaml  # type: ignore[import-untyped]  # its types are a package that we do without
+import yaml
 
 from tests.integration.deployment.deployed_broker import printed_login
 from tests.support.deployment import Deployment

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-import yaml  # type: ignore[import-untyped]  # its types are a package that we do without
+import yaml
 
 from bridge.settings import read
 from local.children import find_program
