@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-import yaml  # type: ignore[import-untyped]
+import yaml
 from yandex.cloud.serverless.apigateway.v1.apigateway_pb2 import ApiGateway
 from yandex.cloud.serverless.apigateway.v1.apigateway_service_pb2 import GetOpenapiSpecResponse
 
