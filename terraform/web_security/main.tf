@@ -151,6 +151,7 @@ resource "yandex_sws_security_profile" "main" {
   name                             = var.name
   description                      = "Limits of the API of ${var.name}."
   default_action                   = "ALLOW"
+  disallow_data_processing         = true # requests carry API keys: no training with them
   advanced_rate_limiter_profile_id = yandex_sws_advanced_rate_limiter_profile.main.id
 }
 

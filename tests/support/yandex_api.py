@@ -27,6 +27,10 @@ from yandex.cloud.resourcemanager.v1 import folder_service_pb2_grpc as folders
 from yandex.cloud.serverless.apigateway.v1 import apigateway_service_pb2_grpc as gateways
 from yandex.cloud.serverless.functions.v1 import function_service_pb2_grpc as functions
 from yandex.cloud.serverless.triggers.v1 import trigger_service_pb2_grpc as triggers
+from yandex.cloud.smartwebsecurity.v1 import security_profile_service_pb2_grpc as profiles
+from yandex.cloud.smartwebsecurity.v1.advanced_rate_limiter import (
+    advanced_rate_limiter_profile_service_pb2_grpc as limits,
+)
 from yandex.cloud.storage.v1 import bucket_service_pb2_grpc as buckets
 from yandex.cloud.vpc.v1 import address_service_pb2_grpc as addresses
 from yandex.cloud.vpc.v1 import network_service_pb2_grpc as networks
@@ -55,6 +59,8 @@ _STUBS = {
     "Operation": operations.OperationServiceStub,
     "Payload": payloads.PayloadServiceStub,
     "Secret": secrets.SecretServiceStub,
+    "AdvancedRateLimiterProfile": limits.AdvancedRateLimiterProfileServiceStub,
+    "SecurityProfile": profiles.SecurityProfileServiceStub,
     "SecurityGroup": groups.SecurityGroupServiceStub,
     "ServiceAccount": accounts.ServiceAccountServiceStub,
     "SnapshotSchedule": schedules.SnapshotScheduleServiceStub,
@@ -62,6 +68,10 @@ _STUBS = {
     "Trigger": triggers.TriggerServiceStub,
     "User": users.UserServiceStub,
 }
+
+
+_WITHOUT_ADDRESS = {"AdvancedRateLimiterProfile", "Dashboard", "SecurityProfile"}
+"""Services that the SDK has messages for, but no address."""
 
 
 class Api:
@@ -96,7 +106,7 @@ class Api:
         return self.call(service, "Create", folder_id=FOLDER_ID, **fields)
 
     def _client(self, service: str) -> Any:
-        if service == "Dashboard":  # which the SDK has messages for, but no address
+        if service in _WITHOUT_ADDRESS:
             return _STUBS[service](self._channel)
         return self._sdk.client(_STUBS[service])
 

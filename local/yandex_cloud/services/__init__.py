@@ -17,6 +17,7 @@ from local.yandex_cloud.services.postgresql import Clusters
 from local.yandex_cloud.services.postgresql_users import Databases, Users
 from local.yandex_cloud.services.resource_manager import Clouds, Folders
 from local.yandex_cloud.services.triggers import Triggers
+from local.yandex_cloud.services.web_security import RateLimiterProfiles, SecurityProfiles
 
 _ALL: tuple[type[Service], ...] = (
     AccessKeys,
@@ -37,8 +38,10 @@ _ALL: tuple[type[Service], ...] = (
     Networks,
     Operations,
     Payloads,
+    RateLimiterProfiles,
     Secrets,
     SecurityGroups,
+    SecurityProfiles,
     ServiceAccounts,
     SnapshotSchedules,
     Subnets,

@@ -13,8 +13,10 @@ from tests.support.yandex_api import Api
 
 @pytest.fixture(scope="session")
 def pki(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The directory of a CA, which all fakes of the session use."""
-    return Authority(tmp_path_factory.mktemp("pki")).directory
+    """The directory of a CA with the server's certificate, which all fakes of the session use."""
+    authority = Authority(tmp_path_factory.mktemp("pki"))
+    authority.certificate("localhost")
+    return authority.directory
 
 
 @pytest.fixture
