@@ -10,7 +10,9 @@ import pytest
 from local.broker import BRIDGE_LOGIN, DEVICE_PASSWORD, SERVICE_LOGIN
 from tests.faults import cluster as faults
 from tests.support.balancer import Balanced
+from tests.support.database import fast_directory
 from tests.support.mqtt import SECONDS, Client
+from tests.support.programs import skip_without
 from tests.support.rabbitmq import Cluster
 
 PAIRS = 50
@@ -19,14 +21,22 @@ PAIRS = 50
 pytestmark = pytest.mark.slow
 
 
+@pytest.fixture(scope="module")
+def faulty() -> Iterator[Cluster]:
+    """A cluster of its own: after a fault, nodes need a while until they answer as before."""
+    skip_without("rabbitmq-server")
+    with fast_directory() as directory, Cluster(directory) as nodes:
+        yield nodes
+
+
 @pytest.fixture
-def balanced(cluster: Cluster) -> Iterator[Balanced]:
+def balanced(faulty: Cluster) -> Iterator[Balanced]:
     """The cluster behind load balancers; all nodes run afterwards."""
-    with Balanced(cluster) as brokers:
+    with Balanced(faulty) as brokers:
         try:
             yield brokers
         finally:
-            cluster.start()
+            faulty.start()
 
 
 @pytest.mark.parametrize(("unlocks", "polls", "cabinet"), [*permutations((1, 2, 3))])

@@ -139,6 +139,7 @@ def test_a_password_is_compared_with_mosquittos_hash() -> None:
 
 def test_the_local_brokers_use_the_same_rights() -> None:
     assert rights_of("C-1").writes == ("$devices/C-1/events",)
-    assert rights_of("bridge").reads == ("$devices/+/events",)
+    assert rights_of("bridge").reads == ("$devices/+/events", "$bridges/+/active")
+    assert rights_of("bridge").writes == ("$commands/+/settled", "$bridges/+/active")
     denied = [rule.topic for rule in rules_of("bridge", ACL) if rule.action == "deny"]
     assert denied == ["$devices/bridge/#", "$registries/#"]
