@@ -3,7 +3,7 @@
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,6 +17,10 @@ from local.yandex_cloud.listing import resources
 _INSTALL = (
     "install the provider (docs/deploying.md, Try it without an account), or set TERRAFORM_CHECK"
 )
+_OTHER_BACKENDS = {
+    "external": {"external_mqtt": '{ host = "mqtt.example.com", ca_file = "broker/pki/ca.pem" }'}
+}
+"""Every other mqtt_backend, with the variables that it needs."""
 
 Say = Callable[[str], None]
 
@@ -64,6 +68,8 @@ class Deployment:
         self._check_drift()
         self._say("Changes by hand are seen by the plan, and healed by the apply.")
         code = self._rehearse()
+        for backend, variables in _OTHER_BACKENDS.items():
+            self._change_backend(backend, variables)
         with self._timed("destroy"):
             self._terraform.destroy()
         if left := resources(self._cloud.state):
@@ -87,6 +93,13 @@ class Deployment:
         with self._timed("apply of what was changed by hand"):
             self._terraform.apply_changes()
         self._check_plan_is_empty("after healing")
+
+    def _change_backend(self, backend: str, variables: Mapping[str, str]) -> None:
+        given = {"mqtt_backend": backend, **variables}
+        self._terraform.environment |= {f"TF_VAR_{name}": value for name, value in given.items()}
+        with self._timed(f'apply with mqtt_backend = "{backend}"'):
+            self._terraform.apply()
+        self._check_plan_is_empty(f'with mqtt_backend = "{backend}"')
 
     def _rehearse(self) -> int:
         packages = self._root / "packages"

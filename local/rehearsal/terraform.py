@@ -63,6 +63,9 @@ class Terraform:
         self._program(sys.executable, "-m", "terraform.package")
         self._program(sys.executable, "-m", "console.build")
         self._program(sys.executable, "terraform/secret_files.py")
+        for login in ("service", "bridge"):  # at a broker of one's own
+            file = self._directory / ".secrets" / f"mqtt_{login}_password"
+            file.write_text(f"password-of-{login}")
         self._program("terraform/broker/certificates", "authority")
 
     def apply(self) -> None:
