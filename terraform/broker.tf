@@ -34,7 +34,7 @@ locals {
     }
     bridge_environment = {
       BRIDGE_FUNCTION_ID = yandex_function.this["mqtt_trigger"].id
-      BRIDGE_LANES       = tostring(min(4, local.limits["mqtt_trigger"])) # more would be throttled
+      BRIDGE_LANES       = tostring(min(var.bridge_lanes, local.limits["mqtt_trigger"])) # more would be throttled
       REGISTRY_ID        = local.mqtt.registry
     }
   }

@@ -42,6 +42,17 @@ variable "broker_disk_gb" {
   }
 }
 
+variable "bridge_lanes" {
+  description = "Batches that the bridge delivers at a time. With more than one, a slow invocation delays only the cabinets in its batch; but an accumulator that moves quickly between two cabinets may be quarantined as a duplicate (decision 0027)."
+  type        = number
+  default     = 1
+
+  validation {
+    condition     = var.bridge_lanes >= 1 && var.bridge_lanes <= 16 && floor(var.bridge_lanes) == var.bridge_lanes
+    error_message = "bridge_lanes: use a whole number from 1 to 16, not ${var.bridge_lanes}."
+  }
+}
+
 variable "broker_snapshots" {
   description = "Number of daily snapshots of that disk to keep."
   type        = number
