@@ -23,7 +23,7 @@ from tests.simulation.waiting import Waiting
 from tests.support.database import for_functions, migrate
 
 _TABLES = """cabinets, boots, cells, accumulators, movements, bookings, booking_cells, commands,
-    anomalies, idempotency_keys, event_outbox, events, removals, simulation.changes"""
+    anomalies, idempotency_keys, allowances, event_outbox, events, removals, simulation.changes"""
 _NOW = """
     CREATE SCHEMA clock;
     GRANT USAGE ON SCHEMA clock TO PUBLIC;
