@@ -19,7 +19,10 @@ from tests.support.processes import ROOT
 from tests.support.programs import needs
 from tests.support.shell import shell_in
 
-COPIED = ("functions", "shared", "bridge", "local", "console", "docs", "examples")
+COPIED = (
+    *("functions", "shared", "bridge", "local", "console", "docs", "examples"),
+    "terraform/broker",
+)
 PAGE = (ROOT / "docs" / "adding-a-command.md").read_text()
 
 
@@ -43,7 +46,9 @@ def project() -> Iterator[Path]:
     """A copy of the project with the page's new file and regenerated documents."""
     with fast_directory() as copy:
         for name in COPIED:
-            shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(
+                ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__", "pki")
+            )
         file = find_on_page(r"Here, `(shared/commands/\w+\.py)`")
         (copy / file).write_text(find_on_page(r"```python\n(.*?)```"))
         command = [sys.executable, "-m", "local", "documents"]

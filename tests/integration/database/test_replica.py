@@ -1,10 +1,8 @@
 """A read replica: used where what is read may be a second old, and only while it is no older."""
 
 from collections.abc import Iterator
-from contextlib import closing
 from typing import Any
 
-import psycopg2
 import pytest
 
 from local.postgres import Postgres
@@ -41,8 +39,11 @@ def url(standby: Standby, database_url: str) -> Iterator[str]:
 
 
 @pytest.fixture
-def service(url: str, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
+def service(
+    standby: Standby, url: str, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Service]:
     with running(database_url, monkeypatch, DATABASE_REPLICA_URL=url) as service:
+        catch_up(service, standby)
         yield service
 
 
@@ -62,22 +63,20 @@ def used(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return statements
 
 
-def catch_up(service: Service, url: str) -> None:
+def catch_up(service: Service, standby: Standby) -> None:
     """Wait until the replica has everything that is written now."""
     end = service.sql("SELECT pg_current_wal_lsn()::text AS it")[0]["it"]
-
-    def has_it() -> bool:
-        with closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
-            cursor.execute("SELECT pg_last_wal_replay_lsn() >= %s", (end,))
-            return cursor.fetchall() == [(True,)]
-
-    wait_until(has_it)
+    has_it = f"SELECT pg_last_wal_replay_lsn() >= '{end}'"
+    wait_until(lambda: database.query(standby.url_of("postgres"), has_it) == [(True,)])
 
 
-def catch_up_and_forget(service: Service, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def catch_up_and_forget(
+    service: Service, standby: Standby, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Let the replica catch up, and from now on use it however far it is behind."""
-    catch_up(service, url)
+    catch_up(service, standby)
     monkeypatch.setattr(replica, "MAX_AGE_SECONDS", HOUR)
+    monkeypatch.setattr(replica, "wait_for_reads", lambda: None)
     monkeypatch.setattr(replica, "_state", replica._State())
     service.get("/v1/accumulators")
 
@@ -99,7 +98,11 @@ def movements(service: Service, cursor: str) -> tuple[list[str], str]:
 
 @pytest.mark.parametrize("route", LISTS, ids=lambda route: route.path)
 def test_a_list_is_read_from_the_replica_and_is_the_same(
-    service: Service, url: str, used: list[str], monkeypatch: pytest.MonkeyPatch, route: Route
+    service: Service,
+    standby: Standby,
+    used: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    route: Route,
 ) -> None:
     service.add_cabinet(charges=[90, 40])
     service.unlock(service.book())
@@ -109,10 +112,15 @@ def test_a_list_is_read_from_the_replica_and_is_the_same(
         path += f"?after={service.get('/v1/events')['cursor']}"
         register(service, "A-1")
         service.get(path)
-    catch_up(service, url)
+    catch_up(service, standby)
     del used[:]
-    found = service.get(path)
-    assert used
+    found: dict[str, Any] = {}
+
+    def is_read_from_the_replica() -> bool:
+        found.update(service.get(path))
+        return bool(used)
+
+    wait_until(is_read_from_the_replica)
     change_settings(monkeypatch, DATABASE_REPLICA_URL="")
     expected = service.get(path)
     for changes_with_time in ("at", "generated_at"):
@@ -145,10 +153,10 @@ def test_lists_that_are_read_after_a_cursor_have_what_is_before_it(
 
 
 def test_a_single_resource_is_as_it_is_now(
-    service: Service, standby: Standby, url: str, monkeypatch: pytest.MonkeyPatch
+    service: Service, standby: Standby, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     service.add_cabinet(charges=[90])
-    catch_up_and_forget(service, url, monkeypatch)
+    catch_up_and_forget(service, standby, monkeypatch)
     standby.pause()
     booking = service.book()
     assert service.get("/v1/bookings")["bookings"] == []
@@ -158,9 +166,9 @@ def test_a_single_resource_is_as_it_is_now(
 
 
 def test_a_cursor_that_the_replica_does_not_know_yet_is_continued(
-    service: Service, standby: Standby, url: str, monkeypatch: pytest.MonkeyPatch
+    service: Service, standby: Standby, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    catch_up_and_forget(service, url, monkeypatch)
+    catch_up_and_forget(service, standby, monkeypatch)
     standby.pause()
     register(service, "A-1")
     cursor = service.get("/v1/events")["cursor"]
@@ -169,7 +177,7 @@ def test_a_cursor_that_the_replica_does_not_know_yet_is_continued(
     assert found == ["A-2"]
     register(service, "A-3")
     standby.resume()
-    catch_up(service, url)
+    catch_up(service, standby)
     assert movements(service, cursor)[0] == ["A-3"]
 
 
@@ -205,10 +213,10 @@ def test_a_replica_that_is_down_is_done_without(
 
 
 def test_while_the_primary_is_down_nothing_is_read(
-    service: Service, url: str, monkeypatch: pytest.MonkeyPatch
+    service: Service, standby: Standby, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     register(service, "A-1")
-    catch_up(service, url)
+    catch_up(service, standby)
     change_settings(monkeypatch, DATABASE_URL="postgresql://functions@127.0.0.1:1/none")
     response = service.call("GET", "/v1/accumulators")
     assert (response.status, response.body["code"]) == (503, "database_unavailable")
