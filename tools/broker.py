@@ -4,6 +4,7 @@ The checks are the project's tests for brokers, in tests/integration/broker.
 """
 
 import argparse
+import os
 import re
 import socket
 import ssl
@@ -80,6 +81,7 @@ def run(args: argparse.Namespace) -> int:
     lines = _Lines()
     checks = [_CONFORMANCE, *(_EXPIRY if has_expiry else [])]
     which = f"{_LOCAL_ONLY} and {args.only}" if args.only else _LOCAL_ONLY
+    os.environ.pop("PYTEST_ADDOPTS", None)  # noqa: TID251 - of the user's own tests
     pytest.main([*_OPTIONS, "-k", which, "--broker", str(args.file), *checks], plugins=[lines])
     if not has_expiry:
         print(_NO_EXPIRY)

@@ -123,4 +123,5 @@ def _link_project(directory: Path, stack: LocalCloud) -> None:
     secrets = directory / "terraform" / ".secrets"
     secrets.mkdir(parents=True)
     (secrets / "operator_key").write_text("local-operator")
+    (secrets.parent / "broker").symlink_to(ROOT / "terraform" / "broker")
     shutil.copy(ROOT / "terraform" / "smoke_test.py", secrets.parent)
