@@ -112,13 +112,13 @@ def _has_token(details: Any) -> bool:
 
 
 def _refuse(message: str) -> Callable[[bytes, grpc.ServicerContext], bytes]:
-    def answer(request: bytes, context: grpc.ServicerContext) -> bytes:  # noqa: ARG001
+    def answer(request: bytes, context: grpc.ServicerContext) -> bytes:  # noqa: ARG001 - of gRPC
         context.abort(grpc.StatusCode.UNIMPLEMENTED, message)
         return b""
 
     return answer
 
 
-def _deny(request: bytes, context: grpc.ServicerContext) -> bytes:  # noqa: ARG001
+def _deny(request: bytes, context: grpc.ServicerContext) -> bytes:  # noqa: ARG001 - of gRPC
     context.abort(grpc.StatusCode.UNAUTHENTICATED, "The token is invalid")
     return b""

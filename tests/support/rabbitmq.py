@@ -212,7 +212,7 @@ class Cluster:
     def __enter__(self) -> Self:
         try:
             return self.start()
-        except BaseException:
+        except BaseException:  # interrupted: nodes may run already
             self.close()
             raise
 

@@ -87,14 +87,14 @@ class Disks(AccessBindings, Collection):
             disk.source_image_id = source.id
         return self.save(disk)
 
-    def fill(self, resource: Any, request: Any) -> None:  # noqa: ARG002
+    def fill(self, resource: Any, request: Any) -> None:  # noqa: ARG002 - as in the others
         """Make the disk usable."""
         resource.id = ids.new(PREFIXES[resource.zone_id])
         resource.block_size = resource.block_size or _BLOCK
         resource.status = Disk.READY
         resource.disk_placement_policy.SetInParent()
 
-    def change(self, resource: Any, request: Any) -> None:  # noqa: ARG002
+    def change(self, resource: Any, request: Any) -> None:  # noqa: ARG002 - as in the others
         """Refuse a smaller disk."""
         stored = self.find(resource.id)
         if resource.size < stored.size:

@@ -17,7 +17,7 @@ class Dashboards(Collection):
     proto, name = "yandex.cloud.monitoring.v3.dashboard_service", "DashboardService"
     resource, noun, prefix = Dashboard, "Dashboard", "fbe"
 
-    def fill(self, resource: Any, request: Any) -> None:  # noqa: ARG002
+    def fill(self, resource: Any, request: Any) -> None:  # noqa: ARG002 - as in the others
         """Set the authors and the first etag."""
         resource.created_by = resource.modified_by = "ajeoperator000000001"
         resource.modified_at.CopyFrom(now())

@@ -24,7 +24,7 @@ class Endpoints(Service):
 
     proto, name = "yandex.cloud.endpoint.api_endpoint_service", "ApiEndpointService"
 
-    def list(self, request: Any) -> Any:  # noqa: ARG002
+    def list(self, request: Any) -> Any:  # noqa: ARG002 - as in the others
         """Return all endpoints."""
         return ListApiEndpointsResponse(endpoints=[self._endpoint(name) for name in sorted(_IDS)])
 

@@ -41,7 +41,7 @@ class Functions(AccessBindings, Collection):
     quota = ("serverless.functions.count", 10)
     slow = frozenset({"CreateVersion"})
 
-    def fill(self, resource: Any, request: Any) -> None:  # noqa: ARG002
+    def fill(self, resource: Any, request: Any) -> None:  # noqa: ARG002 - as in the others
         """Give the function its URL."""
         resource.http_invoke_url = f"https://functions.yandexcloud.net/{resource.id}"
         resource.status = Function.ACTIVE
@@ -101,7 +101,7 @@ class Functions(AccessBindings, Collection):
         self.state.put(version.id, version)
         return version
 
-    def list_runtimes(self, request: Any) -> Any:  # noqa: ARG002
+    def list_runtimes(self, request: Any) -> Any:  # noqa: ARG002 - as in the others
         """Return the runtimes that versions can have."""
         return ListRuntimesResponse(runtimes=_RUNTIMES)
 

@@ -26,7 +26,7 @@ class ServiceAccounts(AccessBindings, Collection):
     proto, name = "yandex.cloud.iam.v1.service_account_service", "ServiceAccountService"
     resource, noun, prefix = ServiceAccount, "Service account", "aje"
 
-    def fill(self, resource: Any, request: Any) -> None:  # noqa: ARG002
+    def fill(self, resource: Any, request: Any) -> None:  # noqa: ARG002 - as in the others
         """Make it usable."""
         resource.status = ServiceAccount.ACTIVE
 

@@ -24,7 +24,7 @@ class LogGroups(AccessBindings, Collection):
         if resource.HasField("retention_period") and not _SHORTEST <= period <= _LONGEST:
             raise invalid(f"Retention period must be between 1h and 744h, but is {period}")
 
-    def fill(self, resource: Any, request: Any) -> None:  # noqa: ARG002
+    def fill(self, resource: Any, request: Any) -> None:  # noqa: ARG002 - as in the others
         """Set the cloud, and the retention if none was asked for."""
         resource.cloud_id = CLOUD_ID
         resource.status = LogGroup.ACTIVE

@@ -35,7 +35,7 @@ class Networks(Collection):
     name_pattern = NAMES
     quota = ("vpc.networks.count", 2)
 
-    def fill(self, resource: Any, request: Any) -> None:  # noqa: ARG002
+    def fill(self, resource: Any, request: Any) -> None:  # noqa: ARG002 - as in the others
         """Give the network its default security group, which allows everything."""
         group = SecurityGroup(
             id=ids.new(self.prefix), folder_id=resource.folder_id, network_id=resource.id,
@@ -122,7 +122,7 @@ class SecurityGroups(Collection):
         for rule in resource.rules:
             self._complete(rule)
 
-    def fill(self, resource: Any, request: Any) -> None:  # noqa: ARG002
+    def fill(self, resource: Any, request: Any) -> None:  # noqa: ARG002 - as in the others
         """Make it usable."""
         resource.status = SecurityGroup.ACTIVE
 
@@ -166,7 +166,7 @@ class Addresses(Collection):
         """Check the zone."""
         check_zone(resource.external_ipv4_address.zone_id)
 
-    def fill(self, resource: Any, request: Any) -> None:  # noqa: ARG002
+    def fill(self, resource: Any, request: Any) -> None:  # noqa: ARG002 - as in the others
         """Choose an address."""
         resource.reserved = True
         resource.type, resource.ip_version = Address.EXTERNAL, Address.IPV4

@@ -82,7 +82,7 @@ class Users(_InCluster):
             ):
                 raise not_found("Database", permission.database_name)
 
-    def change(self, resource: Any, request: Any) -> None:  # noqa: ARG002
+    def change(self, resource: Any, request: Any) -> None:  # noqa: ARG002 - as in the others
         """Store the new password, if there is one."""
         if "password" in self.paths(request) and request.password:
             self.state.write(PASSWORD, self.key(request), request.password.encode())

@@ -45,6 +45,6 @@ class Clouds(Service):
             raise not_found("Cloud", request.cloud_id)
         return Cloud(id=CLOUD_ID, name="local")
 
-    def list(self, request: Any) -> Any:  # noqa: ARG002
+    def list(self, request: Any) -> Any:  # noqa: ARG002 - as in the others
         """Return all clouds."""
         return ListCloudsResponse(clouds=[Cloud(id=CLOUD_ID, name="local")])

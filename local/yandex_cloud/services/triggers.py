@@ -49,7 +49,7 @@ class Triggers(Collection):
         if action == "invoke_function_with_retry" and invoked.HasField("dead_letter_queue"):
             self._check_queue(invoked.dead_letter_queue)
 
-    def fill(self, resource: Any, request: Any) -> None:  # noqa: ARG002
+    def fill(self, resource: Any, request: Any) -> None:  # noqa: ARG002 - as in the others
         """Start the trigger."""
         resource.status = Trigger.ACTIVE
 

@@ -20,7 +20,7 @@ class RateLimiterProfiles(Collection):
     name, prefix = "AdvancedRateLimiterProfileService", "fev"
     resource, noun = AdvancedRateLimiterProfile, "Advanced rate limiter profile"
 
-    def fill(self, resource: Any, request: Any) -> None:  # noqa: ARG002
+    def fill(self, resource: Any, request: Any) -> None:  # noqa: ARG002 - as in the others
         """Set the cloud."""
         resource.cloud_id = CLOUD_ID
 
@@ -43,6 +43,6 @@ class SecurityProfiles(Collection):
         if limits and self.state.get(AdvancedRateLimiterProfile, limits) is None:
             raise not_found(RateLimiterProfiles.noun, limits)
 
-    def fill(self, resource: Any, request: Any) -> None:  # noqa: ARG002
+    def fill(self, resource: Any, request: Any) -> None:  # noqa: ARG002 - as in the others
         """Set the cloud."""
         resource.cloud_id = CLOUD_ID
